@@ -1,0 +1,8 @@
+"""Networks: the students, the hourglass encoder and the privileged teacher."""
+
+from __future__ import annotations
+
+from .base import SRNetwork, Tap
+from .build import NETWORKS, build_network
+
+__all__ = ["NETWORKS", "SRNetwork", "Tap", "build_network"]

@@ -1,0 +1,176 @@
+"""The base of every super-resolution network: stages, taps, and the tail law."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import UsageError, unknown_name
+
+Colour = Literal["y", "rgb"]
+State = Any
+Stage = tuple[str, Callable[[State, Any], State]]
+
+
+@dataclass(frozen=True)
+class Tap:
+    """A named place in a network at which a feature map can be read.
+
+    Attributes:
+        channels: number of feature channels.
+        stride: distance of two feature positions in LR pixels: 1 at LR resolution, 1/scale at the
+            output's resolution.
+        cut: the tap carries everything downstream needs, so `SRNetwork.tail` can continue from it.
+    """
+
+    channels: int
+    stride: float = 1.0
+    cut: bool = True
+
+
+class SRNetwork(nn.Module):
+    """A network that enlarges an LR image.
+
+    A subclass sets `scales`, `colour`, `taps` and `receptive_radius`, and describes its forward
+    pass once, as `stages()`: every stage but the last is a tap of the same name. Law (tested for
+    every network and cut tap): ``tail(tap, features(x, [tap])[1][tap], x) == forward(x)``.
+    No stage works in place: a tapped tensor must survive the rest of the forward pass.
+
+    Attributes:
+        type_name: the name in option files and checkpoints.
+        arguments: the constructor arguments that rebuild this network (self-describing files).
+        scales: enlargement factors; several for multi-scale networks.
+        colour: "y" (one channel, BT.601 luma) or "rgb" (three channels); values in [0, 1].
+        taps: the named stages.
+        receptive_radius: how many LR pixels to each side one output pixel depends on at most.
+    """
+
+    type_name: ClassVar[str]
+    arguments: dict[str, Any]
+    scales: tuple[int, ...]
+    colour: Colour
+    taps: Mapping[str, Tap]
+    receptive_radius: int
+
+    @property
+    def scale(self) -> int:
+        """The single enlargement factor. Raises UsageError on a multi-scale network."""
+        if len(self.scales) != 1:
+            raise UsageError(
+                f"{self.type_name} serves x{', x'.join(map(str, self.scales))}: choose one with for_scale()"
+            )
+        return self.scales[0]
+
+    @property
+    def channels(self) -> int:
+        """Image channels of the output: 1 for "y", 3 for "rgb"."""
+        return 1 if self.colour == "y" else 3
+
+    def for_scale(self, scale: int) -> SRNetwork:
+        """The single-scale view of this network, sharing its parameters.
+
+        Raises:
+            UsageError: the network does not serve this scale.
+        """
+        if scale not in self.scales:
+            raise UsageError(f"{self.type_name} serves x{', x'.join(map(str, self.scales))}, not x{scale}")
+        return self
+
+    def context(self, x: Tensor) -> Any:
+        """What every stage may look at besides the running state, computed once per pass."""
+        return x
+
+    def stages(self) -> Sequence[Stage]:
+        """(name, function(state, context) -> state) in order; the last stage gives the SR image."""
+        raise TypeError(f"{type(self).__name__} does not define stages()")
+
+    def observe(self, state: State) -> Tensor:
+        """The tensor that a tap shows of a stage's state."""
+        return state
+
+    def forward(self, x: Tensor) -> Tensor:
+        """LR (N, C, H, W) in [0, 1] -> SR (N, C, H * scale, W * scale), not clamped."""
+        context = self.context(x)
+        state: State = context
+        for _, run in self.stages():
+            state = run(state, context)
+        return state
+
+    def features(self, x: Tensor, taps: Iterable[str], output: bool = True) -> tuple[Tensor | None, dict[str, Tensor]]:
+        """One pass that also returns the tapped feature maps.
+
+        Args:
+            x: LR (N, C, H, W).
+            taps: names in `self.taps`.
+            output: whether the SR image is wanted; if not, the pass stops at the deepest tap.
+
+        Raises:
+            UsageError: a tap that the network does not have.
+        """
+        wanted = self.check_taps(taps)
+        found: dict[str, Tensor] = {}
+        context = self.context(x)
+        state: State = context
+        for name, run in self.stages():
+            if not output and len(found) == len(wanted):
+                return None, found
+            state = run(state, context)
+            if name in wanted:
+                found[name] = self.observe(state)
+        return (state if output else None), found
+
+    def tail(self, tap: str, feature: Tensor, x: Tensor) -> Tensor:
+        """Continue from a cut tap to the SR image.
+
+        Args:
+            tap: a tap with `cut`.
+            feature: its feature map, (N, C_tap, H / stride, W / stride).
+            x: the LR image that belongs to it (N, C, H, W), for networks with a global skip.
+
+        Raises:
+            UsageError: no such tap, or one that is not a cut.
+        """
+        (tap,) = self.check_taps([tap])
+        if not self.taps[tap].cut:
+            cuts = ", ".join(name for name, value in self.taps.items() if value.cut)
+            raise UsageError(f"tap '{tap}' of {self.type_name} does not carry everything downstream; cuts: {cuts}")
+        stages = list(self.stages())
+        start = [name for name, _ in stages].index(tap) + 1
+        context = self.context(x)
+        state: State = feature
+        for _, run in stages[start:]:
+            state = run(state, context)
+        return state
+
+    def check_taps(self, taps: Iterable[str]) -> list[str]:
+        """The distinct tap names, checked. Raises UsageError with the nearest name."""
+        names = list(dict.fromkeys(taps))
+        for name in names:
+            if name not in self.taps:
+                raise unknown_name(f"tap of {self.type_name}", name, self.taps)
+        return names
+
+    def deploy(self) -> SRNetwork:
+        """A faster equivalent for inference: equal up to rounding (1e-5 float32, 1e-12 float64)."""
+        return copy.deepcopy(self).eval()
+
+    def initialise(self, how: str) -> None:
+        """Re-initialise the weights: "default" (PyTorch's, already there), or what the network offers.
+
+        Raises:
+            UsageError: this network cannot hold that initialisation.
+        """
+        offered = self.initialisations()
+        if how not in offered:
+            raise unknown_name(f"initialisation of {self.type_name}", how, offered)
+        with torch.no_grad():
+            offered[how]()
+
+    def initialisations(self) -> dict[str, Callable[[], None]]:
+        """The initialisations this network can hold, by name."""
+        return {"default": lambda: None}

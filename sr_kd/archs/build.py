@@ -1,0 +1,60 @@
+"""Networks by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from ..errors import UsageError
+from ..registry import Registry
+from ..signature import accepted, check_arguments
+
+NETWORKS: Registry[nn.Module] = Registry(
+    "network",
+    {
+        "FSRCNN": "sr_kd.archs.fsrcnn:FSRCNN",
+        "VDSR": "sr_kd.archs.vdsr:VDSR",
+        "IDN": "sr_kd.archs.idn:IDN",
+        "CARN": "sr_kd.archs.carn:CARN",
+        "Hourglass": "sr_kd.archs.hourglass:Hourglass",
+        "PrivilegedTeacher": "sr_kd.archs.teacher:PrivilegedTeacher",
+    },
+)
+
+
+def build_network(type: str, *, init: str = "default", **arguments: Any) -> nn.Module:
+    """Build a network by name.
+
+    Args:
+        type: a registered name, such as "FSRCNN".
+        init: an initialisation that the network can hold: "default", "bicubic"...
+        arguments: the constructor's, usually ``scale``. A nested mapping with a ``type`` (the
+            encoder and decoder of a teacher) is built the same way and inherits scale and colour.
+
+    Raises:
+        UsageError: an unknown network, argument or initialisation.
+    """
+    cls = NETWORKS.get(type)
+    shared: dict[str, Any] = {name: arguments[name] for name in ("scale", "colour") if name in arguments}
+    nested = {
+        name: build_network(**{**_fitting(value["type"], shared), **value})
+        for name, value in arguments.items()
+        if isinstance(value, Mapping) and "type" in value
+    }
+    rest = {name: value for name, value in arguments.items() if name not in nested}
+    if nested:
+        rest = {name: value for name, value in rest.items() if name in accepted(cls) or name not in shared}
+    network = cls(**check_arguments(f"network {type}", cls, {**rest, **nested}))
+    initialise = getattr(network, "initialise", None)
+    if initialise is None:
+        raise UsageError(f"{type} is not a network of this package's kind")
+    initialise(init)
+    return network
+
+
+def _fitting(type: str, shared: Mapping[str, Any]) -> dict[str, Any]:
+    """The shared arguments that this network's constructor takes."""
+    known = accepted(NETWORKS.get(type))
+    return {name: value for name, value in shared.items() if name in known}

@@ -1,0 +1,117 @@
+"""FSRCNN (Dong, Loy, Tang, ECCV 2016), in the variant of PISR: one PReLU slope per layer."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+
+from torch import nn
+
+from .base import Colour, SRNetwork, Stage, Tap
+from .bicubic import kaiming_, set_delta, shifted_upscale_kernels
+from .subpixel import SubPixelConvolution
+
+
+class FSRCNN(SRNetwork):
+    """Five stages at LR resolution and a 9x9 transposed convolution.
+
+    Args:
+        scale: enlargement factor, 2 or more.
+        colour: "y" or "rgb".
+        d: feature channels. s: shrunken channels. m: number of mapping convolutions.
+        slope_per_channel: one PReLU slope per channel (the Caffe original) instead of per layer.
+        input_channels: channels of the input where it is not an image (a wider compact feature).
+
+    12,644 parameters with the defaults, at every scale.
+    """
+
+    type_name = "FSRCNN"
+
+    def __init__(
+        self,
+        scale: int,
+        colour: Colour = "y",
+        d: int = 56,
+        s: int = 12,
+        m: int = 4,
+        slope_per_channel: bool = False,
+        input_channels: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.arguments = {
+            "scale": scale,
+            "colour": colour,
+            "d": d,
+            "s": s,
+            "m": m,
+            "slope_per_channel": slope_per_channel,
+            "input_channels": input_channels,
+        }
+        self.scales, self.colour = (scale,), colour
+        self.taps = {
+            "feature_extraction": Tap(d),
+            "shrinking": Tap(s),
+            "mapping": Tap(s),
+            "expanding": Tap(d),
+        }
+        self.receptive_radius = 2 + m + (scale + 3) // scale
+
+        def activated(cin: int, cout: int, kernel: int) -> nn.Sequential:
+            slopes = nn.PReLU(cout if slope_per_channel else 1)
+            return nn.Sequential(nn.Conv2d(cin, cout, kernel, padding=kernel // 2), slopes)
+
+        self.feature_extraction = activated(input_channels or self.channels, d, 5)
+        self.shrinking = activated(d, s, 1)
+        self.mapping = nn.Sequential(*(activated(s, s, 3) for _ in range(m)))
+        self.expanding = activated(s, d, 1)
+        self.last_layer: nn.Module = nn.ConvTranspose2d(
+            d, self.channels, 9, stride=scale, padding=4, output_padding=scale - 1
+        )
+
+    def stages(self) -> Sequence[Stage]:
+        return [
+            ("feature_extraction", lambda state, _: self.feature_extraction(state)),
+            ("shrinking", lambda state, _: self.shrinking(state)),
+            ("mapping", lambda state, _: self.mapping(state)),
+            ("expanding", lambda state, _: self.expanding(state)),
+            ("output", lambda state, _: self.last_layer(state)),
+        ]
+
+    def deploy(self) -> FSRCNN:
+        network = copy.deepcopy(self).eval()
+        if isinstance(network.last_layer, nn.ConvTranspose2d):
+            network.last_layer = SubPixelConvolution.from_transposed(network.last_layer)
+        return network
+
+    def initialisations(self) -> dict[str, Callable[[], None]]:
+        return {**super().initialisations(), "kaiming": self._kaiming, "bicubic": self._bicubic}
+
+    def _kaiming(self) -> None:
+        """He-normal convolutions, a small transposed convolution, zero biases."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+                if module is self.last_layer:
+                    module.weight.normal_(0.0, 0.001)
+                else:
+                    kaiming_(module.weight)
+                if module.bias is not None:
+                    module.bias.zero_()
+
+    def _bicubic(self) -> None:
+        """Start as (most of) a bicubic interpolator: exact at x2, nine shifted copies of LR at x3 and x4.
+
+        The first channels carry deltas through every layer (PReLU passes them, images being
+        positive) and the transposed convolution holds the kernel; the others stay random.
+        """
+        self._kaiming()
+        last = self.last_layer
+        convolutions = [module for module in self.modules() if isinstance(module, nn.Conv2d)]
+        room = min(module.out_channels for module in convolutions)
+        kernels = shifted_upscale_kernels(self.scale)
+        held = [(colour, shift) for shift in kernels for colour in range(self.channels)][:room]
+        for carrier, (colour, shift) in enumerate(held):
+            set_delta(convolutions[0].weight, convolutions[0].bias, carrier, colour, shift)
+            for convolution in convolutions[1:]:
+                set_delta(convolution.weight, convolution.bias, carrier, carrier)
+            last.weight[carrier] = 0  # type: ignore[operator]
+            last.weight[carrier, colour] = kernels[shift].to(last.weight)  # type: ignore[operator,arg-type]

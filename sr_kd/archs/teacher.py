@@ -1,0 +1,75 @@
+"""The privileged teacher of PISR: an encoder that sees HR, and a decoder with an SR network's shape."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from torch import Tensor, nn
+
+from ..errors import UsageError
+from .base import Colour, SRNetwork, Tap
+from .hourglass import Hourglass
+
+
+class PrivilegedTeacher(nn.Module):
+    """Encoder and decoder (PISR, section 3.1): the compact feature takes the place of LR.
+
+    Args:
+        encoder: HR (N, C, H * scale, W * scale) -> compact feature (N, C * k, H, W).
+        decoder: an SR network; VDSR enlarges the compact feature bicubically as it does with LR. It
+            may be larger than the student.
+
+    Raises:
+        UsageError: encoder and decoder of different scale or colour.
+    """
+
+    type_name = "PrivilegedTeacher"
+
+    def __init__(self, encoder: Hourglass, decoder: SRNetwork) -> None:
+        super().__init__()
+        if (encoder.scale,) != decoder.scales or encoder.colour != decoder.colour:
+            raise UsageError(
+                f"teacher: the encoder is x{encoder.scale} {encoder.colour}, "
+                f"the decoder x{', x'.join(map(str, decoder.scales))} {decoder.colour}; they must agree"
+            )
+        self.encoder = encoder
+        self.decoder = decoder
+
+    @property
+    def arguments(self) -> dict[str, object]:
+        """Constructor arguments as nested option mappings."""
+        return {
+            name: {"type": part.type_name, **part.arguments}
+            for name, part in (("encoder", self.encoder), ("decoder", self.decoder))
+        }
+
+    @property
+    def scale(self) -> int:
+        """Enlargement factor of the decoder, reduction factor of the encoder."""
+        return self.decoder.scale
+
+    @property
+    def colour(self) -> Colour:
+        """ "y" or "rgb"."""
+        return self.decoder.colour
+
+    @property
+    def taps(self) -> dict[str, Tap]:
+        """The decoder's taps."""
+        return dict(self.decoder.taps)
+
+    def forward(self, hr: Tensor) -> tuple[Tensor, Tensor]:
+        """HR (N, C, H * scale, W * scale) -> (SR of the same size, compact feature (N, C * k, H, W))."""
+        compact = self.encoder(hr)
+        return self.decoder(compact), compact
+
+    def features(self, hr: Tensor, taps: Iterable[str], output: bool = True) -> tuple[Tensor | None, dict[str, Tensor]]:
+        """As `SRNetwork.features`, on HR; the compact feature is always among the features, as "compact"."""
+        compact = self.encoder(hr)
+        sr, found = self.decoder.features(compact, taps, output)
+        return sr, {**found, "compact": compact}
+
+    def initialise(self, how: str) -> None:
+        """Initialise encoder and decoder alike. Raises UsageError where one cannot hold it."""
+        self.encoder.initialise(how)
+        self.decoder.initialise(how)

@@ -1,0 +1,58 @@
+"""``sr-kd``: finds the command, runs it, and turns errors into one line and an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from .. import __version__
+from ..errors import SrKdError
+
+COMMANDS = {
+    "upscale": "enlarge pictures with a trained model",
+    "train": "run a training recipe",
+    "test": "measure models on test sets, from an option file",
+    "evaluate": "PSNR and SSIM of a model, or of finished pictures",
+    "check": "validate an option file without running it",
+}
+
+
+def build_parser(only: str | None = None) -> argparse.ArgumentParser:
+    """The parser; with `only`, the arguments of that command alone are loaded."""
+    parser = argparse.ArgumentParser(
+        prog="sr-kd", description="Distil super-resolution networks: train, measure, ship and use small students."
+    )
+    parser.add_argument("--version", action="version", version=f"sr-kd {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, description in COMMANDS.items():
+        command = commands.add_parser(name, help=description, description=description)
+        if name == only:
+            module = import_module(f".{name}", __package__)
+            module.add_arguments(command)
+            command.set_defaults(run=module.run)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code: 0, 1 (failed work) or 2 (wrong usage or options)."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    only = next((argument for argument in given if argument in COMMANDS), None)
+    parsed = build_parser(only).parse_args(given)
+    try:
+        return int(parsed.run(parsed) or 0)
+    except SrKdError as error:
+        print(f"sr-kd {parsed.command}: error: {error}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        print(f"sr-kd {parsed.command}: stopped", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

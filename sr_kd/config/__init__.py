@@ -1,0 +1,1 @@
+"""Option files: schema, loader, and what is built from them."""

@@ -1,0 +1,209 @@
+"""The option-file schema: what a training or test recipe may say (frozen, unknown keys refused)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+NonNegative = Annotated[float, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0)]
+Precision = Literal["fp32", "bf16", "fp16"]
+
+
+class Section(BaseModel):
+    """A mapping of the option file in which every key is known."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class IOBackend(Section):
+    """BasicSR's `io_backend`: "disk" or "lmdb"."""
+
+    type: Literal["disk", "lmdb"] = "disk"
+
+
+class ImageSet(Section):
+    """Where the images of a set are: HR alone (LR is made from it), or HR and LR.
+
+    `dataroot_gt` and `dataroot_lq` are folders, LMDB folders (``*.lmdb``), or one of the embedded sets
+    "scikit-image:train" and "scikit-image:held_out"; several folders make one set.
+    """
+
+    name: str | None = None
+    dataroot_gt: list[str]
+    dataroot_lq: list[str] | None = None
+    filename_tmpl: str = "{}"
+    meta_info_file: str | None = None
+    io_backend: IOBackend = IOBackend()
+
+    @field_validator("dataroot_gt", "dataroot_lq", mode="before")
+    @classmethod
+    def _as_list(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
+
+
+class TrainSet(ImageSet):
+    """The training set and how patches are drawn from it."""
+
+    gt_size: PositiveInt = 192
+    batch_size_per_gpu: PositiveInt = 16
+    use_hflip: bool = True
+    use_rot: bool = True
+    num_worker_per_gpu: Annotated[int, Field(ge=0)] = 2
+    memory_budget: Positive = 8.0  # GiB of decoded pixels kept in memory; larger sets are streamed
+
+
+class EvaluationSet(ImageSet):
+    """A validation or test set and the rule it is measured by."""
+
+    protocol: Literal["rgb8", "yfloat", "basicsr", "rgb"] = "rgb8"
+
+
+class NetworkOptions(BaseModel):
+    """A network: its type, its constructor's arguments (checked when it is built), its first weights."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    type: str
+    init: str = "default"
+    path: str | None = None  # trained weights to start from, or a shipped model's name
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The constructor's arguments as written."""
+        return dict(self.model_extra or {})
+
+
+class Optimiser(Section):
+    """Optimiser of a phase. `lr` is the learning rate, BasicSR's key."""
+
+    type: Literal["Adam", "AdamW", "SGD"] = "Adam"
+    lr: Positive = 1e-3
+    weight_decay: NonNegative = 0.0
+    betas: tuple[Fraction, Fraction] = (0.9, 0.999)
+    eps: Positive = 1e-8
+    momentum: Fraction = 0.9
+    nesterov: bool = False
+
+
+class Scheduler(Section):
+    """Learning rate as a closed-form function of the iteration.
+
+    constant; cosine from lr to eta_min over the phase; multistep: times `gamma` at each milestone;
+    one_cycle: up to lr over `pct_start` of the phase, then down to lr / 1e4.
+    """
+
+    type: Literal["constant", "cosine", "multistep", "one_cycle"] = "constant"
+    eta_min: NonNegative = 0.0
+    milestones: list[PositiveInt] = []
+    gamma: Positive = 0.5
+    pct_start: Fraction = 0.3
+
+
+class LossOptions(BaseModel):
+    """A loss: its type, weight, taps, and its constructor's options (checked when it is built)."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    type: str
+    weight: float | dict[str, float] = 1.0
+    taps: list[str | dict[Literal["student", "teacher"], str]] = []
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The constructor's options as written."""
+        return dict(self.model_extra or {})
+
+
+class Initialisation(Section):
+    """Weights taken from another phase's result. `part`: "decoder" or "encoder" of a teacher."""
+
+    source: str = Field(alias="from")
+    part: Literal["decoder", "encoder"] | None = None
+
+
+class Phase(Section):
+    """One training run of one network, with its own optimiser, schedule and length in iterations.
+
+    `needs` names phases that come first; `teacher` the needed phase (or the network with a `path`)
+    whose frozen result teaches. `total_iter` is a number or a sum of phases ("teacher + student").
+    """
+
+    trains: str
+    needs: list[str] = []
+    teacher: str | None = None
+    init: Initialisation | None = None
+    total_iter: PositiveInt | str
+    optim: Optimiser = Optimiser()
+    scheduler: Scheduler = Scheduler()
+    warmup_iter: Annotated[int, Field(ge=0)] = 0
+    losses: list[LossOptions] = [LossOptions(type="L1")]
+    ema_decay: Fraction = 0.0
+    gradient_clip: NonNegative = 0.0
+    accumulate: PositiveInt = 1
+    precision: Precision = "fp32"
+    channels_last: bool = True
+    compile: bool = False
+
+
+class Validation(Section):
+    """When to validate, and by what the best checkpoint is chosen (on the first validation set)."""
+
+    val_freq: PositiveInt = 5000
+    metrics: list[Literal["psnr", "ssim"]] = ["psnr", "ssim"]
+    save_img: bool = False
+
+
+class Logger(Section):
+    """How often to log and to save. `keep_checkpoints`: how many regular states stay (0: all)."""
+
+    print_freq: PositiveInt = 100
+    save_checkpoint_freq: PositiveInt = 5000
+    keep_checkpoints: Annotated[int, Field(ge=0)] = 3
+    use_tb_logger: bool = True
+
+
+class Paths(Section):
+    """Where results go, relative to the working directory."""
+
+    experiments_root: str = "experiments"
+    results_root: str = "results"
+    tb_root: str = "tb_logger"
+
+
+class Recipe(Section):
+    """A training option file. `arms`: label in tables -> phase; default: the phases nothing else needs."""
+
+    name: str
+    task: Literal["super_resolution", "classification", "detection"] = "super_resolution"
+    scale: Annotated[int, Field(ge=2)] = 2
+    seeds: list[int] = [0]
+    plugins: list[str] = []
+    train: TrainSet
+    validation_sets: list[EvaluationSet] = []
+    networks: dict[str, NetworkOptions]
+    phases: dict[str, Phase]
+    arms: dict[str, str] = {}
+    val: Validation = Validation()
+    logger: Logger = Logger()
+    path: Paths = Paths()
+
+    def length(self, phase: str) -> int:
+        """The phase's total_iter as a number, sums worked out (checked when the file is loaded)."""
+        total = self.phases[phase].total_iter
+        if isinstance(total, int):
+            return total
+        return sum(int(term) if term.isdigit() else self.length(term) for term in map(str.strip, total.split("+")))
+
+
+class TestRecipe(Section):
+    """A test option file: models by label (names or paths), and the sets to measure them on."""
+
+    name: str
+    scale: Annotated[int, Field(ge=2)] = 2
+    models: dict[str, str]
+    sets: list[EvaluationSet]
+    save_img: bool = False
+    path: Paths = Paths()

@@ -1,0 +1,1 @@
+"""Image files, colour, resizing, sets of images, and patches."""

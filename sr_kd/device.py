@@ -1,0 +1,29 @@
+"""Choosing the device that the numerical work runs on."""
+
+from __future__ import annotations
+
+import torch
+
+from .errors import UsageError
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """ "auto" (CUDA, then MPS, then CPU), "cpu", "cuda", "cuda:1" or "mps".
+
+    Raises:
+        UsageError: an unknown device, or one that this machine or build of torch does not have.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    kind, _, index = name.partition(":")
+    if kind not in ("cpu", "cuda", "mps") or (index and not index.isdigit()):
+        raise UsageError(f"unknown device '{name}'; allowed: auto, cpu, cuda, cuda:<number>, mps")
+    if kind == "cuda" and (not torch.cuda.is_available() or int(index or 0) >= torch.cuda.device_count()):
+        raise UsageError(
+            f"device '{name}' is not available here: torch sees {torch.cuda.device_count()} CUDA device(s)"
+        )
+    if kind == "mps" and not torch.backends.mps.is_available():
+        raise UsageError("device 'mps' is not available here; use --device cpu")
+    return torch.device(name)

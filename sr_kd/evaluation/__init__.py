@@ -1,0 +1,1 @@
+"""PSNR, SSIM, named protocols and tables."""

@@ -1,0 +1,1 @@
+"""Upscaling with trained networks."""

@@ -1,0 +1,1 @@
+"""Other projects' formats; the only package that may import basicsr."""

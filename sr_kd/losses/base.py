@@ -1,0 +1,132 @@
+"""The one plug-in interface of every loss: reconstruction, imitation and distillation alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from ..archs.base import Tap
+
+TeacherTail = Callable[[str, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class TapPair:
+    """A student tap and the teacher tap it learns from.
+
+    Attributes:
+        student, teacher: tap names.
+        student_tap, teacher_tap: their channels and strides, from which adapters are created.
+    """
+
+    student: str
+    teacher: str
+    student_tap: Tap
+    teacher_tap: Tap
+
+    @property
+    def key(self) -> str:
+        """A name that can serve as a module and log name (no dots)."""
+        names = self.student if self.student == self.teacher else f"{self.student}-{self.teacher}"
+        return names.replace(".", "_")
+
+
+@dataclass(frozen=True)
+class View:
+    """What one network made of the batch.
+
+    Attributes:
+        output: SR (N, C, H * scale, W * scale) in [0, 1], not clamped (or logits (N, K)); None if not computed.
+        features: tap name -> feature map (N, C_tap, h, w). A privileged teacher adds "compact".
+    """
+
+    output: Tensor | None
+    features: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """All that a loss may look at in one iteration.
+
+    Attributes:
+        lr: LR images (N, C, H, W), in the trained network's colour (classification: the input images).
+        hr: HR images (N, C, H * scale, W * scale).
+        student: the network that this phase trains, gradients attached.
+        teacher: the frozen teacher, without gradients; None in a phase that has none.
+        teacher_tail: (teacher tap, feature) -> image or logits, through the teacher's frozen layers, with
+            gradients to the feature.
+        labels: class indices (N,) or detection targets; None for super-resolution.
+        iteration: 0-based, counted from the start of the phase.
+    """
+
+    lr: Tensor
+    hr: Tensor
+    student: View
+    teacher: View | None = None
+    teacher_tail: TeacherTail | None = None
+    labels: Any = None
+    iteration: int = 0
+
+
+@dataclass(frozen=True)
+class PretrainingObjective:
+    """What has to be trained before the student phase (FT's paraphraser, IE-KD's auto-encoder).
+
+    Attributes:
+        module: trained by the pre-training, then frozen and kept in eval mode.
+        loss: exchange (only its teacher view is used) -> scalar.
+        total_iter: length in iterations.
+        learning_rate: Adam's, constant.
+    """
+
+    module: nn.Module
+    loss: Callable[[Exchange], Tensor]
+    total_iter: int
+    learning_rate: float
+
+
+class FeatureLoss(nn.Module):
+    """Base of all losses.
+
+    A subclass creates its adapters in ``__init__`` from the pairs' channels and strides; trainable
+    adapters are submodules, fixed random choices are buffers, so that both land in checkpoints. It
+    never freezes or switches modes itself: the phase does.
+
+    Attributes:
+        needs_pairs: the loss compares feature maps, so an option file must name its taps.
+        needs_teacher_output: the loss looks at `exchange.teacher.output`.
+        needs_teacher_tail: the loss continues from a teacher tap, which must be a cut.
+        needs_teacher: any of these; False for losses that look at the trained network alone.
+    """
+
+    needs_pairs: ClassVar[bool] = False
+    needs_teacher_output: ClassVar[bool] = False
+    needs_teacher_tail: ClassVar[bool] = False
+
+    def __init__(self, pairs: Sequence[TapPair] = ()) -> None:
+        super().__init__()
+        self.pairs = tuple(pairs)
+
+    @property
+    def needs_teacher(self) -> bool:
+        return self.needs_pairs or self.needs_teacher_output or self.needs_teacher_tail
+
+    def forward(self, exchange: Exchange) -> dict[str, Tensor]:
+        """Unweighted named scalars, float32 or wider."""
+        raise TypeError(f"{type(self).__name__} does not define forward()")
+
+    def pretraining(self) -> PretrainingObjective | None:
+        """What to train before the phase starts; None for most losses."""
+        return None
+
+    def parameter_groups(self, learning_rate: float, weight_decay: float) -> list[dict[str, Any]]:
+        """Optimiser groups of the adapters that train with the student."""
+        parameters = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        return [{"params": parameters, "lr": learning_rate, "weight_decay": weight_decay}] if parameters else []
+
+    def diagnostics(self) -> dict[str, Tensor]:
+        """Detached scalars worth logging from the last forward (VID: mean error, mean scale)."""
+        return {}

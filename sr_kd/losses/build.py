@@ -1,0 +1,39 @@
+"""Losses by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..errors import UsageError
+from ..registry import Registry
+from ..signature import check_arguments
+from .base import FeatureLoss, TapPair
+
+LOSSES: Registry[FeatureLoss] = Registry(
+    "loss",
+    {
+        "L1": "sr_kd.losses.reconstruction:L1",
+        "L2": "sr_kd.losses.reconstruction:L2",
+        "Charbonnier": "sr_kd.losses.reconstruction:Charbonnier",
+        "Imitation": "sr_kd.losses.imitation:Imitation",
+        "VID": "sr_kd.losses.vid:VID",
+    },
+)
+
+
+def build_loss(type: str, pairs: Sequence[TapPair] = (), **options: Any) -> FeatureLoss:
+    """Build a loss by name.
+
+    Args:
+        type: a registered name, such as "VID".
+        pairs: the taps it compares, for losses that need them.
+        options: its own options, checked against its constructor.
+
+    Raises:
+        UsageError: an unknown loss or option, or a loss that needs taps and got none.
+    """
+    cls = LOSSES.get(type)
+    if cls.needs_pairs and not pairs:
+        raise UsageError(f"loss {type} compares feature maps: name them with 'taps'")
+    return cls(pairs, **check_arguments(f"loss {type}", cls, options, given=("pairs",)))

@@ -1,0 +1,26 @@
+"""PISR's imitation loss: the compact feature should look like LR (PISR, equation 3)."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional
+
+from ..errors import UsageError
+from .base import Exchange, FeatureLoss
+
+
+class Imitation(FeatureLoss):
+    """mean |LR - compact|, for a privileged teacher whose compact feature has LR's channels."""
+
+    def forward(self, exchange: Exchange) -> dict[str, Tensor]:
+        compact = exchange.student.features.get("compact")
+        if compact is None:
+            raise UsageError(
+                "loss Imitation is for a phase that trains a PrivilegedTeacher (it has no compact feature)"
+            )
+        if compact.shape != exchange.lr.shape:
+            raise UsageError(
+                f"loss Imitation needs a compact feature of LR's shape; "
+                f"found {tuple(compact.shape)} beside {tuple(exchange.lr.shape)}"
+            )
+        return {"imitation": functional.l1_loss(compact, exchange.lr)}

@@ -1,0 +1,42 @@
+"""Pixel losses between the trained network's output and HR, means over all elements."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from .base import Exchange, FeatureLoss
+
+
+def output_of(exchange: Exchange) -> Tensor:
+    """The trained network's output. Raises ValueError if the step did not compute it."""
+    if exchange.student.output is None:
+        raise ValueError("the trained network's output was not computed")
+    return exchange.student.output
+
+
+class L1(FeatureLoss):
+    """mean |SR - HR|."""
+
+    def forward(self, exchange: Exchange) -> dict[str, Tensor]:
+        return {"l1": functional.l1_loss(output_of(exchange), exchange.hr)}
+
+
+class L2(FeatureLoss):
+    """mean (SR - HR)^2."""
+
+    def forward(self, exchange: Exchange) -> dict[str, Tensor]:
+        return {"l2": functional.mse_loss(output_of(exchange), exchange.hr)}
+
+
+class Charbonnier(FeatureLoss):
+    """mean sqrt((SR - HR)^2 + eps^2) (Lai et al., LapSRN, 2017)."""
+
+    def __init__(self, pairs: tuple = (), eps: float = 1e-3) -> None:
+        super().__init__(pairs)
+        self.eps = eps
+
+    def forward(self, exchange: Exchange) -> dict[str, Tensor]:
+        error = output_of(exchange) - exchange.hr
+        return {"charbonnier": torch.sqrt(error * error + self.eps**2).mean()}

@@ -1,0 +1,53 @@
+"""Arguments from option files, checked against a constructor's signature."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from .errors import UsageError, nearest
+
+
+def accepted(cls: type) -> dict[str, inspect.Parameter]:
+    """The named constructor parameters of a class, without ``self``."""
+    parameters = inspect.signature(cls).parameters
+    return {name: value for name, value in parameters.items() if value.kind is not value.VAR_KEYWORD}
+
+
+def check_arguments(kind: str, cls: type, arguments: Mapping[str, Any], given: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The arguments, converted to the types the constructor declares.
+
+    Args:
+        kind: what is built, for the message ("network FSRCNN").
+        arguments: as read from an option file.
+        given: parameters that the caller supplies itself.
+
+    Raises:
+        UsageError: an unknown, missing or ill-typed argument, with the nearest and the allowed names.
+    """
+    known = {name: value for name, value in accepted(cls).items() if name not in given}
+    for name in arguments:
+        if name not in known:
+            raise UsageError(f"{kind} has no option '{name}'{nearest(name, known)}; known: {', '.join(sorted(known))}")
+    hints = typing.get_type_hints(cls.__init__)  # type: ignore[misc]
+    checked = {}
+    for name, parameter in known.items():
+        if name in arguments:
+            adapter = TypeAdapter(hints.get(name, Any), config=_config(hints.get(name, Any)))
+            try:
+                checked[name] = adapter.validate_python(arguments[name])
+            except ValidationError as error:
+                problem = error.errors()[0]["msg"]
+                raise UsageError(f"{kind}, option '{name}': {problem}; found {arguments[name]!r}") from None
+        elif parameter.default is parameter.empty:
+            raise UsageError(f"{kind} needs the option '{name}'")
+    return checked
+
+
+def _config(hint: Any) -> ConfigDict | None:
+    """Pydantic takes a config for plain types only; our classes among the hints need one."""
+    return None if hasattr(hint, "__pydantic_config__") else ConfigDict(arbitrary_types_allowed=True)

@@ -1,0 +1,1 @@
+"""Phases, steps, checkpoints and recipes."""
