@@ -28,7 +28,6 @@ def open_task(
     options = recipe.train
     patches = open_patches(
         open_training_set(recipe),
-        scale=recipe.scale,
         colour=colour,
         gt_size=options.gt_size,
         batch_size=options.batch_size_per_gpu * world.size,

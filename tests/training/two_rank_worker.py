@@ -40,7 +40,7 @@ def main() -> None:
             WeightedLoss(build_loss("VID", [pair]), 1e-3, "VID"),
         ]
         patches = open_patches(
-            open_set([folder], scale=2), scale=2, colour="y", gt_size=32, batch_size=4, use_hflip=True, use_rot=True,
+            open_set([folder], scale=2), colour="y", gt_size=32, batch_size=4, use_hflip=True, use_rot=True,
             seed=0, stream="student", device=world.device, memory_budget_gib=1, workers=0, quiet=True,
         )  # fmt: skip
         task = DoubleTask(patches, "y", [], 2, ["psnr"], world)
