@@ -14,9 +14,7 @@ from .super_resolution import SuperResolution
 from .task import Task
 
 
-def open_task(
-    recipe: Recipe, seed: int, phase: str, networks: Sequence[nn.Module], world: World, quiet: bool
-) -> Task:
+def open_task(recipe: Recipe, seed: int, phase: str, networks: Sequence[nn.Module], world: World, quiet: bool) -> Task:
     """Open the data of a phase.
 
     Args:
@@ -27,7 +25,6 @@ def open_task(
     options = recipe.train
     patches = open_patches(
         open_training_set(recipe),
-        scale=recipe.scale,
         colour=colour,
         gt_size=options.gt_size,
         batch_size=options.batch_size_per_gpu * world.size,
