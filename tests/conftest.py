@@ -1,0 +1,94 @@
+"""Fixtures that every test file may use."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+THREADS = min(os.cpu_count() or 1, int(os.environ.get("OMP_NUM_THREADS", "2")))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _threads() -> None:
+    """Small tensors gain nothing from many threads, and a machine with many cores would lose time to them."""
+    import torch
+
+    torch.set_num_threads(THREADS)
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The root of the working tree: options, scripts and documents."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of public images and weights beside the repository, or a skip where there is none."""
+    folder = REPOSITORY.parent / "shared"
+    if not (folder / "data").is_dir():
+        pytest.skip("needs the public images and weights in ../shared")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared_images(shared: Path) -> Path:
+    """The folder of real images: benchmark/{Set5,Set14,B100,Urban20}, train, val."""
+    return shared / "data"
+
+
+@pytest.fixture(scope="session")
+def run_cli() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """``run_cli("train", "-opt", path)`` runs the real command line in its own process.
+
+    Returns the completed process (returncode, stdout, stderr). Options: `cwd`, `timeout` in seconds,
+    `env` (added to the environment). Standard input is empty.
+    """
+
+    def run(
+        *arguments: object, cwd: Path | str | None = None, timeout: float = 300, env: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "sr_kd", *map(str, arguments)],
+            cwd=cwd,
+            env=cli_environment(env),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def start_cli() -> Callable[..., subprocess.Popen[str]]:
+    """As `run_cli`, but returns the running process (for tests that kill it)."""
+
+    def start(
+        *arguments: object, cwd: Path | str | None = None, env: dict[str, str] | None = None
+    ) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "sr_kd", *map(str, arguments)],
+            cwd=cwd,
+            env=cli_environment(env),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    return start
+
+
+def cli_environment(extra: dict[str, str] | None = None) -> dict[str, str]:
+    """This environment with the repository importable and the thread count of the tests."""
+    path = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH", "")]))
+    return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": str(THREADS), **(extra or {})}
