@@ -8,8 +8,15 @@ import argparse
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """BasicSR's flags, and the device."""
     parser.add_argument("-opt", "--opt", required=True, metavar="FILE", help="option file (YAML)")
-    parser.add_argument("--launcher", choices=("none", "pytorch"), default="none", help="accepted for BasicSR's sake: torchrun is recognised by itself")
-    parser.add_argument("--auto_resume", action="store_true", help="continue a run of the same name instead of archiving it")
+    parser.add_argument(
+        "--launcher",
+        choices=("none", "pytorch"),
+        default="none",
+        help="accepted for BasicSR's sake: torchrun is recognised by itself",
+    )
+    parser.add_argument(
+        "--auto_resume", action="store_true", help="continue a run of the same name instead of archiving it"
+    )
     parser.add_argument("--force_yml", nargs="+", default=[], metavar="a:b=value", help="override options")
     parser.add_argument("--debug", action="store_true", help="8 iterations per phase, logged and validated all along")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:<number> or mps")
