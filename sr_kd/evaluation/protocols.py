@@ -32,7 +32,7 @@ class Enlarger:
 
     colour: Colour
     forward: Callable[[Tensor], Tensor]
-    device: torch.device = torch.device("cpu")
+    device: torch.device
 
     def __call__(self, levels: Tensor) -> Tensor:
         """(C, h, w) in 0..255 -> (C, H, W) in 0..255 on `device`, not clamped, float32."""
@@ -73,7 +73,7 @@ class Protocol:
         if self.luma_first and colour == "rgb":
             raise UsageError(f"protocol '{self.name}' measures networks of luma (Y); for an RGB network use 'rgb8'")
         if self.luma_first and lr_from_files:
-            raise UsageError(f"protocol '{self.name}' makes LR from the Y of HR: leave the LR images out, or use 'rgb8'")
+            raise UsageError(f"protocol '{self.name}' makes LR from the Y of HR; leave LR out, or use 'rgb8'")
 
     def prepare(self, hr: Tensor, lr: Tensor | None, scale: int) -> tuple[Tensor, Tensor]:
         """HR and LR as this protocol starts from them.
@@ -105,13 +105,14 @@ class Protocol:
         return quantise(sr.mean(dim=0, keepdim=True) if lr.shape[0] == 1 else sr)
 
     def compared(self, sr: Tensor, hr: Tensor) -> tuple[Tensor, Tensor]:
-        """What PSNR and SSIM see of the SR and the HR image, on the device of SR."""
+        """What PSNR and SSIM see of the SR and the HR image, in the precision and on the device of SR."""
+        hr = hr.to(sr)
         if self.measures == "y":
             from_luma_network = sr.shape[0] == 1 and hr.shape[0] == 3
             sr, hr = luma(sr), luma(hr)
             if self.round_luma and from_luma_network:
                 hr = quantise(hr)
-        return sr, hr.to(sr)
+        return sr, hr
 
     def resize(self, image: Tensor, size: tuple[int, int]) -> Tensor:
         """A bicubic resize, rounded as the protocol says."""
