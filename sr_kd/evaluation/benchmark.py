@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from threading import Lock
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -66,10 +64,11 @@ def score_network(
     Images are decoded, resized and compared in several threads; the network runs on one at a time.
 
     Args:
-        network: already on `device`; None for bicubic interpolation. Its mode is restored afterwards.
+        network: a copy of it is measured, as deployed; None for bicubic interpolation.
         image_set: opened at the same scale.
         scale: enlargement factor; a multi-scale network is measured at this one.
         protocol: "rgb8", "yfloat", "basicsr" or "rgb", see :mod:`sr_kd.evaluation.protocols`.
+        device: where the network runs.
         metrics: "psnr", "ssim" or both.
         rank, world_size: this process measures the images rank, rank + world_size... of the set;
             :func:`merge_scores` puts the shares together.
@@ -87,50 +86,41 @@ def score_network(
     if image_set.scale != scale:
         raise UsageError(f"set {image_set.name} was opened for x{image_set.scale}, not x{scale}")
     rule.check(None if network is None else network.colour, image_set.lr is not None)
-    with enlarger_of(network, scale, device, forward) as enlarger:
-        lock = Lock()
+    enlarger = enlarger_of(network, scale, device)
+    if forward is not None and enlarger is not None:
+        enlarger = replace(enlarger, forward=forward)
 
-        def measure(index: int) -> ImageScore:
-            with torch.inference_mode():
-                enlarged = enlarge_image(image_set, index, rule, enlarger, lock)
-                if keep is not None:
-                    keep(enlarged.name, enlarged.picture())
-                return score_image(enlarged.name, enlarged.sr, enlarged.hr, rule, scale, metrics)
+    def measure(index: int) -> ImageScore:
+        with torch.inference_mode():
+            enlarged = enlarge_image(image_set, index, rule, enlarger)
+            if keep is not None:
+                keep(enlarged.name, enlarged.picture())
+            return score_image(enlarged.name, enlarged.sr, enlarged.hr, rule, scale, metrics)
 
-        indices = range(rank, len(image_set), world_size)
-        with progress_bar(len(indices), f"{image_set.name} x{scale}", "image", quiet) as bar:
-            images = []
-            for image in in_threads(measure, indices):
-                images.append(image)
-                bar.update()
+    images = []
+    indices = range(rank, len(image_set), world_size)
+    with progress_bar(len(indices), f"{image_set.name} x{scale}", "image", quiet) as bar:
+        for image in in_threads(measure, indices):
+            images.append(image)
+            bar.update()
     return SetScore(image_set.name, scale, rule.name, tuple(images))
 
 
-@contextmanager
-def enlarger_of(
-    network: SRNetwork | None,
-    scale: int,
-    device: torch.device | str,
-    forward: Callable[[Tensor], Tensor] | None = None,
-) -> Iterator[Enlarger | None]:
-    """The network at one scale, in evaluation mode within the block; None for bicubic."""
+def enlarger_of(network: SRNetwork | None, scale: int, device: torch.device | str) -> Enlarger | None:
+    """The network at one scale, as a deployed copy on `device`; None for bicubic.
+
+    Raises:
+        UsageError: a scale that the network does not serve.
+    """
     if network is None:
-        yield None
-        return
-    single = network.for_scale(scale)
-    training = network.training
-    network.eval()
-    single.eval()
-    try:
-        yield Enlarger(network.colour, forward or single, torch.device(device))
-    finally:
-        network.train(training)
+        return None
+    deployed = network.for_scale(scale).deploy().requires_grad_(False)
+    deployed.to(device=torch.device(device), memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return Enlarger(network.colour, deployed, torch.device(device))
 
 
-def enlarge_image(
-    image_set: ImageSet, index: int, protocol: Protocol, enlarger: Enlarger | None, lock: Lock
-) -> Enlarged:
-    """One image, read, made small and enlarged as the protocol says; `lock` is held while the network runs.
+def enlarge_image(image_set: ImageSet, index: int, protocol: Protocol, enlarger: Enlarger | None) -> Enlarged:
+    """One image, read, made small and enlarged as the protocol says.
 
     Raises:
         SrKdError: an unreadable image, or a network whose output is no image of HR's size.
@@ -138,10 +128,7 @@ def enlarge_image(
     name = image_set.names[index]
     hr, lr = protocol.prepare(*read_levels(image_set, index), image_set.scale)
     size = (hr.shape[-2], hr.shape[-1])
-    if enlarger is None:
-        return Enlarged(name, protocol.enlarge(lr, size, None), hr, lr)
-    with lock:
-        sr = protocol.enlarge(lr, size, enlarger)
+    sr = protocol.enlarge(lr, size, enlarger)
     if tuple(sr.shape[-2:]) != size:
         raise SrKdError(f"{name}: the network gives {sr.shape[-1]}x{sr.shape[-2]} pixels, not {size[1]}x{size[0]}")
     if not bool(sr.isfinite().all()):

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
 
 import numpy as np
 import torch
@@ -65,7 +63,7 @@ def write_montage(
 
     Args:
         path: the picture to write, a PNG as a rule.
-        models: label -> network on `device`, or None for bicubic (which is added if it is missing).
+        models: label -> network, or None for bicubic (which is added if it is missing).
         image_set: opened at the same scale.
         scale: enlargement factor.
         images: how many images to show at most.
@@ -78,14 +76,12 @@ def write_montage(
     shown: dict[str, SRNetwork | None] = {} if None in models.values() else {"bicubic": None}
     shown.update(models)
     rows: list[Row] = []
-    with ExitStack() as stack, torch.inference_mode():
-        enlargers = {
-            label: stack.enter_context(enlarger_of(network, scale, device)) for label, network in shown.items()
-        }
+    enlargers = {label: enlarger_of(network, scale, device) for label, network in shown.items()}
+    with torch.inference_mode():
         for index, name in enumerate(image_set.names):
             panels, planes = [], {}
             for label, enlarger in enlargers.items():
-                enlarged = enlarge_image(image_set, index, protocol, enlarger, Lock())
+                enlarged = enlarge_image(image_set, index, protocol, enlarger)
                 score = score_image(name, enlarged.sr, enlarged.hr, protocol, scale, ("psnr",))
                 panels.append(Panel(label, enlarged.picture(), score.psnr or 0.0))
                 planes[label] = luma(enlarged.sr.cpu())

@@ -7,7 +7,8 @@ is its own Y; an RGB network sees it in three channels and the mean of its outpu
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from threading import Lock
 from typing import Literal
 
 import numpy as np
@@ -22,7 +23,7 @@ from ..errors import UsageError, unknown_name
 
 @dataclass(frozen=True)
 class Enlarger:
-    """A network as a protocol uses it.
+    """A network as a protocol uses it; threads that share one take turns.
 
     Attributes:
         colour: what it sees and returns.
@@ -33,11 +34,13 @@ class Enlarger:
     colour: Colour
     forward: Callable[[Tensor], Tensor]
     device: torch.device
+    _turn: Lock = field(default_factory=Lock, repr=False, compare=False)
 
     def __call__(self, levels: Tensor) -> Tensor:
         """(C, h, w) in 0..255 -> (C, H, W) in 0..255 on `device`, not clamped, float32."""
         x = (levels / 255).to(self.device, torch.float32)
-        return 255 * self.forward(x.unsqueeze(0))[0]
+        with self._turn:
+            return 255 * self.forward(x.unsqueeze(0))[0]
 
 
 @dataclass(frozen=True)

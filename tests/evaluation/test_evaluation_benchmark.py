@@ -1,5 +1,6 @@
 """Scores of networks on sets: golden numbers of published weights, sharing out, and refusals."""
 
+import copy
 import math
 from pathlib import Path
 
@@ -59,7 +60,7 @@ def test_a_network_that_is_bicubic_scores_like_bicubic(folder: Path, scale: int,
     bicubic = score_network(None, images, scale=scale, protocol=protocol)
     assert [image.name for image in own.images] == ["astronaut", "camera", "coffee"]
     for found, expected in zip(own.images, bicubic.images, strict=True):
-        tolerance = 0.02 if protocol == "rgb" else 1e-4  # two roundings of three channels against one
+        tolerance = 0.05 if protocol == "rgb" else 1e-4  # there, only bicubic is rounded after each pass
         assert found.psnr == pytest.approx(expected.psnr, abs=tolerance)
         assert found.ssim == pytest.approx(expected.ssim, abs=tolerance)
 
@@ -72,10 +73,13 @@ def test_shares_of_ranks_put_together_are_the_whole_to_the_last_bit(images: Imag
         assert merge_scores(shares) == whole
 
 
-def test_the_networks_mode_is_restored(images: ImageSet) -> None:
+def test_the_network_is_left_as_it_was(images: ImageSet) -> None:
     network = build_network("FSRCNN", scale=2).train()
+    before = copy.deepcopy(network.state_dict())
     score_network(network, images, scale=2)
     assert network.training
+    assert all(parameter.requires_grad for parameter in network.parameters())
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
 
 
 def test_the_forward_pass_can_be_replaced_and_results_kept(images: ImageSet) -> None:
