@@ -133,13 +133,15 @@ class FeatureLoss(nn.Module):
         needs_teacher_output: the loss looks at `exchange.teacher.output`.
         needs_teacher_tail: the loss continues from a teacher tap, which must be a cut.
         needs_forwards: the loss shows both networks other inputs than the batch.
-        needs_teacher: any of these; False for losses that look at the trained network alone.
+        needs_compact: the loss looks at the compact feature of a privileged teacher in training.
+        needs_teacher: any of the first four; False for losses that look at the trained network alone.
     """
 
     needs_pairs: ClassVar[bool] = False
     needs_teacher_output: ClassVar[bool] = False
     needs_teacher_tail: ClassVar[bool] = False
     needs_forwards: ClassVar[bool] = False
+    needs_compact: ClassVar[bool] = False
 
     def __init__(self, pairs: Sequence[TapPair] = ()) -> None:
         super().__init__()
