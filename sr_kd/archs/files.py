@@ -1,0 +1,190 @@
+"""Network files: self-describing weights, and the foreign formats that are understood."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from .. import __version__
+from ..errors import SrKdError, UsageError, nearest
+from ..files import atomic_path
+from .base import SRNetwork
+from .build import build_network
+from .recognise import recognise
+from .state_files import DESCRIPTION_KEY, TORCH_SUFFIXES, read_state
+
+
+@dataclass(frozen=True)
+class LoadedNetwork:
+    """A network read from a file, in eval mode on the CPU.
+
+    Attributes:
+        network: an `SRNetwork` or a `PrivilegedTeacher`, with the moving averages where the file has them.
+        metadata: what the caller of `save_network` added; for a foreign file its ``format``.
+    """
+
+    network: nn.Module
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+def save_network(
+    path: Path | str,
+    network: nn.Module,
+    *,
+    ema: Mapping[str, Tensor] | None = None,
+    metadata: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a network's weights and how to rebuild it, atomically.
+
+    A ``.pth`` file holds ``params``, ``params_ema`` if `ema` is given, and the description as JSON
+    text under ``sr_kd``. A ``.safetensors`` file holds one set of weights (`ema`'s if given) and the
+    same JSON in its metadata.
+
+    Args:
+        network: with `type_name` and `arguments`, as all networks of this package have.
+        ema: moving averages of the weights, with the keys of its state dict.
+        metadata: anything that JSON can hold: recipe, scores...
+
+    Raises:
+        UsageError: another suffix. SrKdError: the file cannot be written.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in (".safetensors", *TORCH_SUFFIXES):
+        raise UsageError(f"cannot save a network as {path}: the suffix must be .safetensors or .pth")
+    text = json.dumps(_describe(network, metadata or {}))
+    weights = _plain(network.state_dict())
+    with atomic_path(path) as temporary:
+        if suffix == ".safetensors":
+            save_file(weights if ema is None else _plain(ema), temporary, {DESCRIPTION_KEY: text})
+        else:
+            content: dict[str, Any] = {"params": weights, DESCRIPTION_KEY: text}
+            if ema is not None:
+                content["params_ema"] = _plain(ema)
+            torch.save(content, temporary)
+
+
+def load_network(path: Path | str, *, scale: int | None = None) -> LoadedNetwork:
+    """Read a network: this package's files, BasicSR-style files of its networks, and the PISR release.
+
+    Args:
+        scale: which scale a multi-scale network shall serve; the scale itself where neither the
+            file nor its shapes tell it (FSRCNN and IDN have the same shapes at every scale).
+
+    Raises:
+        SrKdError: an unreadable file, or weights of no network known here.
+        UsageError: the network does not serve `scale`, or `scale` is needed.
+    """
+    path = Path(path)
+    file = read_state(path)
+    if file.description is not None:
+        kind, arguments, tensors = file.description["type"], file.description["arguments"], file.tensors
+        metadata = dict(file.description.get("metadata", {}))
+    else:
+        found = recognise(file.tensors)
+        if found is None:
+            some = ", ".join(list(file.tensors)[:3])
+            raise SrKdError(f"{path}: weights of no network known here; its first keys: {some}")
+        kind, arguments, tensors = found.type_name, found.arguments_for(path, scale), found.tensors
+        metadata = {"format": found.format}
+    with torch.random.fork_rng(devices=[]):  # the initialisation is thrown away: draw it from nobody's stream
+        try:
+            network = build_network(kind, **arguments)
+        except UsageError as error:
+            raise SrKdError(f"{path}: {error}") from None
+    _load_strictly(network, tensors, path)
+    if scale is not None:
+        network = _serve(network, scale, path)
+    return LoadedNetwork(network.eval(), metadata)
+
+
+def load_weights(network: nn.Module, path: Path | str, *, part: str | None = None) -> None:
+    """Load a file's weights into a network that exists; every key must match.
+
+    Args:
+        part: "decoder" or "encoder": that part of the teacher in the file.
+
+    Raises:
+        SrKdError: an unreadable file, or keys or shapes that do not fit (counted and named).
+    """
+    path = Path(path)
+    file = read_state(path)
+    tensors = file.tensors
+    if part is None and tensors.keys() == network.state_dict().keys():
+        return _load_strictly(network, tensors, path)
+    if file.description is None and (found := recognise(tensors)) is not None:
+        tensors = found.tensors
+    if part is not None:
+        inside = {key.removeprefix(f"{part}."): value for key, value in tensors.items() if key.startswith(f"{part}.")}
+        if not inside:
+            known = sorted({key.split(".")[0] for key in tensors})
+            raise SrKdError(f"{path}: has no part '{part}'{nearest(part, known)}; it holds: {', '.join(known)}")
+        tensors = inside
+    return _load_strictly(network, tensors, path)
+
+
+def _describe(network: nn.Module, metadata: Mapping[str, Any]) -> dict[str, Any]:
+    kind = getattr(network, "type_name", None)
+    if kind is None:
+        raise UsageError(f"cannot describe a {type(network).__name__} in a file: it has no type_name and arguments")
+    scales = network.scales if isinstance(network, SRNetwork) else (network.scale,)
+    return {
+        "type": kind,
+        "arguments": network.arguments,
+        "scales": scales,
+        "colour": network.colour,
+        "sr_kd": __version__,
+        "torch": str(torch.__version__),
+        "metadata": dict(metadata),
+    }
+
+
+def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Own, contiguous copies on the CPU: a view would write its whole storage."""
+    return {key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}
+
+
+def _serve(network: nn.Module, scale: int, path: Path) -> nn.Module:
+    if isinstance(network, SRNetwork):
+        try:
+            return network.for_scale(scale)
+        except UsageError as error:
+            raise UsageError(f"{path}: {error}") from None
+    if network.scale != scale:
+        raise UsageError(f"{path}: the teacher is for x{network.scale}, not x{scale}")
+    return network
+
+
+def _load_strictly(network: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+    expected = network.state_dict()
+    problems = [
+        _list_keys("missing", [key for key in expected if key not in tensors], tensors),
+        _list_keys("surplus", [key for key in tensors if key not in expected], expected),
+        _list_shapes({key: value for key, value in tensors.items() if key in expected}, expected),
+    ]
+    if any(problems):
+        name = getattr(network, "type_name", type(network).__name__)
+        raise SrKdError(f"{path} does not fit {name}: {'; '.join(filter(None, problems))}")
+    network.load_state_dict(dict(tensors))
+
+
+def _list_keys(what: str, keys: list[str], others: Mapping[str, Tensor], shown: int = 3) -> str:
+    if not keys:
+        return ""
+    names = ", ".join(f"{key}{nearest(key, others)}" for key in keys[:shown])
+    return f"{len(keys)} {what}: {names}{', ...' if len(keys) > shown else ''}"
+
+
+def _list_shapes(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], shown: int = 3) -> str:
+    wrong = [key for key, value in tensors.items() if value.shape != expected[key].shape]
+    if not wrong:
+        return ""
+    names = ", ".join(f"{key} {tuple(tensors[key].shape)} for {tuple(expected[key].shape)}" for key in wrong[:shown])
+    return f"{len(wrong)} of another shape: {names}{', ...' if len(wrong) > shown else ''}"

@@ -1,0 +1,120 @@
+"""Reading weights files of any origin without ever running code that is in them."""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from ..errors import SrKdError
+
+DESCRIPTION_KEY = "sr_kd"
+TORCH_SUFFIXES = (".pth", ".pt", ".ckpt")
+SUFFIXES = (*TORCH_SUFFIXES, ".safetensors", ".npz")
+# Where the weights are in the files of this field, the first one found wins.
+WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict", "model")
+
+
+@dataclass(frozen=True)
+class StateFile:
+    """The content of a weights file.
+
+    Attributes:
+        tensors: key -> tensor on the CPU; moving averages where the file has them.
+        description: what `save_network` wrote beside the weights; None in a foreign file.
+    """
+
+    tensors: dict[str, Tensor]
+    description: dict[str, Any] | None
+
+
+def read_state(path: Path | str) -> StateFile:
+    """Read ``.pth``, ``.pt``, ``.ckpt`` (weights only), ``.safetensors`` or ``.npz``.
+
+    Raises:
+        SrKdError: no such file, an empty, truncated or foreign one, or one that holds no weights.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise SrKdError(f"{path}: not a weights file by its suffix '{suffix}'; known: {', '.join(SUFFIXES)}")
+    try:
+        if path.stat().st_size == 0:
+            raise SrKdError(f"{path}: the file is empty")
+        if suffix == ".safetensors":
+            return _read_safetensors(path)
+        if suffix == ".npz":
+            return _read_npz(path)
+        return _read_torch(path)
+    except OSError as error:
+        raise SrKdError(f"cannot read {path}: {error.strerror or error}") from None
+
+
+def _read_torch(path: Path) -> StateFile:
+    data = path.read_bytes()  # so that an OSError means the disk; the reader raises it for a truncated file too
+    try:
+        content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except Exception as error:  # the reader meets arbitrary bytes and raises whatever they lead to
+        if isinstance(error, pickle.UnpicklingError) and "GLOBAL" in str(error):
+            raise SrKdError(
+                f"{path}: holds Python objects besides weights (a whole pickled model?), and these are never "
+                f"unpickled; save the model's state_dict() instead"
+            ) from None
+        raise SrKdError(f"{path}: not a PyTorch weights file, or a truncated one") from None
+    if not isinstance(content, Mapping):
+        raise SrKdError(f"{path}: holds a {type(content).__name__}, no weights")
+    return StateFile(_unwrap(path, content), _description(path, content.get(DESCRIPTION_KEY)))
+
+
+def _read_safetensors(path: Path) -> StateFile:
+    try:
+        with safetensors.safe_open(path, framework="pt") as opened:
+            metadata = opened.metadata() or {}
+        tensors = load_file(path)
+    except (safetensors.SafetensorError, ValueError):
+        raise SrKdError(f"{path}: not a safetensors file, or a truncated one") from None
+    return StateFile(_unwrap(path, tensors), _description(path, metadata.get(DESCRIPTION_KEY)))
+
+
+def _read_npz(path: Path) -> StateFile:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            tensors = {name: torch.from_numpy(arrays[name].copy()) for name in arrays.files}
+    except (ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile):
+        raise SrKdError(f"{path}: not an .npz file of plain numeric arrays, or a truncated one") from None
+    return StateFile(_unwrap(path, tensors), None)
+
+
+def _unwrap(path: Path, content: Mapping[Any, Any]) -> dict[str, Tensor]:
+    """The weights within their usual wrappers, without DataParallel's prefix."""
+    inner = next((content[key] for key in WRAPPERS if isinstance(content.get(key), Mapping)), content)
+    tensors = {str(key): value for key, value in inner.items() if isinstance(value, Tensor)}
+    if not tensors:
+        keys = ", ".join(str(key) for key in list(content)[:5]) or "none"
+        raise SrKdError(f"{path}: no weights found; its entries: {keys}")
+    if all(key.startswith("module.") for key in tensors):
+        tensors = {key.removeprefix("module."): value for key, value in tensors.items()}
+    return tensors
+
+
+def _description(path: Path, text: Any) -> dict[str, Any] | None:
+    if text is None:
+        return None
+    try:
+        description = json.loads(text)
+        if not (isinstance(description["type"], str) and isinstance(description["arguments"], dict)):
+            raise TypeError
+    except (ValueError, TypeError, KeyError):
+        raise SrKdError(f"{path}: its description of the network ('{DESCRIPTION_KEY}') is damaged") from None
+    return description

@@ -1,0 +1,80 @@
+"""Training states: one self-contained file each, written atomically, checked when read."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..errors import SrKdError
+from ..files import atomic_path
+
+_DIGEST = 32
+logger = logging.getLogger("sr_kd")
+
+
+class StateFolder:
+    """The states of one phase and seed: ``<iteration>.state``.
+
+    Args:
+        folder: where they are.
+        keep: how many stay (0: all); the newest ones.
+    """
+
+    def __init__(self, folder: Path, keep: int = 3) -> None:
+        self.folder = folder
+        self.keep = keep
+
+    def save(self, iteration: int, state: dict[str, Any]) -> Path:
+        """Write the state of an iteration (number of finished iterations), then drop old ones.
+
+        The file is a torch zip file followed by its SHA-256 digest. Raises SrKdError if it cannot be written.
+        """
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        content = buffer.getbuffer()
+        path = self.folder / f"{iteration}.state"
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            file.write(content)
+            file.write(hashlib.sha256(content).digest())
+        if self.keep:
+            for old in self.iterations()[: -self.keep]:
+                (self.folder / f"{old}.state").unlink(missing_ok=True)
+        return path
+
+    def load_latest(self) -> tuple[int, dict[str, Any]] | None:
+        """The newest intact state with its iteration; None if there is none.
+
+        A damaged file is reported and the state before it is taken.
+        """
+        for iteration in reversed(self.iterations()):
+            path = self.folder / f"{iteration}.state"
+            try:
+                return iteration, read_state(path)
+            except SrKdError as error:
+                logger.warning("%s; trying the state before it", error)
+        return None
+
+    def iterations(self) -> list[int]:
+        """The saved iterations, ascending."""
+        return sorted(int(path.stem) for path in self.folder.glob("*.state") if path.stem.isdigit())
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """Read one state file on the CPU. Raises SrKdError if it is damaged."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise SrKdError(f"cannot read {path}: {error.strerror}") from None
+    content, digest = memoryview(data)[:-_DIGEST], data[-_DIGEST:]
+    if len(data) <= _DIGEST or hashlib.sha256(content).digest() != digest:
+        raise SrKdError(f"{path} is damaged (its checksum does not fit)")
+    try:
+        return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except (RuntimeError, zipfile.BadZipFile, EOFError) as error:
+        raise SrKdError(f"{path} is not a training state: {error}") from None

@@ -1,0 +1,157 @@
+"""One phase of one seed: drives its stages, saves, validates, logs, and can stop and continue anywhere."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from ..archs.files import save_network
+from ..errors import SrKdError
+from ..progress import progress_bar
+from .checkpoint import StateFolder
+from .distributed import World
+from .ema import EMA
+from .run_log import RunLog
+from .stages import Stage
+from .step import DistillationStep
+from .stopping import StopRequest
+from .task import Scores, Task
+
+logger = logging.getLogger("sr_kd")
+
+
+@dataclass
+class PhaseRun:
+    """Everything one phase needs while it runs.
+
+    Attributes:
+        label: what the bar and the log call it ("teacher", "student seed 1").
+        stages: made one after the other, when each begins. lengths: their iterations.
+        frequencies: after how many iterations to log, save and validate.
+        metadata: written into every exported network.
+        select_by: metric of the first validation set that chooses the best network.
+    """
+
+    label: str
+    step: DistillationStep
+    stages: Sequence[Callable[[], Stage]]
+    lengths: Sequence[int]
+    ema: EMA | None
+    task: Task
+    states: StateFolder
+    models: Path
+    log: RunLog
+    world: World
+    stop: StopRequest
+    print_every: int
+    save_every: int
+    validate_every: int
+    metadata: dict[str, Any] = field(default_factory=dict)
+    select_by: str = "psnr"
+    quiet: bool = False
+    best: float = -math.inf
+
+    @property
+    def network(self) -> nn.Module:
+        """The network that counts: the average of the weights where there is one."""
+        return self.ema.network if self.ema is not None else self.step.student
+
+    def run(self, saved: dict[str, Any] | None) -> Scores:
+        """Run from a saved state (or the start) to the end; returns the last validation.
+
+        Raises:
+            SrKdError: stopped on request (the state is saved), or a loss that is not finite.
+        """
+        first, done = 0, 0
+        if saved is not None:
+            first, done = saved["stage"], saved["iteration"]
+            self.step.load_state_dict(saved["step"])
+            self.best = saved["best"]
+            if self.ema is not None:
+                self.ema.load_state_dict(saved["ema"])
+        for index in range(first, len(self.stages)):
+            stage = self.stages[index]()
+            if saved is not None and index == first:
+                stage.load_state_dict(saved["optimisation"])
+            self._run_stage(index, stage, done)
+            done = 0
+        return self._validate(sum(self.lengths), final=True)
+
+    def _run_stage(self, index: int, stage: Stage, start: int) -> None:
+        main = index == len(self.stages) - 1
+        title = self.label if main else f"{self.label}: {stage.name}"
+        # Pre-training counts, so that every state of a phase has its own number.
+        offset = sum(self.lengths[:index])
+        with progress_bar(stage.total_iter, title, quiet=self.quiet or not self.world.leads, initial=start) as bar:
+            for iteration in range(start, stage.total_iter):
+                done = iteration + 1
+                values = stage.update(iteration, measure=done % self.print_every == 0 or done in (1, stage.total_iter))
+                bar.update()
+                clock = offset + done
+                if values:
+                    self._record(clock, values, bar)
+                # Several processes agree on it, which costs a synchronisation: not at every iteration.
+                stopping = (self.world.size == 1 or done % self.print_every == 0) and self.stop.requested(self.world)
+                # Before saving, so that a state knows the best network of its own iteration.
+                if main and done % self.validate_every == 0 and done < stage.total_iter:
+                    self._validate(clock, final=False)
+                if done % self.save_every == 0 or done == stage.total_iter or stopping:
+                    self._save(index, done, stage, clock)
+                if stopping:
+                    raise SrKdError(f"stopped at iteration {done} of {title}; continue with --auto_resume")
+
+    def _record(self, clock: int, values: dict[str, float], bar: Any) -> None:
+        self.log.scalars(clock, values)
+        shown = ", ".join(f"{name.removeprefix('losses/')} {value:.4g}" for name, value in _headline(values).items())
+        bar.set_postfix_str(shown)
+        if self.world.leads:
+            everything = " ".join(f"{name}={value:.6g}" for name, value in values.items())
+            logger.debug("%s iteration %d: %s", self.label, clock, everything)
+
+    def _save(self, index: int, done: int, stage: Stage, clock: int) -> None:
+        if self.world.leads:
+            state = {
+                "stage": index,
+                "iteration": done,
+                "step": self.step.state_dict(),
+                "ema": None if self.ema is None else self.ema.state_dict(),
+                "optimisation": stage.state_dict(),
+                "best": self.best,
+            }
+            self.states.save(clock, state)
+        self.world.barrier()
+
+    def _validate(self, clock: int, final: bool) -> Scores:
+        self.step.student.eval()
+        scores = self.task.validate(self.network)
+        self.step.student.train()
+        flat = {f"metrics/{name}/{metric}": value for name, row in scores.items() for metric, value in row.items()}
+        self.log.scalars(clock, flat)
+        if self.world.leads:
+            for name, row in scores.items():
+                logger.info(
+                    "%s, iteration %d, %s: %s", self.label, clock, name, ", ".join(f"{k} {v:.4f}" for k, v in row.items())
+                )
+            self._export("latest" if final else str(clock), clock, scores)
+            value = next(iter(scores.values()), {}).get(self.select_by, -math.inf)
+            if value > self.best:
+                self.best = value
+                self._export("best", clock, scores)
+        return scores
+
+    def _export(self, name: str, clock: int, scores: Scores) -> None:
+        metadata = {**self.metadata, "iteration": clock, "scores": scores}
+        ema = None if self.ema is None else self.ema.state_dict()
+        save_network(self.models / f"net_g_{name}.pth", self.step.student, ema=ema, metadata=metadata)
+
+
+def _headline(values: dict[str, float]) -> dict[str, float]:
+    """The few values that fit beside a progress bar."""
+    losses = {name: value for name, value in values.items() if name.startswith("losses/") and name != "losses/total"}
+    return dict(list(losses.items())[:3]) or values

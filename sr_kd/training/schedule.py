@@ -1,0 +1,37 @@
+"""Learning rates as closed-form functions of the iteration: nothing to store, nothing that drifts."""
+
+from __future__ import annotations
+
+import math
+
+from ..config.schema import Scheduler
+
+
+def learning_rate(base: float, scheduler: Scheduler, iteration: int, total_iter: int, warmup_iter: int = 0) -> float:
+    """The learning rate of a 0-based iteration.
+
+    Args:
+        base: the optimiser's learning rate.
+        scheduler: the shape; past `total_iter` the last value stays.
+        warmup_iter: the first iterations rise linearly, the last of them with the full value.
+    """
+    warmup = min(1.0, (iteration + 1) / warmup_iter) if warmup_iter else 1.0
+    return warmup * _scheduled(base, scheduler, min(iteration, total_iter), total_iter)
+
+
+def _scheduled(base: float, scheduler: Scheduler, iteration: int, total_iter: int) -> float:
+    if scheduler.type == "cosine":
+        return scheduler.eta_min + (base - scheduler.eta_min) * _cosine(iteration / total_iter)
+    if scheduler.type == "multistep":
+        return base * scheduler.gamma ** sum(iteration >= milestone for milestone in scheduler.milestones)
+    if scheduler.type == "one_cycle":
+        rise = scheduler.pct_start * total_iter
+        if iteration < rise:
+            return base / 25 + (base - base / 25) * (1 - _cosine(iteration / rise))
+        return base / 1e4 + (base - base / 1e4) * _cosine((iteration - rise) / max(total_iter - rise, 1))
+    return base
+
+
+def _cosine(progress: float) -> float:
+    """1 at 0, 0 at 1."""
+    return 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))

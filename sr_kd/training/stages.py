@@ -1,0 +1,200 @@
+"""The stages of a phase: pre-training of adapters that need it, then the distillation itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from ..config.schema import Optimiser, Phase
+from ..errors import SrKdError
+from ..losses.base import Exchange, PretrainingObjective, TeacherTail, View
+from .distributed import World
+from .ema import EMA
+from .optimiser import build_optimiser, parameter_groups, set_learning_rate
+from .schedule import learning_rate
+from .step import DistillationStep, gradient_norms
+from .task import Batch, Task
+
+
+class Stage(Protocol):
+    """What the loop drives: iterations from 0 to `total_iter`, each one call of `update`."""
+
+    name: str
+    total_iter: int
+
+    def update(self, iteration: int, measure: bool) -> dict[str, float]:
+        """One iteration; values worth logging if `measure`, otherwise nothing is read back."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Optimiser and scaler; the modules' weights belong to the phase."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from `state_dict`."""
+
+
+class Teaching:
+    """A frozen teacher, asked only for what the losses need.
+
+    Args:
+        network: put in eval mode, without gradients, by this class.
+        step: its losses say which taps and whether the output are wanted.
+    """
+
+    def __init__(self, network: nn.Module, step: DistillationStep, task: Task) -> None:
+        self.network = network.eval().requires_grad_(False)
+        self.task = task
+        self.taps = step.teacher_taps
+        self.output = step.needs_teacher_output
+
+    def view(self, batch: Batch) -> tuple[View, TeacherTail]:
+        """The teacher's features (and output), and its tail. `no_grad`, because inference tensors cannot be saved."""
+        with torch.no_grad():
+            view = self.task.view(self.network, batch, self.taps, self.output)
+        return view, self.task.tail(self.network, batch, view)
+
+
+class PretrainingStage:
+    """Trains what a loss needs trained beforehand (a paraphraser, an auto-encoder) on the teacher's features."""
+
+    def __init__(self, name: str, objective: PretrainingObjective, teaching: Teaching, task: Task, world: World) -> None:
+        self.name = f"pretraining {name}"
+        self.total_iter = objective.total_iter
+        self.objective, self.teaching, self.task, self.world = objective, teaching, task, world
+        objective.module.train().requires_grad_(True)
+        options = Optimiser(type="Adam", lr=objective.learning_rate)
+        self.optimiser = build_optimiser(options, [{"params": list(objective.module.parameters())}])
+
+    def update(self, iteration: int, measure: bool) -> dict[str, float]:
+        batch = self.task.batch(iteration)
+        teacher, tail = self.teaching.view(batch)
+        loss = self.objective.loss(Exchange(batch.lr, batch.hr, View(None), teacher, tail, batch.labels, iteration))
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        for parameter in self.objective.module.parameters():
+            if self.world.size > 1 and parameter.grad is not None:
+                torch.distributed.all_reduce(parameter.grad)
+                parameter.grad /= self.world.size
+        self.optimiser.step()
+        return {"losses/reconstruction": float(loss.detach())} if measure else {}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"optimiser": self.optimiser.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.optimiser.load_state_dict(state["optimiser"])
+
+
+class DistillationStage:
+    """Trains the student (or the teacher, in its own phase) and the losses' adapters.
+
+    Args:
+        options: the phase's options. total_iter: its length as a number.
+        step: student and losses, on the device. teaching: the frozen teacher, if any.
+        ema: updated after every iteration, if any.
+    """
+
+    def __init__(
+        self,
+        options: Phase,
+        total_iter: int,
+        step: DistillationStep,
+        teaching: Teaching | None,
+        task: Task,
+        ema: EMA | None,
+        world: World,
+    ) -> None:
+        self.name, self.total_iter = "training", total_iter
+        self.options, self.step, self.teaching, self.task, self.ema, self.world = (
+            options,
+            step,
+            teaching,
+            task,
+            ema,
+            world,
+        )
+        self.optimiser = build_optimiser(options.optim, parameter_groups(step, options.optim))
+        self.scaler = torch.amp.GradScaler(world.device.type, enabled=options.precision == "fp16")
+        forward: nn.Module = step
+        if world.size > 1:
+            forward = DistributedDataParallel(step, device_ids=[world.device] if world.device.type == "cuda" else None)
+        self.forward: Any = torch.compile(forward) if options.compile else forward
+
+    def update(self, iteration: int, measure: bool) -> dict[str, float]:
+        rate = learning_rate(
+            self.options.optim.lr, self.options.scheduler, iteration, self.total_iter, self.options.warmup_iter
+        )
+        set_learning_rate(self.optimiser, rate)
+        self.optimiser.zero_grad(set_to_none=True)
+        parts = self.options.accumulate
+        values: dict[str, float] = {}
+        for part in range(parts):
+            batch = self.task.batch(iteration * parts + part)
+            last = part == parts - 1
+            with self._autocast(), self._synchronising(last):
+                terms = self.forward(batch, *self._taught(batch), iteration)
+                weighted = self.step.weighted(terms)
+                total = torch.stack(list(weighted.values())).sum()
+                if measure and last:
+                    values = self._measure(rate, terms, weighted, total)
+                self.scaler.scale(total / parts).backward()
+        self.scaler.unscale_(self.optimiser)
+        if self.options.gradient_clip:
+            trained = [parameter for group in self.optimiser.param_groups for parameter in group["params"]]
+            norm = nn.utils.clip_grad_norm_(trained, self.options.gradient_clip)
+            if measure:
+                values["gradient/norm_before_clip"] = float(norm)
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
+        if self.ema is not None:
+            self.ema.update(self.step.student)
+        return values
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"optimiser": self.optimiser.state_dict(), "scaler": self.scaler.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.optimiser.load_state_dict(state["optimiser"])
+        if state["scaler"]:
+            self.scaler.load_state_dict(state["scaler"])
+
+    def _taught(self, batch: Batch) -> tuple[View | None, TeacherTail | None]:
+        return (None, None) if self.teaching is None else self.teaching.view(batch)
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        if self.options.precision == "fp32":
+            return nullcontext()
+        dtype = torch.bfloat16 if self.options.precision == "bf16" else torch.float16
+        return torch.autocast(self.world.device.type, dtype=dtype)
+
+    def _synchronising(self, last: bool) -> AbstractContextManager[Any]:
+        """Gradients are averaged over the processes once per iteration, with its last part."""
+        wrapped = isinstance(self.forward, DistributedDataParallel)
+        return self.forward.no_sync() if wrapped and not last else nullcontext()
+
+    def _measure(
+        self, rate: float, terms: Mapping[str, Tensor], weighted: Mapping[str, Tensor], total: Tensor
+    ) -> dict[str, float]:
+        """Everything that is logged of an iteration.
+
+        Raises:
+            SrKdError: the loss is not finite; the last saved state is the one to go back to.
+        """
+        if not torch.isfinite(total.detach()):
+            found = ", ".join(f"{key} = {float(value.detach()):g}" for key, value in terms.items())
+            raise SrKdError(
+                f"the loss is no longer finite ({found}): lower the learning rate or the weight of the term "
+                "that left first, or set gradient_clip; the last saved state is intact"
+            )
+        values = {"learning_rate": rate, "losses/total": float(total.detach())}
+        values |= {f"losses/{key}": float(value.detach()) for key, value in terms.items()}
+        values |= {f"weighted/{key}": float(value.detach()) for key, value in weighted.items()}
+        if len(weighted) > 1:
+            norms = gradient_norms(self.step, weighted)
+            first = next(iter(norms.values()), 0.0) or 1.0
+            values |= {f"gradient_ratio/{key}": norm / first for key, norm in norms.items()}
+        return values | {f"diagnostics/{key}": float(value) for key, value in self.step.diagnostics().items()}

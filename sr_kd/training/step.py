@@ -1,0 +1,85 @@
+"""The student and its losses: the one module that training wraps, so every adapter's gradient is synchronised."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ..config.build import WeightedLoss
+from ..errors import UsageError, unknown_name
+from ..losses.base import Exchange, TeacherTail, View
+from .task import Batch, Task
+
+
+class DistillationStep(nn.Module):
+    """One forward pass of the trained network and all losses on it.
+
+    Args:
+        student: the network that this phase trains (in a teacher phase, the teacher).
+        losses: built losses with their weights and distinct names.
+        task: how a network sees a batch.
+    """
+
+    def __init__(self, student: nn.Module, losses: Sequence[WeightedLoss], task: Task) -> None:
+        super().__init__()
+        self.student = student
+        self.losses = nn.ModuleDict({entry.name: entry.loss for entry in losses})
+        self.weights = {entry.name: entry.weight for entry in losses}
+        self.task = task
+        self.student_taps = [pair.student for entry in losses for pair in entry.loss.pairs]
+        self.teacher_taps = [pair.teacher for entry in losses for pair in entry.loss.pairs]
+        self.needs_teacher = any(entry.loss.needs_teacher for entry in losses)
+        self.needs_teacher_output = any(entry.loss.needs_teacher_output for entry in losses)
+
+    def forward(
+        self, batch: Batch, teacher: View | None = None, teacher_tail: TeacherTail | None = None, iteration: int = 0
+    ) -> dict[str, Tensor]:
+        """Unweighted loss terms, named ``<loss>/<term>``."""
+        student = self.task.view(self.student, batch, self.student_taps, output=True)
+        exchange = Exchange(batch.lr, batch.hr, student, teacher, teacher_tail, batch.labels, iteration)
+        return {
+            f"{name}/{term}": value for name, loss in self.losses.items() for term, value in loss(exchange).items()
+        }
+
+    def weighted(self, terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The terms times their weights.
+
+        Raises:
+            UsageError: a weight mapping that does not name the terms its loss returns.
+        """
+        return {key: self._weight(key, terms) * value for key, value in terms.items()}
+
+    def _weight(self, key: str, terms: Mapping[str, Tensor]) -> float:
+        name, _, term = key.partition("/")
+        weight = self.weights[name]
+        if not isinstance(weight, Mapping):
+            return weight
+        returned = [other.partition("/")[2] for other in terms if other.startswith(f"{name}/")]
+        for given in weight:
+            if given not in returned:
+                raise unknown_name(f"term in the weights of loss {name}", given, returned)
+        if term not in weight:
+            raise UsageError(f"loss {name} returns the term '{term}', which its weight mapping does not name")
+        return weight[term]
+
+    def diagnostics(self) -> dict[str, Tensor]:
+        """What the losses have to say of the last forward pass, named ``<loss>/<what>``."""
+        return {
+            f"{name}/{what}": value
+            for name, loss in self.losses.items()
+            for what, value in loss.diagnostics().items()  # type: ignore[operator]
+        }
+
+
+def gradient_norms(step: DistillationStep, weighted: Mapping[str, Tensor]) -> dict[str, float]:
+    """Norm of each weighted term's gradient with respect to the student's parameters; the graph is kept."""
+    parameters = [parameter for parameter in step.student.parameters() if parameter.requires_grad]
+    norms = {}
+    for key, value in weighted.items():
+        if value.requires_grad:
+            gradients = torch.autograd.grad(value, parameters, retain_graph=True, allow_unused=True)
+            found = [gradient for gradient in gradients if gradient is not None]
+            norms[key] = float(torch.nn.utils.get_total_norm(found)) if found else 0.0
+    return norms

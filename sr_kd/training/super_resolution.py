@@ -1,0 +1,94 @@
+"""The super-resolution task: patches in, PSNR and SSIM out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from torch import Tensor, nn
+
+from ..archs.base import Colour
+from ..archs.teacher import PrivilegedTeacher
+from ..data.colour import rgb_to_y
+from ..data.patches import PatchSource
+from ..data.sets import ImageSet
+from ..errors import UsageError
+from ..evaluation.benchmark import merge_scores, score_network
+from ..losses.base import TeacherTail, View
+from .distributed import World
+from .task import Batch, Scores
+from .teacher_report import privileged_scores, teacher_report
+
+
+class SuperResolution:
+    """Patches for training, whole images for validation.
+
+    Args:
+        patches: yields (lr, hr) in `colour`.
+        colour: "rgb" as soon as one of the phase's networks is; a "y" network then sees their luma.
+        validation: (set, protocol) pairs.
+        scale: enlargement factor.
+        world: validation is shared out over its processes.
+    """
+
+    def __init__(
+        self,
+        patches: PatchSource,
+        colour: Colour,
+        validation: Sequence[tuple[ImageSet, str]],
+        scale: int,
+        metrics: Sequence[str],
+        world: World,
+    ) -> None:
+        self.patches, self.colour, self.scale = patches, colour, scale
+        self.validation, self.metrics, self.world = tuple(validation), tuple(metrics), world
+
+    def batch(self, index: int) -> Batch:
+        return Batch(*self.patches.batch(index, self.world.rank, self.world.size))
+
+    def view(self, network: nn.Module, batch: Batch, taps: Iterable[str], output: bool) -> View:
+        image = batch.hr if isinstance(network, PrivilegedTeacher) else batch.lr
+        sr, features = network.features(self._in_colour_of(network, image), taps, output)  # type: ignore[operator]
+        return View(sr, features)
+
+    def tail(self, network: nn.Module, batch: Batch, view: View) -> TeacherTail:
+        if isinstance(network, PrivilegedTeacher):
+            compact = view.features["compact"]
+            return lambda tap, feature: network.decoder.tail(tap, feature, compact)
+        lr = self._in_colour_of(network, batch.lr)
+        return lambda tap, feature: network.tail(tap, feature, lr)  # type: ignore[operator]
+
+    def validate(self, network: nn.Module) -> Scores:
+        scores: Scores = {}
+        for images, protocol in self.validation:
+            if isinstance(network, PrivilegedTeacher):
+                shares = self.world.gather(privileged_scores(network, images, self.world))
+                values = [value for share in shares for value in share]
+                scores[images.name] = {"psnr": sum(values) / len(values)}
+                continue
+            share = score_network(
+                network,  # type: ignore[arg-type]
+                images,
+                scale=self.scale,
+                protocol=protocol,
+                device=self.world.device,
+                metrics=self.metrics,
+                rank=self.world.rank,
+                world_size=self.world.size,
+            )
+            merged = merge_scores(self.world.gather(share))
+            scores[images.name] = {metric: getattr(merged, metric) for metric in self.metrics}
+        return scores
+
+    def report(self, network: nn.Module) -> dict[str, float]:
+        if not isinstance(network, PrivilegedTeacher) or not self.validation:
+            return {}
+        images, _ = self.validation[0]
+        return teacher_report(network, images, self.world.device)
+
+    def _in_colour_of(self, network: nn.Module, image: Tensor) -> Tensor:
+        colour = network.colour
+        if colour == self.colour:
+            return image
+        if self.colour == "rgb":
+            return rgb_to_y(image)
+        raise UsageError("a 'y' batch cannot serve an 'rgb' network")

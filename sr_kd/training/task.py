@@ -1,0 +1,47 @@
+"""What a task is to the trainer: its batches, how networks see them, and how they are measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+from ..losses.base import TeacherTail, View
+
+Scores = dict[str, dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One global or per-rank batch.
+
+    Attributes:
+        lr: LR images (N, C, H, W) in [0, 1] (classification: the input images).
+        hr: HR images (N, C, H * scale, W * scale) (classification: the same as `lr`).
+        labels: class indices or detection targets; None for super-resolution.
+    """
+
+    lr: Tensor
+    hr: Tensor
+    labels: Any = None
+
+
+class Task(Protocol):
+    """The part of training that differs between super-resolution, classification and detection."""
+
+    def batch(self, index: int) -> Batch:
+        """This rank's share of the global batch with this index: a pure function of seed and index."""
+
+    def view(self, network: nn.Module, batch: Batch, taps: Iterable[str], output: bool) -> View:
+        """What a network makes of the batch; a privileged one is shown HR."""
+
+    def tail(self, network: nn.Module, batch: Batch, view: View) -> TeacherTail:
+        """(tap, feature) -> output, through the network's layers behind the tap."""
+
+    def validate(self, network: nn.Module) -> Scores:
+        """Set name -> metric -> mean; the same on every rank."""
+
+    def report(self, network: nn.Module) -> dict[str, float]:
+        """What is worth knowing of a trained network beyond its scores (a privileged teacher's nature)."""

@@ -1,0 +1,104 @@
+"""Where a run's files are: BasicSR's layout, with one folder per phase and seed where there are several."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from ..config.schema import Recipe
+from ..errors import UsageError
+from ..files import write_text
+from .checkpoint import StateFolder
+
+
+class Workspace:
+    """``experiments/NAME/{models,training_states}``, ``tb_logger/NAME`` and ``results/NAME`` of a recipe.
+
+    The first arm's first seed exports straight into ``models/``; every other phase and seed has a
+    folder ``<phase>_seed<k>`` below it.
+    """
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+        self.root = Path(recipe.path.experiments_root) / recipe.name
+        self.results = Path(recipe.path.results_root) / recipe.name
+        self.tensorboard = Path(recipe.path.tb_root) / recipe.name
+        self.log = self.root / f"train_{recipe.name}.log"
+
+    def run_name(self, phase: str, seed: int) -> str:
+        """The name of one phase's run: the phase, with the seed where the recipe has several."""
+        return phase if len(self.recipe.seeds) == 1 else f"{phase}_seed{seed}"
+
+    def models(self, phase: str, seed: int) -> Path:
+        """Folder of the exported networks."""
+        main = next(iter(arms(self.recipe).values()))
+        folder = self.root / "models"
+        return folder if (phase, seed) == (main, self.recipe.seeds[0]) else folder / self.run_name(phase, seed)
+
+    def states(self, phase: str, seed: int) -> StateFolder:
+        """The training states."""
+        return StateFolder(
+            self.root / "training_states" / self.run_name(phase, seed), self.recipe.logger.keep_checkpoints
+        )
+
+    def result(self, phase: str, seed: int) -> dict[str, Any] | None:
+        """What `finish` wrote; None while the phase is not finished."""
+        path = self.states(phase, seed).folder / "finished.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+    def finish(self, phase: str, seed: int, result: dict[str, Any]) -> None:
+        """Mark a phase as finished."""
+        write_text(self.states(phase, seed).folder / "finished.json", json.dumps(result, indent=2))
+
+    def prepare(self, resume: bool) -> None:
+        """Make the folder of a new run, or check that an existing one is of the same recipe.
+
+        Without `resume`, an existing folder is renamed with a time stamp; nothing is overwritten.
+
+        Raises:
+            UsageError: the recipe was changed since the run began, with the keys that differ.
+        """
+        record = self.root / "recipe.json"
+        current = _comparable(self.recipe)
+        if record.exists() and resume:
+            before = json.loads(record.read_text(encoding="utf-8"))
+            changed = [key for key in sorted(before) if key in current and before[key] != current[key]]
+            if changed:
+                shown = "; ".join(f"{key}: {before[key]!r} then, {current[key]!r} now" for key in changed[:5])
+                raise UsageError(
+                    f"{self.root} was begun with other options ({shown}). "
+                    "Give the recipe another name, or leave out --auto_resume to begin anew"
+                )
+        elif self.root.exists() and any(self.root.iterdir()):
+            stamp = time.strftime("%Y%m%d_%H%M%S")
+            self.root.rename(self.root.with_name(f"{self.root.name}_archived_{stamp}"))
+            if self.tensorboard.exists():
+                self.tensorboard.rename(self.tensorboard.with_name(f"{self.tensorboard.name}_archived_{stamp}"))
+        write_text(record, json.dumps(current, indent=2))
+
+
+def arms(recipe: Recipe) -> dict[str, str]:
+    """Label -> phase of what the recipe compares: as written, or every phase that no other needs."""
+    if recipe.arms:
+        return dict(recipe.arms)
+    needed = {name for phase in recipe.phases.values() for name in phase.needs}
+    return {name: name for name in recipe.phases if name not in needed}
+
+
+def _comparable(recipe: Recipe) -> dict[str, Any]:
+    """The options that decide what is computed, as dotted keys."""
+    dump = recipe.model_dump(mode="json", by_alias=True)
+    for free in ("seeds", "val", "logger", "path", "arms", "validation_sets"):
+        dump.pop(free)
+    return _flatten(dump)
+
+
+def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:
+    if isinstance(value, dict) and value:
+        flat: dict[str, Any] = {}
+        for key, item in value.items():
+            flat.update(_flatten(item, f"{prefix}.{key}" if prefix else str(key)))
+        return flat
+    return {prefix: value}

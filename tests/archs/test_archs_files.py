@@ -1,0 +1,268 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from torch import nn
+
+from sr_kd.archs import build_network
+from sr_kd.archs.files import load_network, load_weights, save_network
+from sr_kd.errors import SrKdError, UsageError
+
+
+def equal(a: nn.Module, b: nn.Module) -> bool:
+    ours, theirs = a.state_dict(), b.state_dict()
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+def small_teacher() -> nn.Module:
+    return build_network(
+        "PrivilegedTeacher", scale=3, encoder={"type": "Hourglass", "d": 8, "s": 4}, decoder={"type": "FSRCNN", "d": 6}
+    )
+
+
+def released(teacher: bool) -> dict:
+    """A checkpoint as the PISR release has them: same keys, same shapes, same top-level entries."""
+    state = {}
+    for name, shape in {
+        "feature_extraction.0.0": (56, 1, 5, 5),
+        "shrinking.0.0": (12, 56, 1, 1),
+        **{f"mapping.{i}.0": (12, 12, 3, 3) for i in range(4)},
+        "expanding.0.0": (56, 12, 1, 1),
+        "last_layer.0.0": (56, 1, 9, 9),
+    }.items():
+        state[f"backbone.network.{name}.weight"] = torch.randn(shape)
+        state[f"backbone.network.{name}.bias"] = torch.randn(1 if "last" in name else shape[0])
+        if "last" not in name:
+            state[f"backbone.network.{name[:-1]}1.weight"] = torch.rand(1)
+    if teacher:
+        for i, shape in zip((0, 2, 4, 6), [(56, 1, 5, 5), (56, 56, 5, 5), (12, 56, 3, 3), (1, 12, 3, 3)], strict=True):
+            state[f"backbone.network.encoder.0.{i}.weight"] = torch.randn(shape)
+            state[f"backbone.network.encoder.0.{i}.bias"] = torch.randn(shape[0])
+        for i in (1, 3, 5):
+            state[f"backbone.network.encoder.0.{i}.weight"] = torch.rand(1)
+    else:
+        for head in ("expanding_mean", "expanding_var"):
+            for i in (0, 2):
+                state[f"vid_module_dict.{head}.{i}.weight"] = torch.randn(56, 56, 1, 1)
+                state[f"vid_module_dict.{head}.{i}.bias"] = torch.randn(56)
+            state[f"vid_module_dict.{head}.1.weight"] = torch.rand(1)
+    return {"state_dict": state, "optimizer_dict": {"state": {}, "param_groups": []}, "epoch": 819, "step": 0}
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+@pytest.mark.parametrize("make", [lambda: build_network("FSRCNN", scale=3, d=9, m=2, colour="rgb"), small_teacher])
+def test_round_trip(tmp_path: Path, suffix: str, make) -> None:
+    network = make()
+    path = tmp_path / f"net{suffix}"
+    save_network(path, network, metadata={"psnr": 36.9, "recipe": {"name": "r"}})
+    before = torch.get_rng_state()
+    loaded = load_network(path)
+    assert torch.equal(before, torch.get_rng_state())
+    assert loaded.metadata == {"psnr": 36.9, "recipe": {"name": "r"}}
+    assert loaded.network.arguments == network.arguments
+    assert not loaded.network.training
+    assert equal(loaded.network, network)
+
+
+def test_moving_averages_are_preferred(tmp_path: Path) -> None:
+    network = build_network("FSRCNN", scale=2)
+    averages = {key: value + 1 for key, value in network.state_dict().items()}
+    for suffix in (".pth", ".safetensors"):
+        save_network(tmp_path / f"net{suffix}", network, ema=averages)
+        loaded = load_network(tmp_path / f"net{suffix}").network.state_dict()
+        assert all(torch.equal(loaded[key], averages[key]) for key in averages)
+    plain = torch.load(tmp_path / "net.pth", weights_only=True)
+    assert torch.equal(plain["params"]["last_layer.bias"], network.state_dict()["last_layer.bias"])
+
+
+def test_files_describe_themselves(tmp_path: Path) -> None:
+    save_network(tmp_path / "n.pth", build_network("FSRCNN", scale=2))
+    save_network(tmp_path / "n.safetensors", build_network("FSRCNN", scale=2))
+    first = json.loads(torch.load(tmp_path / "n.pth", weights_only=True)["sr_kd"])
+    with safe_open(tmp_path / "n.safetensors", framework="pt") as opened:
+        second = json.loads(opened.metadata()["sr_kd"])
+    assert first == second
+    assert {"type": "FSRCNN", "scales": [2], "colour": "y"}.items() <= first.items()
+    assert first["arguments"]["d"] == 56
+    assert first["torch"] == str(torch.__version__)
+
+
+def test_a_view_of_a_large_storage_is_written_small(tmp_path: Path) -> None:
+    network = build_network("FSRCNN", scale=2)
+    network.last_layer.bias.data = torch.zeros(1_000_000)[:1]
+    save_network(tmp_path / "net.pth", network)
+    assert (tmp_path / "net.pth").stat().st_size < 200_000
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_the_pisr_student_loads(tmp_path: Path, legacy: bool) -> None:
+    content = released(teacher=False)
+    torch.save(content, tmp_path / "epoch_0819.pth", _use_new_zipfile_serialization=not legacy)
+    network = load_network(tmp_path / "epoch_0819.pth", scale=2).network
+    assert network.type_name == "FSRCNN"
+    assert network.scale == 2
+    assert sum(parameter.numel() for parameter in network.parameters()) == 12_644
+    theirs = content["state_dict"]
+    assert torch.equal(network.mapping[2][1].weight, theirs["backbone.network.mapping.2.1.weight"])
+    assert torch.equal(network.expanding[0].weight, theirs["backbone.network.expanding.0.0.weight"])
+    assert torch.equal(network.last_layer.weight, theirs["backbone.network.last_layer.0.0.weight"])
+
+
+def test_the_pisr_teacher_loads_whole_or_in_parts(tmp_path: Path) -> None:
+    content = released(teacher=True)
+    path = tmp_path / "epoch_0999.pth"
+    torch.save(content, path, _use_new_zipfile_serialization=False)
+    teacher = load_network(path, scale=2).network
+    assert teacher.type_name == "PrivilegedTeacher"
+    assert sum(parameter.numel() for parameter in teacher.parameters()) == 98_728
+    assert torch.equal(teacher.encoder.layers[4].bias, content["state_dict"]["backbone.network.encoder.0.4.bias"])
+    student = build_network("FSRCNN", scale=2)
+    load_weights(student, path, part="decoder")
+    assert equal(student, teacher.decoder)
+    encoder = build_network("Hourglass", scale=2)
+    load_weights(encoder, path, part="encoder")
+    assert equal(encoder, teacher.encoder)
+    with pytest.raises(SrKdError, match=r"no part 'decodr' \(did you mean 'decoder'\?\)"):
+        load_weights(student, path, part="decodr")
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda state: {"params": state},
+        lambda state: {"params_ema": state, "params": {key: value * 0 for key, value in state.items()}},
+        lambda state: {"state_dict": state, "epoch": 3},
+        lambda state: state,
+        lambda state: {"params": {f"module.{key}": value for key, value in state.items()}},
+    ],
+    ids=["params", "params_ema", "state_dict", "bare", "module"],
+)
+@pytest.mark.parametrize("colour", ["y", "rgb"])
+def test_basicsr_wrappers_and_shapes_tell_the_network(tmp_path: Path, wrap, colour: str) -> None:
+    network = build_network("FSRCNN", scale=4, colour=colour, d=10, s=5, m=3, slope_per_channel=True)
+    torch.save(wrap(network.state_dict()), tmp_path / "net_g_5000.pth")
+    loaded = load_network(tmp_path / "net_g_5000.pth", scale=4).network
+    assert loaded.arguments == network.arguments
+    assert equal(loaded, network)
+    again = build_network("FSRCNN", scale=4, colour=colour, d=10, s=5, m=3, slope_per_channel=True)
+    load_weights(again, tmp_path / "net_g_5000.pth")
+    assert equal(again, network)
+
+
+def test_a_teacher_in_basicsr_style_tells_its_shape(tmp_path: Path) -> None:
+    network = small_teacher()
+    torch.save({"params": network.state_dict()}, tmp_path / "t.pth")
+    loaded = load_network(tmp_path / "t.pth", scale=3).network
+    assert loaded.arguments == network.arguments
+    assert equal(loaded, network)
+
+
+def test_a_scale_that_shapes_do_not_tell_is_asked_for(tmp_path: Path) -> None:
+    torch.save(build_network("FSRCNN", scale=4).state_dict(), tmp_path / "net.pth")
+    with pytest.raises(UsageError, match="say which scale"):
+        load_network(tmp_path / "net.pth")
+
+
+def test_a_wrong_scale_is_refused(tmp_path: Path) -> None:
+    save_network(tmp_path / "net.pth", build_network("FSRCNN", scale=4))
+    with pytest.raises(UsageError, match=r"net\.pth: FSRCNN serves x4, not x2"):
+        load_network(tmp_path / "net.pth", scale=2)
+    save_network(tmp_path / "t.pth", small_teacher())
+    with pytest.raises(UsageError, match="x3, not x2"):
+        load_network(tmp_path / "t.pth", scale=2)
+
+
+def test_keys_that_do_not_fit_are_counted_and_named(tmp_path: Path) -> None:
+    state = build_network("FSRCNN", scale=2).state_dict()
+    state["expandingg.0.bias"] = state.pop("expanding.0.bias")
+    state["shrinking.0.bias"] = torch.zeros(7)
+    torch.save(state, tmp_path / "net.pth")
+    with pytest.raises(SrKdError) as caught:
+        load_weights(build_network("FSRCNN", scale=2), tmp_path / "net.pth")
+    message = str(caught.value)
+    assert "1 missing: expanding.0.bias (did you mean 'expandingg.0.bias'?)" in message
+    assert "1 surplus: expandingg.0.bias (did you mean 'expanding.0.bias'?)" in message
+    assert "1 of another shape: shrinking.0.bias (7,) for (12,)" in message
+
+
+def _truncated(path: Path) -> None:
+    save_network(path, build_network("FSRCNN", scale=2))
+    path.write_bytes(path.read_bytes()[:-3000])
+
+
+def _empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def _foreign(path: Path) -> None:
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 20)
+
+
+def _absent(path: Path) -> None:
+    pass
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (_truncated, "truncated"),
+        (_empty, "the file is empty"),
+        (_foreign, "not a (PyTorch weights|safetensors) file"),
+        (_absent, "No such file"),
+    ],
+)
+def test_unreadable_files_are_explained_in_one_line(tmp_path: Path, suffix: str, spoil, says: str) -> None:
+    path = tmp_path / f"weights{suffix}"
+    spoil(path)
+    with pytest.raises(SrKdError, match=says) as caught:
+        load_network(path)
+    assert "\n" not in str(caught.value)
+    assert path.name in str(caught.value)
+
+
+def test_the_wrong_suffix_is_explained(tmp_path: Path) -> None:
+    network = build_network("FSRCNN", scale=2)
+    save_network(tmp_path / "a.safetensors", network)
+    (tmp_path / "a.safetensors").rename(tmp_path / "a.pth")
+    with pytest.raises(SrKdError, match="not a PyTorch weights file"):
+        load_network(tmp_path / "a.pth")
+    with pytest.raises(SrKdError, match=r"suffix '\.onnx'; known"):
+        load_network(tmp_path / "a.onnx")
+    with pytest.raises(UsageError, match=r"\.safetensors or \.pth"):
+        save_network(tmp_path / "a.bin", network)
+    assert not (tmp_path / "a.bin").exists()
+
+
+def test_code_in_a_file_is_never_run(tmp_path: Path) -> None:
+    torch.save(build_network("FSRCNN", scale=2), tmp_path / "whole.pth")
+    with pytest.raises(SrKdError, match="never unpickled"):
+        load_network(tmp_path / "whole.pth")
+    np.savez(tmp_path / "objects.npz", weight=np.array([{}], dtype=object))
+    with pytest.raises(SrKdError, match="plain numeric arrays"):
+        load_network(tmp_path / "objects.npz")
+
+
+@pytest.mark.parametrize(
+    "content", [{"epoch": 3}, [1, 2], {"params": {}}, {"feature_extraction.0.weight": torch.ones(1)}]
+)
+def test_files_without_our_weights_are_refused(tmp_path: Path, content) -> None:
+    torch.save(content, tmp_path / "net.pth")
+    with pytest.raises(SrKdError, match=r"no weights|no network known"):
+        load_network(tmp_path / "net.pth", scale=2)
+
+
+def test_a_damaged_description_is_refused(tmp_path: Path) -> None:
+    state = build_network("FSRCNN", scale=2).state_dict()
+    for text in ("{", "[]", '{"type": 3, "arguments": {}}'):
+        torch.save({"params": state, "sr_kd": text}, tmp_path / "net.pth")
+        with pytest.raises(SrKdError, match="damaged"):
+            load_network(tmp_path / "net.pth")
+    torch.save({"params": state, "sr_kd": '{"type": "FSRCN", "arguments": {}}'}, tmp_path / "net.pth")
+    with pytest.raises(SrKdError, match="did you mean 'FSRCNN'"):
+        load_network(tmp_path / "net.pth")

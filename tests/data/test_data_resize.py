@@ -1,0 +1,120 @@
+"""MATLAB's imresize against a literal transcription of its definition, and its laws."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from skimage import data
+
+from sr_kd.data.resize import imresize, make_lr, mod_crop, resize_pixels
+from sr_kd.errors import UsageError
+
+
+def keys(t: float) -> float:
+    t = abs(t)
+    if t <= 1:
+        return 1.5 * t**3 - 2.5 * t**2 + 1
+    return -0.5 * t**3 + 2.5 * t**2 - 4 * t + 2 if t <= 2 else 0.0
+
+
+def resize_line(line: np.ndarray, size: int) -> np.ndarray:
+    """The definition, one sample at a time, on a line that is mirrored as far as the kernel reaches."""
+    scale = size / len(line)
+    shrink = min(scale, 1.0)
+    reach = math.ceil(2 / shrink) + 1
+    mirrored = np.pad(line, reach, mode="symmetric")
+    result = np.empty(size)
+    for i in range(size):
+        centre = (i + 0.5) / scale - 0.5
+        nearby = range(math.floor(centre) - reach + 1, math.floor(centre) + reach)
+        weights = [shrink * keys(shrink * (centre - j)) for j in nearby]
+        values = [mirrored[j + reach] for j in nearby]
+        result[i] = np.dot(weights, values) / sum(weights)
+    return result
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(5, 40), st.integers(1, 60), st.integers(0, 2**32 - 1))
+def test_a_line_equals_the_definition(length: int, size: int, seed: int) -> None:
+    line = np.random.default_rng(seed).uniform(0, 255, length)
+    found = imresize(torch.from_numpy(line)[None], (1, size))[0].numpy()
+    assert np.abs(found - resize_line(line, size)).max() < 1e-9
+
+
+@pytest.mark.parametrize("size", [(128, 64), (97, 111), (900, 1024)])
+def test_both_axes_equal_the_definition(size: tuple[int, int]) -> None:
+    image = data.camera()[:300, :256].astype(np.float64)
+    rows = np.apply_along_axis(resize_line, 0, image[:, ::16], size[0])
+    expected = np.apply_along_axis(resize_line, 1, rows, size[1])
+    found = imresize(torch.from_numpy(image[:, ::16].copy()), size).numpy()
+    assert np.abs(found - expected).max() < 1e-9
+
+
+def test_leading_axes_are_independent_images() -> None:
+    batch = torch.rand(2, 3, 24, 36, dtype=torch.float64)
+    together = imresize(batch, (12, 18))
+    assert together.shape == (2, 3, 12, 18)
+    for n in range(2):
+        for c in range(3):
+            assert torch.equal(together[n, c], imresize(batch[n, c], (12, 18)))
+
+
+def test_rounding_happens_after_each_pass_height_first() -> None:
+    image = torch.from_numpy(data.camera()[:60, :60].astype(np.float64))
+    height_only = torch.floor(imresize(image, (20, 60)) + 0.5).clamp(0, 255)
+    expected = torch.floor(imresize(height_only, (20, 20)) + 0.5).clamp(0, 255)
+    assert torch.equal(imresize(image, (20, 20), levels=255), expected)
+    once = torch.floor(imresize(image, (20, 20)) + 0.5).clamp(0, 255)
+    assert not torch.equal(expected, once)
+
+
+def test_ties_go_up_and_overshoot_is_clamped() -> None:
+    assert imresize(torch.tensor([[1.0, 2.0]]), (1, 1), levels=255).item() == 2
+    edge = torch.zeros(1, 16)
+    edge[:, 8:] = 255
+    enlarged = imresize(edge, (1, 64), levels=255)
+    assert enlarged.min() == 0
+    assert enlarged.max() == 255
+
+
+def test_float32_is_close_to_float64() -> None:
+    image = torch.from_numpy(data.camera().astype(np.float64))
+    for size in ((171, 171), (1024, 1024)):
+        assert (imresize(image.float(), size).double() - imresize(image, size)).abs().max() < 1e-3
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_make_lr(scale: int, kind: type) -> None:
+    hr = mod_crop((data.astronaut()[:200, :301].astype(np.uint32) * (np.iinfo(kind).max // 255)).astype(kind), scale)
+    lr = make_lr(hr, scale)
+    assert lr.dtype == kind
+    assert lr.shape == (hr.shape[0] // scale, hr.shape[1] // scale, 3)
+    column = torch.from_numpy(hr[..., 1].astype(np.float64))
+    assert np.array_equal(lr[..., 1], imresize(column, lr.shape[:2], levels=int(np.iinfo(kind).max)).numpy())
+
+
+def test_a_constant_image_stays_constant() -> None:
+    pixels = np.full((12, 18, 1), 77, np.uint8)
+    assert (resize_pixels(pixels, (5, 50)) == 77).all()
+
+
+def test_mod_crop_keeps_the_top_left() -> None:
+    hr = np.arange(7 * 11).reshape(7, 11, 1)
+    assert np.array_equal(mod_crop(hr, 3), hr[:6, :9])
+
+
+def test_wrong_input_is_refused() -> None:
+    with pytest.raises(UsageError, match="floating-point"):
+        imresize(torch.zeros(4, 4, dtype=torch.uint8), (2, 2))
+    with pytest.raises(UsageError, match="at least 1"):
+        imresize(torch.zeros(4, 4), (0, 2))
+    with pytest.raises(UsageError, match="10x9 pixels is no multiple of scale 2"):
+        make_lr(np.zeros((9, 10, 3), np.uint8), 2)
+    with pytest.raises(UsageError, match="8 or 16 bits"):
+        resize_pixels(np.zeros((9, 10, 3), np.float32), (3, 3))
+    with pytest.raises(UsageError, match="too small"):
+        mod_crop(np.zeros((1, 10, 3), np.uint8), 2)

@@ -1,0 +1,55 @@
+"""Learning rates against PyTorch's own schedulers, and their limits."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sr_kd.config.schema import Scheduler
+from sr_kd.training.schedule import learning_rate
+
+
+def torch_rates(make, total, base=1e-3):
+    optimiser = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=base)
+    scheduler = make(optimiser)
+    rates = []
+    for _ in range(total):
+        rates.append(optimiser.param_groups[0]["lr"])
+        optimiser.step()
+        scheduler.step()
+    return rates
+
+
+def test_cosine_equals_torch():
+    expected = torch_rates(lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, 200, eta_min=1e-5), 200)
+    found = [learning_rate(1e-3, Scheduler(type="cosine", eta_min=1e-5), i, 200) for i in range(200)]
+    assert found == pytest.approx(expected, rel=1e-9)
+
+
+def test_multistep_equals_torch_and_returns_to_the_full_rate_after_warm_up():
+    options = Scheduler(type="multistep", milestones=[50, 80], gamma=0.1)
+    expected = torch_rates(lambda o: torch.optim.lr_scheduler.MultiStepLR(o, [50, 80], gamma=0.1), 120)
+    assert [learning_rate(1e-3, options, i, 120) for i in range(120)] == pytest.approx(expected)
+    assert learning_rate(1e-3, options, 9, 120, warmup_iter=10) == 1e-3
+    assert learning_rate(1e-3, options, 4, 120, warmup_iter=10) == pytest.approx(5e-4)
+
+
+def test_one_cycle_rises_and_falls():
+    options = Scheduler(type="one_cycle", pct_start=0.25)
+    rates = [learning_rate(2e-3, options, i, 400) for i in range(401)]
+    assert rates[0] == pytest.approx(2e-3 / 25)
+    assert max(rates) == rates[100] == pytest.approx(2e-3)
+    assert rates[400] == pytest.approx(2e-3 / 1e4)
+
+
+@given(
+    kind=st.sampled_from(["constant", "cosine", "multistep", "one_cycle"]),
+    iteration=st.integers(0, 10_000),
+    total=st.integers(1, 5_000),
+    warmup=st.integers(0, 100),
+)
+def test_rates_stay_within_bounds_even_past_the_end(kind, iteration, total, warmup):
+    options = Scheduler(type=kind, eta_min=1e-6, milestones=[10, 100])
+    rate = learning_rate(1e-3, options, iteration, total, warmup)
+    assert 0 < rate <= 1e-3 * (1 + 1e-12)
+    assert rate == learning_rate(1e-3, options, iteration, total, warmup)
