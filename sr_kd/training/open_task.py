@@ -15,9 +15,7 @@ from .super_resolution import SuperResolution
 from .task import Task
 
 
-def open_task(
-    recipe: Recipe, seed: int, phase: str, networks: Sequence[nn.Module], world: World, quiet: bool
-) -> Task:
+def open_task(recipe: Recipe, seed: int, phase: str, networks: Sequence[nn.Module], world: World, quiet: bool) -> Task:
     """Open the data of a phase.
 
     Args:

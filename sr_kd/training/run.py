@@ -53,7 +53,9 @@ def run_recipe(recipe: Recipe, world: World, *, resume: bool = False, quiet: boo
             for name in phase_order(recipe):
                 finished = workspace.result(name, seed)
                 if finished is not None:
-                    logger.info("%s is finished already (%d iterations)", workspace.run_name(name, seed), finished["iterations"])
+                    logger.info(
+                        "%s is finished already (%d iterations)", workspace.run_name(name, seed), finished["iterations"]
+                    )
                     continue
                 _run_phase(recipe, name, seed, workspace, world, quiet)
     finally:
@@ -189,7 +191,9 @@ def _announce(label: str, start: int, total: int, student: nn.Module, losses: li
     parameters = sum(parameter.numel() for parameter in student.parameters())
     terms = ", ".join(f"{entry.name} x {json.dumps(entry.weight)}" for entry in losses)
     verb = f"continues at iteration {start} of" if start else "begins,"
-    logger.info("%s %s %d iterations: %s with %d parameters, losses %s", label, verb, total, _kind(student), parameters, terms)
+    logger.info(
+        "%s %s %d iterations: %s with %d parameters, losses %s", label, verb, total, _kind(student), parameters, terms
+    )
 
 
 def _kind(network: nn.Module) -> str:
