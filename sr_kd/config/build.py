@@ -91,7 +91,7 @@ def build_loss_from(options: LossOptions, student: nn.Module, teacher: nn.Module
     return loss
 
 
-def _pair(written: str | Mapping[Literal["student", "teacher"], str], student: nn.Module, teacher: nn.Module) -> TapPair:
+def _pair(written: str | Mapping[Literal[student, teacher], str], student: nn.Module, teacher: nn.Module) -> TapPair:
     """``"expanding"`` or ``{student: ..., teacher: ...}``; one given name stands for both."""
     given = {"student": written} if isinstance(written, str) else dict(written)
     names = {"student": given.get("student", given.get("teacher", "")), "teacher": ""} | given

@@ -170,4 +170,6 @@ def _fitted(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.Imag
 
 def _pillow(pixels: np.ndarray) -> PillowImage.Image:
     """(H, W, C) uint8 as an RGB picture."""
-    return PillowImage.fromarray(np.ascontiguousarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)).convert("RGB")
+    return PillowImage.fromarray(np.ascontiguousarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)).convert(
+        "RGB"
+    )

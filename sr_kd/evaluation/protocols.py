@@ -73,7 +73,9 @@ class Protocol:
         if self.luma_first and colour == "rgb":
             raise UsageError(f"protocol '{self.name}' measures networks of luma (Y); for an RGB network use 'rgb8'")
         if self.luma_first and lr_from_files:
-            raise UsageError(f"protocol '{self.name}' makes LR from the Y of HR: leave the LR images out, or use 'rgb8'")
+            raise UsageError(
+                f"protocol '{self.name}' makes LR from the Y of HR: leave the LR images out, or use 'rgb8'"
+            )
 
     def prepare(self, hr: Tensor, lr: Tensor | None, scale: int) -> tuple[Tensor, Tensor]:
         """HR and LR as this protocol starts from them.
