@@ -99,12 +99,14 @@ class FeatureLoss(nn.Module):
         needs_pairs: the loss compares feature maps, so an option file must name its taps.
         needs_teacher_output: the loss looks at `exchange.teacher.output`.
         needs_teacher_tail: the loss continues from a teacher tap, which must be a cut.
-        needs_teacher: any of these; False for losses that look at the trained network alone.
+        needs_compact: the loss looks at the compact feature of a privileged teacher in training.
+        needs_teacher: any of the first three; False for losses that look at the trained network alone.
     """
 
     needs_pairs: ClassVar[bool] = False
     needs_teacher_output: ClassVar[bool] = False
     needs_teacher_tail: ClassVar[bool] = False
+    needs_compact: ClassVar[bool] = False
 
     def __init__(self, pairs: Sequence[TapPair] = ()) -> None:
         super().__init__()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
+from ..archs.base import Colour
 from ..config.build import open_evaluation_set, open_training_set
 from ..config.schema import Recipe
 from ..data.patches import open_patches
@@ -21,7 +22,7 @@ def open_task(recipe: Recipe, seed: int, phase: str, networks: Sequence[nn.Modul
         phase: names the stream of random patches, together with the seed.
         networks: student and teacher; with an "rgb" one among them the batches are RGB.
     """
-    colour = "rgb" if any(network.colour == "rgb" for network in networks) else "y"
+    colour: Colour = "rgb" if any(network.colour == "rgb" for network in networks) else "y"
     options = recipe.train
     patches = open_patches(
         open_training_set(recipe),
