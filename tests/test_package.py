@@ -1,11 +1,175 @@
-"""The package as a whole."""
+"""The package as a whole: what importing it costs, which way its arrows point, what setup.py declares."""
 
 from __future__ import annotations
 
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
 import sr_kd
+
+PACKAGE = Path(sr_kd.__file__).parent
+REPOSITORY = PACKAGE.parent
+MODULES = sorted(
+    ".".join(path.relative_to(REPOSITORY).with_suffix("").parts).removesuffix(".__init__")
+    for path in PACKAGE.rglob("*.py")
+)
+HEAVY = {"torch", "torchvision", "basicsr", "numpy", "cv2", "pydantic", "skimage", "PIL"}
+
+# What each room may import besides itself: design.md, "arrows point one way". The files beside the
+# rooms (errors, files, registry...) are the ground floor: everyone may use them, they use one another.
+BELOW = {
+    "archs": set(),
+    "losses": {"archs"},
+    "data": {"archs"},
+    "zoo": set(),
+    "config": {"losses", "data", "archs"},
+    "inference": {"config", "losses", "data", "archs", "zoo"},
+    "evaluation": {"inference", "config", "losses", "data", "archs", "zoo"},
+    "training": {"evaluation", "inference", "config", "losses", "data", "archs", "zoo"},
+    "interop": {"evaluation", "inference", "config", "losses", "data", "archs", "zoo"},
+    "cli": {"training", "interop", "evaluation", "inference", "config", "losses", "data", "archs", "zoo"},
+}
+# Doors beside the rooms: thin modules that open the command line.
+DOORS = {"__init__", "__main__", "train", "test"}
+
+
+def _python(code: str, **options) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+        env={"PYTHONPATH": str(REPOSITORY), "PATH": "/usr/bin:/bin", "HOME": options.pop("home", "/")},
+        **options,
+    )
+
+
+def _imported_modules(path: Path) -> set[str]:
+    """Absolute names of everything that a file of the package imports, at the top or inside a function."""
+    parts = path.relative_to(REPOSITORY).with_suffix("").parts
+    package = parts[:-1]
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(package[: len(package) - node.level + 1]) if node.level else ""
+            source = ".".join(filter(None, [base, node.module]))
+            # "from . import x" may name a module; "from .x import y" names x and perhaps the module x.y.
+            found |= {source} | {f"{source}.{alias.name}" for alias in node.names}
+    return found
+
+
+def _rooms(path: Path) -> set[str]:
+    """The rooms of the package that a file imports from, its own left out."""
+    own = path.relative_to(PACKAGE).parts[0]
+    names = {name.split(".")[1] for name in _imported_modules(path) if name.startswith("sr_kd.")}
+    return {name for name in names if name in BELOW and name != own}
+
+
+def test_the_rooms_are_those_of_the_design():
+    assert {path.parent.name for path in PACKAGE.glob("*/__init__.py")} == set(BELOW)
+
+
+@pytest.mark.parametrize("room", sorted(BELOW))
+def test_arrows_point_one_way(room):
+    wrong = {
+        f"{path.relative_to(PACKAGE)} imports {upper}"
+        for path in (PACKAGE / room).rglob("*.py")
+        for upper in _rooms(path) - BELOW[room]
+    }
+    assert not wrong
+
+
+def test_the_ground_floor_imports_no_room():
+    wrong = {
+        f"{path.name} imports {room}"
+        for path in PACKAGE.glob("*.py")
+        if path.stem not in DOORS
+        for room in _rooms(path)
+    }
+    assert not wrong
+
+
+@pytest.mark.parametrize(
+    ("foreign", "home"),
+    [("basicsr", "interop/basicsr.py"), ("spandrel", "interop/spandrel.py"), ("torchvision", "interop/basicsr.py")],
+)
+def test_a_foreign_framework_has_one_home(foreign, home):
+    users = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.rglob("*.py")
+        if any(name.split(".")[0] == foreign for name in _imported_modules(path))
+    }
+    assert users <= {home}
+
+
+def test_import_and_help_are_light():
+    code = f"""
+import sys
+import sr_kd
+from sr_kd.cli.main import main
+try:
+    main(["--help"])
+except SystemExit as end:
+    assert not end.code
+heavy = sorted({HEAVY!r} & set(sys.modules))
+print("heavy:", heavy)
+"""
+    finished = _python(code)
+    assert finished.returncode == 0, finished.stderr
+    assert "usage: sr-kd" in finished.stdout
+    assert finished.stdout.rstrip().endswith("heavy: []")
+
+
+def test_every_module_imports_without_side_effects(tmp_path):
+    """In an empty folder: no files, no output, no warnings, and no basicsr even where it is installed."""
+    modules = [name for name in MODULES if not name.endswith("__main__")]
+    code = f"""
+import importlib, sys, warnings
+warnings.simplefilter("error")
+import torch, numpy, cv2, skimage, pydantic
+before = torch.get_num_threads(), torch.get_default_dtype(), torch.initial_seed()
+for name in {modules!r}:
+    importlib.import_module(name)
+assert before == (torch.get_num_threads(), torch.get_default_dtype(), torch.initial_seed())
+print(sorted({{"basicsr", "torchvision", "spandrel", "onnx", "onnxruntime"}} & set(sys.modules)))
+"""
+    finished = _python(code, cwd=tmp_path, home=str(tmp_path))
+    assert finished.returncode == 0, finished.stderr
+    assert (finished.stdout, finished.stderr) == ("[]\n", "")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_cli_reports_the_version(run_cli):
     finished = run_cli("--version")
     assert finished.returncode == 0, finished.stderr
     assert finished.stdout.strip() == f"sr-kd {sr_kd.__version__}"
+
+
+def test_setup_declares_what_the_package_imports():
+    """Every third-party import is a requirement or belongs to an extra of setup.py."""
+    declared = re.findall(r'"([A-Za-z][\w.-]*)\s*[><=]', (REPOSITORY / "setup.py").read_text(encoding="utf-8"))
+    declared += re.findall(r"'([A-Za-z][\w.-]*)\s*[><=]", (REPOSITORY / "setup.py").read_text(encoding="utf-8"))
+    distribution_of = {"cv2": "opencv-python", "skimage": "scikit-image", "PIL": "pillow", "yaml": "PyYAML"}
+    distribution_of |= {"sklearn": "scikit-learn"}
+    # torchvision comes with basicsr; interop names it only to supply the alias that basicsr needs.
+    third_party = {
+        name.split(".")[0]
+        for path in PACKAGE.rglob("*.py")
+        for name in _imported_modules(path)
+        if name and name.split(".")[0] not in {"sr_kd", *sys.stdlib_module_names}
+    }
+    missing = {name for name in third_party if distribution_of.get(name, name) not in declared}
+    assert not missing
+
+
+def test_citation_and_changelog_name_this_version():
+    assert f"version: {sr_kd.__version__}" in (REPOSITORY / "CITATION.cff").read_text(encoding="utf-8")
+    assert (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8").startswith("# Changes")

@@ -16,6 +16,7 @@ COMMANDS = {
     "train": "run a training recipe",
     "test": "measure models on test sets, from an option file",
     "evaluate": "PSNR and SSIM of a model, or of finished pictures",
+    "report": "tables and pictures of a finished recipe",
     "check": "validate an option file without running it",
 }
 

@@ -8,8 +8,15 @@ import argparse
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """BasicSR's flags, and the device."""
     parser.add_argument("-opt", "--opt", required=True, metavar="FILE", help="option file (YAML)")
-    parser.add_argument("--launcher", choices=("none", "pytorch"), default="none", help="accepted for BasicSR's sake: torchrun is recognised by itself")
-    parser.add_argument("--auto_resume", action="store_true", help="continue a run of the same name instead of archiving it")
+    parser.add_argument(
+        "--launcher",
+        choices=("none", "pytorch"),
+        default="none",
+        help="accepted for BasicSR's sake: torchrun is recognised by itself",
+    )
+    parser.add_argument(
+        "--auto_resume", action="store_true", help="continue a run of the same name instead of archiving it"
+    )
     parser.add_argument("--force_yml", nargs="+", default=[], metavar="a:b=value", help="override options")
     parser.add_argument("--debug", action="store_true", help="8 iterations per phase, logged and validated all along")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:<number> or mps")
@@ -19,17 +26,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Load, check, train, and write the comparison of the arms."""
     from ..config.check import check_recipe
+    from ..config.debug import for_debugging
     from ..config.loader import load_recipe
     from ..training.distributed import joined
     from ..training.report import write_report
     from ..training.run import run_recipe
     from .console import log_to_console
 
-    recipe = load_recipe(arguments.opt, arguments.force_yml, debug=arguments.debug)
+    recipe = load_recipe(arguments.opt, arguments.force_yml)
+    if arguments.debug:
+        recipe = for_debugging(recipe)
     with joined(arguments.device) as world, log_to_console(quiet=arguments.quiet or not world.leads):
         check_recipe(recipe)
         workspace = run_recipe(recipe, world, resume=arguments.auto_resume, quiet=arguments.quiet)
         if world.leads:
-            for path in write_report(recipe, workspace, world.device, quiet=arguments.quiet):
+            command = f"sr-kd train -opt {arguments.opt}"
+            for path in write_report(recipe, workspace, world.device, command, quiet=arguments.quiet):
                 print(f"wrote {path}")
     return 0

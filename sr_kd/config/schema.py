@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, PrivateAttr, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
+
+from .origin import Origin
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 NonNegative = Annotated[float, Field(ge=0)]
@@ -15,7 +18,15 @@ Precision = Literal["fp32", "bf16", "fp16"]
 class Section(BaseModel):
     """A mapping of the option file in which every key is known."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_switch_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Pydantic would read ``true`` as 1."""
+        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
+            raise PydanticCustomError("switch", "a value other than true and false")
+        return value
 
 
 class IOBackend(Section):
@@ -61,10 +72,10 @@ class EvaluationSet(ImageSet):
     protocol: Literal["rgb8", "yfloat", "basicsr", "rgb"] = "rgb8"
 
 
-class NetworkOptions(BaseModel):
+class NetworkOptions(Section):
     """A network: its type, its constructor's arguments (checked when it is built), its first weights."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow")
 
     type: str
     init: str = "default"
@@ -102,10 +113,10 @@ class Scheduler(Section):
     pct_start: Fraction = 0.3
 
 
-class LossOptions(BaseModel):
+class LossOptions(Section):
     """A loss: its type, weight, taps, and its constructor's options (checked when it is built)."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow")
 
     type: str
     weight: float | dict[str, float] = 1.0
@@ -173,7 +184,24 @@ class Paths(Section):
     tb_root: str = "tb_logger"
 
 
-class Recipe(Section):
+class OptionFile(Section):
+    """A whole option file, which knows where its keys were written."""
+
+    _origin: Origin = PrivateAttr(default_factory=Origin)
+
+    @property
+    def origin(self) -> Origin:
+        """The way back to file, line and key; empty for a recipe made in Python."""
+        return self._origin
+
+    def with_origin(self, origin: Origin) -> Self:
+        """This option file, as read from there."""
+        copy = self.model_copy()
+        copy._origin = origin
+        return copy
+
+
+class Recipe(OptionFile):
     """A training option file. `arms`: label in tables -> phase; default: the phases nothing else needs."""
 
     name: str
@@ -198,8 +226,10 @@ class Recipe(Section):
         return sum(int(term) if term.isdigit() else self.length(term) for term in map(str.strip, total.split("+")))
 
 
-class TestRecipe(Section):
+class TestRecipe(OptionFile):
     """A test option file: models by label (names or paths), and the sets to measure them on."""
+
+    __test__ = False  # for pytest, which would collect the name
 
     name: str
     scale: Annotated[int, Field(ge=2)] = 2

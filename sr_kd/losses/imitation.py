@@ -12,6 +12,8 @@ from .base import Exchange, FeatureLoss
 class Imitation(FeatureLoss):
     """mean |LR - compact|, for a privileged teacher whose compact feature has LR's channels."""
 
+    needs_compact = True
+
     def forward(self, exchange: Exchange) -> dict[str, Tensor]:
         compact = exchange.student.features.get("compact")
         if compact is None:

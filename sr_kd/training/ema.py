@@ -24,9 +24,7 @@ class EMA:
     def update(self, network: nn.Module) -> None:
         """Move the twin towards the network; integer buffers are copied."""
         ours, theirs = [], []
-        for smooth, current in zip(
-            self.network.state_dict().values(), network.state_dict().values(), strict=True
-        ):
+        for smooth, current in zip(self.network.state_dict().values(), network.state_dict().values(), strict=True):
             if smooth.is_floating_point():
                 ours.append(smooth)
                 theirs.append(current)

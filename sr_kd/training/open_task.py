@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
+from ..archs.base import Colour
 from ..config.build import open_evaluation_set, open_training_set
 from ..config.schema import Recipe
 from ..data.patches import open_patches
@@ -14,20 +15,17 @@ from .super_resolution import SuperResolution
 from .task import Task
 
 
-def open_task(
-    recipe: Recipe, seed: int, phase: str, networks: Sequence[nn.Module], world: World, quiet: bool
-) -> Task:
+def open_task(recipe: Recipe, seed: int, phase: str, networks: Sequence[nn.Module], world: World, quiet: bool) -> Task:
     """Open the data of a phase.
 
     Args:
         phase: names the stream of random patches, together with the seed.
         networks: student and teacher; with an "rgb" one among them the batches are RGB.
     """
-    colour = "rgb" if any(network.colour == "rgb" for network in networks) else "y"
+    colour: Colour = "rgb" if any(network.colour == "rgb" for network in networks) else "y"
     options = recipe.train
     patches = open_patches(
         open_training_set(recipe),
-        scale=recipe.scale,
         colour=colour,
         gt_size=options.gt_size,
         batch_size=options.batch_size_per_gpu * world.size,

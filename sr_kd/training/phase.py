@@ -136,7 +136,11 @@ class PhaseRun:
         if self.world.leads:
             for name, row in scores.items():
                 logger.info(
-                    "%s, iteration %d, %s: %s", self.label, clock, name, ", ".join(f"{k} {v:.4f}" for k, v in row.items())
+                    "%s, iteration %d, %s: %s",
+                    self.label,
+                    clock,
+                    name,
+                    ", ".join(f"{k} {v:.4f}" for k, v in row.items()),
                 )
             self._export("latest" if final else str(clock), clock, scores)
             value = next(iter(scores.values()), {}).get(self.select_by, -math.inf)

@@ -16,7 +16,8 @@ from .. import __version__
 from ..archs.base import SRNetwork
 from ..archs.files import load_network, load_weights
 from ..archs.teacher import PrivilegedTeacher
-from ..config.build import WeightedLoss, build_losses, build_phase_network, phase_order, teacher_of
+from ..config.build import WeightedLoss, build_losses, build_network_from, build_phase_network
+from ..config.graph import phase_order, teacher_of
 from ..config.schema import Phase, Recipe
 from .distributed import World
 from .ema import EMA
@@ -52,7 +53,9 @@ def run_recipe(recipe: Recipe, world: World, *, resume: bool = False, quiet: boo
             for name in phase_order(recipe):
                 finished = workspace.result(name, seed)
                 if finished is not None:
-                    logger.info("%s is finished already (%d iterations)", workspace.run_name(name, seed), finished["iterations"])
+                    logger.info(
+                        "%s is finished already (%d iterations)", workspace.run_name(name, seed), finished["iterations"]
+                    )
                     continue
                 _run_phase(recipe, name, seed, workspace, world, quiet)
     finally:
@@ -71,7 +74,7 @@ def _run_phase(recipe: Recipe, name: str, seed: int, workspace: Workspace, world
     options = recipe.phases[name]
     states = workspace.states(name, seed)
     saved = states.load_latest()
-    student = _student(recipe, options, seed, workspace)
+    student = _student(recipe, name, seed, workspace)
     teacher = _teacher(recipe, name, seed, workspace)
     with _seeded(seed, f"{name} losses"):
         losses = build_losses(recipe, name, student, teacher)
@@ -121,17 +124,19 @@ def _run_phase(recipe: Recipe, name: str, seed: int, workspace: Workspace, world
     world.barrier()
 
 
-def _student(recipe: Recipe, options: Phase, seed: int, workspace: Workspace) -> nn.Module:
+def _student(recipe: Recipe, phase: str, seed: int, workspace: Workspace) -> nn.Module:
     """The network to train: the same first weights in every arm of one seed."""
+    options = recipe.phases[phase]
     with _seeded(seed, options.trains):
-        student = build_phase_network(recipe, options.trains)
+        student = build_phase_network(recipe, phase)
+    path = recipe.networks[options.trains].path
+    if path is not None:
+        load_weights(student, path)
     if options.init is not None:
         source = finished_network(workspace, options.init.source, seed)
         part = source if options.init.part is None else getattr(source, options.init.part)
         student.load_state_dict(part.state_dict())
-    path = recipe.networks[options.trains].path
-    if path is not None:
-        load_weights(student, path)
+        logger.info("%s starts from the %s of %s", phase, options.init.part or "weights", options.init.source)
     return student
 
 
@@ -140,10 +145,11 @@ def _teacher(recipe: Recipe, name: str, seed: int, workspace: Workspace) -> nn.M
     source = teacher_of(recipe, name)
     if source is None:
         return None
-    if source in recipe.phases:
-        return finished_network(workspace, source, seed)
-    teacher = build_phase_network(recipe, source)
-    load_weights(teacher, str(recipe.networks[source].path))
+    if source.phase is not None:
+        return finished_network(workspace, source.phase, seed)
+    options = recipe.networks[source.network]
+    teacher = build_network_from(options, recipe.scale)
+    load_weights(teacher, str(options.path))
     return teacher
 
 
@@ -185,7 +191,9 @@ def _announce(label: str, start: int, total: int, student: nn.Module, losses: li
     parameters = sum(parameter.numel() for parameter in student.parameters())
     terms = ", ".join(f"{entry.name} x {json.dumps(entry.weight)}" for entry in losses)
     verb = f"continues at iteration {start} of" if start else "begins,"
-    logger.info("%s %s %d iterations: %s with %d parameters, losses %s", label, verb, total, _kind(student), parameters, terms)
+    logger.info(
+        "%s %s %d iterations: %s with %d parameters, losses %s", label, verb, total, _kind(student), parameters, terms
+    )
 
 
 def _kind(network: nn.Module) -> str:

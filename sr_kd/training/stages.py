@@ -61,7 +61,9 @@ class Teaching:
 class PretrainingStage:
     """Trains what a loss needs trained beforehand (a paraphraser, an auto-encoder) on the teacher's features."""
 
-    def __init__(self, name: str, objective: PretrainingObjective, teaching: Teaching, task: Task, world: World) -> None:
+    def __init__(
+        self, name: str, objective: PretrainingObjective, teaching: Teaching, task: Task, world: World
+    ) -> None:
         self.name = f"pretraining {name}"
         self.total_iter = objective.total_iter
         self.objective, self.teaching, self.task, self.world = objective, teaching, task, world

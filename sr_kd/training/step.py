@@ -39,9 +39,7 @@ class DistillationStep(nn.Module):
         """Unweighted loss terms, named ``<loss>/<term>``."""
         student = self.task.view(self.student, batch, self.student_taps, output=True)
         exchange = Exchange(batch.lr, batch.hr, student, teacher, teacher_tail, batch.labels, iteration)
-        return {
-            f"{name}/{term}": value for name, loss in self.losses.items() for term, value in loss(exchange).items()
-        }
+        return {f"{name}/{term}": value for name, loss in self.losses.items() for term, value in loss(exchange).items()}
 
     def weighted(self, terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The terms times their weights.

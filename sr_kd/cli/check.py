@@ -1,0 +1,33 @@
+"""``sr-kd check``: validate an option file and say what it would run."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's flags."""
+    parser.add_argument("-opt", metavar="FILE", required=True, help="a training or test option file")
+    parser.add_argument(
+        "--force_yml", nargs="+", default=[], metavar="A:B=VALUE", help="options to replace, as for sr-kd train"
+    )
+    parser.add_argument("--no-data", action="store_true", help="do not look for the images")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Validate; refusals are errors with exit code 2."""
+    from ..config.check import check_recipe
+    from ..config.check_sets import check_test_recipe
+    from ..config.loader import load_any
+    from ..config.schema import Recipe
+    from ..config.summary import describe_recipe, describe_test
+
+    recipe = load_any(arguments.opt, arguments.force_yml)
+    if isinstance(recipe, Recipe):
+        lines = describe_recipe(recipe, check_recipe(recipe, data=not arguments.no_data))
+    else:
+        if not arguments.no_data:
+            check_test_recipe(recipe)
+        lines = describe_test(recipe)
+    print("\n".join(lines))
+    return 0

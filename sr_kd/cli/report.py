@@ -1,0 +1,28 @@
+"""``sr-kd report``: the comparison of a finished recipe's arms."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The recipe whose run is reported."""
+    parser.add_argument("-opt", "--opt", required=True, metavar="FILE", help="option file of a finished run (YAML)")
+    parser.add_argument("--force_yml", nargs="+", default=[], metavar="a:b=value", help="the overrides it was run with")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:<number> or mps")
+    parser.add_argument("--quiet", action="store_true", help="no progress bars")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Measure every arm again and write tables and montage."""
+    from ..config.loader import load_recipe
+    from ..device import pick_device
+    from ..training.report import write_report
+    from ..training.workspace import Workspace
+
+    recipe = load_recipe(arguments.opt, arguments.force_yml)
+    device = pick_device(arguments.device)
+    command = f"sr-kd train -opt {arguments.opt}"
+    for path in write_report(recipe, Workspace(recipe), device, command, quiet=arguments.quiet):
+        print(f"wrote {path}")
+    return 0

@@ -1,0 +1,144 @@
+"""Networks, losses and image sets from their options."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import nn
+
+from ..archs.base import Tap
+from ..archs.build import NETWORKS, build_network
+from ..archs.teacher import PrivilegedTeacher
+from ..data.sets import ImageSet, open_set
+from ..errors import UsageError, unknown_name
+from ..losses.base import FeatureLoss, TapPair
+from ..losses.build import build_loss
+from ..signature import accepted
+from .schema import EvaluationSet, LossOptions, NetworkOptions, Recipe
+from .schema import ImageSet as SetOptions
+
+
+@dataclass(frozen=True)
+class WeightedLoss:
+    """A loss of a phase.
+
+    Attributes:
+        loss: with its adapters.
+        weight: of all its terms, or of each term by name.
+        name: distinct within the phase: the type, numbered from the second on ("VID", "VID_2").
+    """
+
+    loss: FeatureLoss
+    weight: float | dict[str, float]
+    name: str
+
+
+def build_network_from(options: NetworkOptions, scale: int) -> nn.Module:
+    """A network with its initial weights; trained ones (`path`) are loaded by the trainer.
+
+    Args:
+        options: the recipe's; parts with a `type` of their own (a teacher's) are built with it.
+        scale: given to networks that take it, unless their options say otherwise.
+
+    Raises:
+        UsageError: an unknown network, argument or initialisation.
+    """
+    arguments = options.arguments
+    composed = any(isinstance(value, Mapping) and "type" in value for value in arguments.values())
+    if composed or "scale" in accepted(NETWORKS.get(options.type)):
+        arguments.setdefault("scale", scale)
+    return build_network(options.type, init=options.init, **arguments)
+
+
+def build_phase_network(recipe: Recipe, phase: str) -> nn.Module:
+    """The network that a phase trains, with its initial weights. Raises UsageError."""
+    return build_network_from(recipe.networks[recipe.phases[phase].trains], recipe.scale)
+
+
+def build_losses(
+    recipe: Recipe, phase: str, student: nn.Module, teacher: nn.Module | None = None
+) -> list[WeightedLoss]:
+    """The losses of a phase, adapters included, in the order written.
+
+    Args:
+        student: the network that the phase trains.
+        teacher: the frozen one, if the phase has one.
+
+    Raises:
+        UsageError: an unknown loss, option or tap, or a loss that needs a teacher where there is none.
+    """
+    found: dict[str, int] = {}
+    losses = []
+    for options in recipe.phases[phase].losses:
+        found[options.type] = count = found.get(options.type, 0) + 1
+        name = options.type if count == 1 else f"{options.type}_{count}"
+        losses.append(WeightedLoss(build_loss_from(options, student, teacher), options.weight, name))
+    return losses
+
+
+def build_loss_from(options: LossOptions, student: nn.Module, teacher: nn.Module | None) -> FeatureLoss:
+    """One loss for a student and (perhaps) a teacher. Raises UsageError, as `build_losses`."""
+    if options.taps and teacher is None:
+        raise UsageError(f"loss {options.type} compares taps with a teacher's, and this phase has no teacher")
+    pairs = [] if teacher is None else [_pair(tap, student, teacher) for tap in options.taps]
+    loss = build_loss(options.type, pairs, **options.options)
+    if loss.needs_teacher and teacher is None:
+        raise UsageError(f"loss {options.type} needs a teacher, and this phase has none")
+    if loss.needs_compact and not isinstance(student, PrivilegedTeacher):
+        raise UsageError(f"loss {options.type} is for a phase that trains a PrivilegedTeacher")
+    if loss.needs_teacher_tail:
+        for pair in pairs:
+            _check_cut(options.type, pair, teacher)
+    return loss
+
+
+def open_training_set(recipe: Recipe) -> ImageSet:
+    """The training images. Raises UsageError and SrKdError, as `data.sets.open_set`."""
+    return _open(recipe.train, recipe.scale)
+
+
+def open_evaluation_set(options: EvaluationSet, scale: int) -> ImageSet:
+    """A validation or test set. Raises UsageError and SrKdError, as `data.sets.open_set`."""
+    return _open(options, scale)
+
+
+def _open(options: SetOptions, scale: int) -> ImageSet:
+    return open_set(
+        options.dataroot_gt,
+        scale=scale,
+        dataroot_lq=options.dataroot_lq,
+        filename_tmpl=options.filename_tmpl,
+        meta_info_file=options.meta_info_file,
+        lmdb=options.io_backend.type == "lmdb",
+        name=options.name,
+    )
+
+
+def _pair(
+    written: str | Mapping[Literal["student", "teacher"], str], student: nn.Module, teacher: nn.Module
+) -> TapPair:
+    """``"expanding"`` or ``{student: ..., teacher: ...}``; one given name stands for both."""
+    if isinstance(written, str):
+        ours = theirs = written
+    else:
+        ours = written.get("student") or written.get("teacher", "")
+        theirs = written.get("teacher") or ours
+    return TapPair(ours, theirs, _tap(student, ours), _tap(teacher, theirs, "teacher's "))
+
+
+def _tap(network: nn.Module, name: str, whose: str = "") -> Tap:
+    taps: Mapping[str, Tap] = getattr(network, "taps", {})
+    if name not in taps:
+        raise unknown_name(f"tap of the {whose}{type(network).__name__}", name, taps)
+    return taps[name]
+
+
+def _check_cut(loss: str, pair: TapPair, teacher: nn.Module | None) -> None:
+    if not pair.teacher_tap.cut:
+        cuts = [name for name, tap in getattr(teacher, "taps", {}).items() if tap.cut]
+        raise UsageError(
+            f"loss {loss} continues from the teacher's tap '{pair.teacher}', which does not carry everything "
+            f"downstream; taps that do: {', '.join(cuts)}"
+        )

@@ -1,0 +1,167 @@
+"""Everything that can be refused before any work: what the schema cannot see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path as FilePath
+
+import torch
+from torch import nn
+
+from ..archs.base import SRNetwork
+from ..archs.teacher import PrivilegedTeacher
+from ..errors import UsageError, nearest
+from ..losses.build import LOSSES
+from .build import build_loss_from, build_network_from
+from .check_sets import Problem, refuse, set_problems
+from .graph import phase_order, teacher_of
+from .schema import Initialisation, Recipe
+
+WEIGHT_FILES = (".pth", ".pt", ".safetensors", ".npz")
+
+
+def check_recipe(recipe: Recipe, *, data: bool = True) -> dict[str, nn.Module]:
+    """Refuse impossible combinations: phases, networks, losses, taps, shapes, image sets.
+
+    Args:
+        recipe: as loaded, or made in Python.
+        data: open the image sets, too.
+
+    Returns:
+        The networks that were built for it, by name; the random state is left as it was.
+
+    Raises:
+        UsageError: every problem found, one line each, with file, line and key where they are known.
+    """
+    refuse(recipe, list(_check_plan(recipe)))
+    order = phase_order(recipe)
+    with torch.random.fork_rng(devices=[]):
+        networks = _build_networks(recipe)
+        problems = [problem for name in order for problem in _check_phase(recipe, name, networks)]
+    problems += _check_protocols(recipe, networks)
+    problems += set_problems(recipe) if data else []
+    refuse(recipe, problems)
+    return networks
+
+
+def _check_plan(recipe: Recipe) -> Iterator[Problem]:
+    """Names that refer to each other, and numbers that must fit."""
+    for name, phase in recipe.phases.items():
+        if phase.trains not in recipe.networks:
+            yield ("phases", name, "trains"), _not_among("network", phase.trains, recipe.networks)
+        yield from _check_length(recipe, name)
+        if phase.warmup_iter and isinstance(phase.total_iter, int) and phase.warmup_iter >= phase.total_iter:
+            yield ("phases", name, "warmup_iter"), f"must be less than total_iter, {phase.total_iter}"
+    if not recipe.phases:
+        yield ("phases",), "is empty: nothing would be trained"
+    for label, arm in recipe.arms.items():
+        if arm not in recipe.phases:
+            yield ("arms", label), _not_among("phase", arm, recipe.phases)
+    if len(set(recipe.seeds)) < len(recipe.seeds) or not recipe.seeds:
+        yield ("seeds",), f"must be distinct numbers; found {recipe.seeds}"
+    if recipe.train.gt_size % recipe.scale:
+        near = recipe.train.gt_size - recipe.train.gt_size % recipe.scale or recipe.scale
+        yield ("train", "gt_size"), f"is {recipe.train.gt_size}, no multiple of the scale {recipe.scale}; try {near}"
+
+
+def _check_length(recipe: Recipe, name: str, above: tuple[str, ...] = ()) -> Iterator[Problem]:
+    """`total_iter` as a sum: known phases, and no phase whose length depends on itself."""
+    total = recipe.phases[name].total_iter
+    for term in [] if isinstance(total, int) else [term.strip() for term in total.split("+")]:
+        if term.isdigit():
+            continue
+        if term not in recipe.phases:
+            allowed = "a number, or a sum such as 'teacher + 1000' of phases and numbers"
+            problem = f"must be {allowed}; '{term}' is no phase{nearest(term, recipe.phases)}"
+            yield ("phases", name, "total_iter"), problem
+        elif term in (*above, name):
+            yield ("phases", name, "total_iter"), f"depends on itself: {' -> '.join((*above, name, term))}"
+        else:
+            yield from _check_length(recipe, term, (*above, name))
+
+
+def _build_networks(recipe: Recipe) -> dict[str, nn.Module]:
+    networks: dict[str, nn.Module] = {}
+    problems: list[Problem] = []
+    for name, options in recipe.networks.items():
+        try:
+            networks[name] = build_network_from(options, recipe.scale)
+        except UsageError as error:
+            problems.append((("networks", name), f"cannot be built: {error}"))
+            continue
+        scales = getattr(networks[name], "scales", (getattr(networks[name], "scale", recipe.scale),))
+        if recipe.scale not in scales:
+            problems.append(
+                (("networks", name), f"is for x{', x'.join(map(str, scales))}; the recipe's scale is {recipe.scale}")
+            )
+        if options.path and options.path.endswith(WEIGHT_FILES) and not FilePath(options.path).is_file():
+            problems.append((("networks", name, "path"), f"names weights that do not exist: {options.path}"))
+    refuse(recipe, problems)
+    return networks
+
+
+def _check_phase(recipe: Recipe, name: str, networks: Mapping[str, nn.Module]) -> Iterator[Problem]:
+    phase = recipe.phases[name]
+    if phase.init is not None:
+        yield from _check_initialisation(recipe, name, phase.init, networks)
+    if not phase.losses:
+        yield ("phases", name, "losses"), "is empty: nothing would be minimised"
+    unknown = [index for index, options in enumerate(phase.losses) if options.type not in LOSSES.names()]
+    for index in unknown:
+        kind = phase.losses[index].type
+        yield ("phases", name, "losses", index, "type"), _not_among("loss", kind, dict.fromkeys(LOSSES.names()))
+    if unknown:
+        return
+    source = teacher_of(recipe, name)
+    teacher = None if source is None else networks[source.network]
+    for index, options in enumerate(phase.losses):
+        try:
+            build_loss_from(options, networks[phase.trains], teacher)
+        except UsageError as error:
+            yield ("phases", name, "losses", index), f"is refused: {error}"
+
+
+def _check_initialisation(
+    recipe: Recipe, name: str, init: Initialisation, networks: Mapping[str, nn.Module]
+) -> Iterator[Problem]:
+    """The first weights' source: a phase that comes before, and the same shapes."""
+    phase = recipe.phases[name]
+    if init.source not in phase.needs:
+        known = f"one of the phases it 'needs'{nearest(init.source, phase.needs)}"
+        yield ("phases", name, "init", "from"), f"is '{init.source}'; it must be {known}"
+        return
+    source = networks[recipe.phases[init.source].trains]
+    if init.part is not None:
+        if not isinstance(source, PrivilegedTeacher):
+            problem = f"is '{init.part}', but '{init.source}' trains a {type(source).__name__}, which has no parts"
+            yield ("phases", name, "init", "part"), problem
+            return
+        source = getattr(source, init.part)
+    offered = {key: tuple(value.shape) for key, value in source.state_dict().items()}
+    wanted = {key: tuple(value.shape) for key, value in networks[phase.trains].state_dict().items()}
+    differing = [key for key in {**wanted, **offered} if offered.get(key) != wanted.get(key)]
+    if differing:
+        key = differing[0]
+        hint = " (name its 'part': decoder)" if isinstance(source, PrivilegedTeacher) else ""
+        yield (
+            ("phases", name, "init"),
+            f"does not fit: {len(differing)} weights differ, such as {key}, "
+            f"{offered.get(key, 'missing')} in '{init.source}' and {wanted.get(key, 'missing')} here{hint}",
+        )
+
+
+def _check_protocols(recipe: Recipe, networks: Mapping[str, nn.Module]) -> Iterator[Problem]:
+    trained = [networks[phase.trains] for phase in recipe.phases.values()]
+    rgb = sorted(
+        {type(network).__name__ for network in trained if isinstance(network, SRNetwork) and network.colour == "rgb"}
+    )
+    for index, images in enumerate(recipe.validation_sets):
+        if images.protocol == "yfloat" and rgb:
+            yield (
+                ("validation_sets", index, "protocol"),
+                f"is 'yfloat', which needs Y networks; {rgb[0]} is RGB: use rgb8",
+            )
+
+
+def _not_among(kind: str, name: str, known: Mapping[str, object]) -> str:
+    return f"names no {kind}: '{name}'{nearest(name, known)}; known: {', '.join(known) or 'none'}"

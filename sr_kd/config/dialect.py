@@ -1,0 +1,136 @@
+"""The option file's layout, brought into the schema's: sections, sets, and keys that nothing reads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..errors import nearest
+from .basicsr_dialect import translate_test, translate_training
+from .draft import Draft
+
+TRAINING_KEYS = frozenset(
+    {"name", "task", "scale", "seeds", "manual_seed", "plugins", "datasets", "networks", "phases", "arms"}
+    | {"val", "logger", "path"}
+)
+TEST_KEYS = frozenset({"name", "scale", "datasets", "models", "val", "path"})
+
+# BasicSR's keys that have no meaning here; each gives a notice.
+OBSOLETE: dict[tuple[str, ...], frozenset[str]] = {
+    (): frozenset({"model_type", "num_gpu", "find_unused_parameters", "dist_params"}),
+    ("datasets", "*"): frozenset(
+        {"use_shuffle", "use_flip", "prefetch_mode", "num_prefetch_queue", "pin_memory"}
+        | {"persistent_workers", "dataset_enlarge_ratio", "color", "phase", "scale"}
+    ),
+    ("val",): frozenset({"pbar", "use_pbar", "suffix"}),
+    ("path",): frozenset({"strict_load_g", "param_key_g", "resume_state", "ignore_resume_networks"}),
+    ("logger",): frozenset({"wandb"}),
+}
+UNTOUCHED = "is read by nothing here and was ignored"
+
+# BasicSR's keys that change what is trained but have no counterpart.
+REFUSED: dict[tuple[str, ...], dict[str, str]] = {
+    (): {"network_d": "cannot be honoured: there is no adversarial training here; remove it"},
+    ("path",): {"pretrain_network_d": "cannot be honoured: there is no adversarial training here; remove it"},
+    ("datasets", "*"): {
+        "mean": "cannot be honoured: networks see values in [0, 1]; remove it",
+        "std": "cannot be honoured: networks see values in [0, 1]; remove it",
+    },
+}
+PAIRED = ("PairedImageDataset", "SingleImageDataset")
+
+
+def is_test(data: dict[str, Any]) -> bool:
+    """Whether an option file describes a test: models to measure, and nothing to train."""
+    sets = data.get("datasets")
+    trains = isinstance(sets, dict) and "train" in sets
+    return not trains and not {"phases", "train", "networks"} & data.keys()
+
+
+def training_draft(data: dict[str, Any]) -> Draft:
+    """A training file as the schema's `Recipe` wants it."""
+    draft = Draft(data)
+    _sort_out(draft)
+    if draft.has("train") or draft.has("network_g"):
+        translate_training(draft)
+    seed = draft.take("manual_seed")
+    if seed is not None:
+        draft.put(("seeds",), [seed], ("manual_seed",))
+    _check_names(draft, TRAINING_KEYS)
+    _place_sets(draft, "validation_sets")
+    return draft
+
+
+def test_draft(data: dict[str, Any]) -> Draft:
+    """A test file as the schema's `TestRecipe` wants it."""
+    draft = Draft(data)
+    draft.take("manual_seed")
+    _sort_out(draft)
+    if draft.has("network_g"):
+        translate_test(draft)
+    draft.take("val", "metrics")
+    _check_names(draft, TEST_KEYS)
+    draft.move(("val", "save_img"), ("save_img",))
+    for key in draft.section("val"):
+        draft.problems.append((("val", key), f"is unknown{nearest(key, ['save_img'])}; allowed: save_img"))
+    draft.take("val")
+    _place_sets(draft, "sets")
+    return draft
+
+
+def _sections(draft: Draft, pattern: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """The sections that a pattern like ``("datasets", "*")`` means."""
+    if pattern and pattern[-1] == "*":
+        return [(*pattern[:-1], name) for name in draft.section(*pattern[:-1])]
+    return [pattern]
+
+
+def _sort_out(draft: Draft) -> None:
+    """Take out what nothing reads (one notice for each key) and refuse what cannot be honoured."""
+    seen = set()
+    for pattern, keys in OBSOLETE.items():
+        for section in _sections(draft, pattern):
+            for key in [key for key in draft.section(*section) if key in keys]:
+                draft.take(*section, key)
+                if (pattern, key) not in seen:
+                    draft.notices.append(((*section, key), UNTOUCHED))
+                seen.add((pattern, key))
+    for pattern, sentences in REFUSED.items():
+        for section in _sections(draft, pattern):
+            for key in [key for key in draft.section(*section) if key in sentences]:
+                if draft.take(*section, key) is not None:
+                    draft.problems.append(((*section, key), sentences[key]))
+    for section in _sections(draft, ("datasets", "*")):
+        kind = draft.take(*section, "type")
+        if kind is not None and kind not in PAIRED:
+            sentence = f"is '{kind}': sets are HR images, with or without their LR ({PAIRED[0]}); remove it"
+            draft.problems.append(((*section, "type"), sentence))
+
+
+def _check_names(draft: Draft, allowed: frozenset[str]) -> None:
+    for key in [key for key in draft.data if key not in allowed]:
+        draft.take(key)
+        sentence = f"is unknown{nearest(key, allowed)}; allowed: {', '.join(sorted(allowed))}"
+        draft.problems.append(((key,), sentence))
+
+
+def _place_sets(draft: Draft, target: str) -> None:
+    """``datasets: {train, val, val_1, test_1}`` to the schema's `train` and list of sets."""
+    sets = draft.section("datasets")
+    if draft.has("datasets") and draft.data["datasets"] is not None and not sets:
+        draft.problems.append((("datasets",), f"must be a mapping of sets; found {draft.data['datasets']!r}"))
+    draft.data[target] = []
+    draft.moved[target,] = ("datasets",)
+    for name, options in sets.items():
+        role = name.partition("_")[0]
+        if name == "train" and target == "validation_sets":
+            draft.data["train"] = options
+            draft.moved["train",] = ("datasets", name)
+        elif role in ("val", "test") and name != "train":
+            draft.moved[target, len(draft.data[target])] = ("datasets", name)
+            draft.data[target].append(options)
+        else:
+            roles = "val, val_1, test_1..." if target == "sets" else "train, val, val_1..."
+            draft.problems.append((("datasets", name), f"is no kind of set; allowed: {roles}"))
+    draft.take("datasets")
+    if target == "validation_sets" and "train" not in draft.data:
+        draft.moved["train",] = ("datasets", "train")

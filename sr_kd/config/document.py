@@ -1,0 +1,137 @@
+"""Reading a YAML file and remembering the line of every key."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..errors import UsageError, nearest
+from .origin import Path as KeyPath
+from .origin import dotted
+
+Place = Callable[[int], str]  # line number -> how a message names the place
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader that also takes ``1e-4``, ``1E5`` and ``-2e3`` for numbers."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9][0-9_]*[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
+@dataclass(frozen=True)
+class Document:
+    """An option file as written.
+
+    Attributes:
+        path: the file.
+        data: its mapping; anchors and merge keys are worked out.
+        places: path of a key -> "FILE:LINE".
+    """
+
+    path: Path
+    data: dict[str, Any]
+    places: dict[KeyPath, str]
+
+
+def read_document(path: Path | str) -> Document:
+    """Read an option file.
+
+    Raises:
+        UsageError: no such file (with the nearest one), not text, not valid YAML, a key given twice.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise UsageError(_missing(path)) from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{path} is not a UTF-8 text file; an option file is YAML") from None
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+    places: dict[KeyPath, str] = {(): f"{path}:1"}
+    data = _parse(text, lambda line: f"{path}:{line}", places)
+    if not isinstance(data, dict):
+        found = "nothing" if data is None else f"{type(data).__name__} {str(data)[:40]!r}"
+        raise UsageError(f"{path}:1: an option file is a mapping of keys; found {found}")
+    return Document(path, data, places)
+
+
+def parse_value(text: str, source: str) -> Any:
+    """A value written on the command line, read as YAML. Raises UsageError that names `source`."""
+    return _parse(text, lambda _: source, {})
+
+
+def _parse(text: str, place: Place, places: dict[KeyPath, str]) -> Any:
+    loader = None
+    try:
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        problems = list(_malformed(node, place, ()))
+        if problems:
+            raise UsageError("\n".join(problems))
+        return _construct(loader, node, (), place, places)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 1
+        raise UsageError(f"{place(line)}: not valid YAML: {error.problem or error.context}") from None
+    except (yaml.YAMLError, ValueError) as error:
+        raise UsageError(f"{place(1)}: not valid YAML: {str(error).splitlines()[0]}") from None
+    finally:
+        if loader is not None:
+            loader.dispose()
+
+
+def _malformed(node: yaml.Node, place: Place, above: tuple[yaml.Node, ...], path: KeyPath = ()) -> Iterator[str]:
+    """What YAML allows and an option file does not: repeated keys, keys that are no text, endless anchors."""
+    if node in above:
+        yield f"{place(node.start_mark.line + 1)}: the anchor of '{dotted(path)}' contains itself"
+    elif isinstance(node, yaml.SequenceNode):
+        for index, child in enumerate(node.value):
+            yield from _malformed(child, place, (*above, node), (*path, index))
+    elif isinstance(node, yaml.MappingNode):
+        lines: dict[str, int] = {}
+        for key, child in node.value:
+            line = key.start_mark.line + 1
+            here = (*path, str(key.value))
+            if key.tag not in ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"):
+                yield f"{place(line)}: key {key.value!r} is not text: write it in quotes"
+            elif key.value in lines:
+                yield f"{place(line)}: key '{dotted(here)}' is given twice (first in line {lines[key.value]})"
+            lines.setdefault(str(key.value), line)
+            yield from _malformed(child, place, (*above, node), here)
+
+
+def _construct(loader: _Loader, node: yaml.Node, path: KeyPath, place: Place, places: dict[KeyPath, str]) -> Any:
+    """Plain Python data; every alias is built anew, so that no two keys share a value."""
+    if isinstance(node, yaml.SequenceNode):
+        items = []
+        for index, child in enumerate(node.value):
+            places[(*path, index)] = place(child.start_mark.line + 1)
+            items.append(_construct(loader, child, (*path, index), place, places))
+        return items
+    if isinstance(node, yaml.MappingNode):
+        loader.flatten_mapping(node)
+        data = {}
+        for key, child in node.value:
+            places[(*path, key.value)] = place(key.start_mark.line + 1)
+            data[key.value] = _construct(loader, child, (*path, key.value), place, places)
+        return data
+    return loader.construct_object(node)
+
+
+def _missing(path: Path) -> str:
+    folder = path.parent
+    if not folder.is_dir():
+        return f"there is no option file {path} (and no folder {folder})"
+    siblings = [entry.name for entry in folder.iterdir() if entry.suffix in (".yml", ".yaml")]
+    return f"there is no option file {path}{nearest(path.name, siblings)}"

@@ -1,0 +1,55 @@
+"""A user's own losses and networks: Python files named in the option file."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..errors import UsageError, nearest
+
+
+def load_plugins(files: Sequence[str], folder: Path) -> None:
+    """Import each file (relative to `folder`, the option file's) and call its ``register()``, once per process.
+
+    Raises:
+        UsageError: a file that is missing, fails on import, has no ``register``, or fails in it.
+    """
+    for file in files:
+        path = (folder / file).resolve()
+        if not path.is_file():
+            siblings = [entry.name for entry in path.parent.glob("*.py")]
+            raise UsageError(f"plug-in {file}: there is no file {path}{nearest(path.name, siblings)}")
+        name = f"sr_kd_plugin_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+        if name not in sys.modules:
+            _load(file, path, name)
+
+
+def _load(file: str, path: Path, name: str) -> None:
+    specification = importlib.util.spec_from_file_location(name, path)
+    if specification is None or specification.loader is None:
+        raise UsageError(f"plug-in {file}: not a Python file (its name must end in .py)")
+    module = importlib.util.module_from_spec(specification)
+    sys.modules[name] = module
+    try:
+        specification.loader.exec_module(module)
+        if not callable(getattr(module, "register", None)):
+            raise UsageError("it defines no function register(); see the guide on adding a loss")
+        module.register()
+    except Exception as error:  # a user's file may fail in any way
+        del sys.modules[name]
+        problem = str(error) if isinstance(error, UsageError) else f"{type(error).__name__}: {error}"
+        line = _line_in(path, error)
+        raise UsageError(f"plug-in {file}{f', line {line}' if line else ''}: {problem}") from error
+
+
+def _line_in(path: Path, error: BaseException) -> int | None:
+    """The deepest line of the plug-in's own file in the traceback."""
+    line, step = None, error.__traceback__
+    while step is not None:
+        if step.tb_frame.f_code.co_filename == str(path):
+            line = step.tb_lineno
+        step = step.tb_next
+    return error.lineno if isinstance(error, SyntaxError) else line

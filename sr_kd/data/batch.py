@@ -1,0 +1,51 @@
+"""From 8-bit patches to what a network sees: its colour, float, each patch in its orientation."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..archs.base import Colour
+from .colour import grey_to_y, rgb_to_y
+from .sampler import Draw
+
+
+def network_batch(patches: Tensor, draw: Draw, colour: Colour) -> Tensor:
+    """Convert and orient a batch.
+
+    Args:
+        patches: (N, S, S, C) uint8, C = 1 (grey) or 3 (RGB).
+        draw: the orientation of each patch.
+        colour: "y" or "rgb". Y is computed from the 8-bit RGB and not rounded; grey is mapped to the Y
+            that R = G = B gives.
+
+    Returns:
+        (N, 1 or 3, S, S) float32 in [0, 1].
+    """
+    image = patches.permute(0, 3, 1, 2).float() / 255
+    if colour == "y":
+        image = rgb_to_y(image) if image.shape[1] == 3 else grey_to_y(image)
+    elif image.shape[1] == 1:
+        image = image.expand(-1, 3, -1, -1)
+    return orient(image.contiguous(), draw)
+
+
+def orient(image: Tensor, draw: Draw) -> Tensor:
+    """Flip, then transpose the patches that the draw says, in place: (N, C, S, S)."""
+    for chosen, turn in ((draw.hflip, _mirror), (draw.vflip, _upend), (draw.transpose, _transpose)):
+        rows = torch.from_numpy(np.flatnonzero(chosen)).to(image.device, non_blocking=True)
+        image.index_copy_(0, rows, turn(image.index_select(0, rows)))
+    return image
+
+
+def _mirror(image: Tensor) -> Tensor:
+    return image.flip(-1)
+
+
+def _upend(image: Tensor) -> Tensor:
+    return image.flip(-2)
+
+
+def _transpose(image: Tensor) -> Tensor:
+    return image.transpose(-1, -2)

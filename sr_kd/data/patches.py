@@ -1,0 +1,106 @@
+"""Batches of training patches, from memory or streamed."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from ..archs.base import Colour
+from ..errors import UsageError
+from .image_set import ImageSet
+from .pool import PooledPatches
+from .sampler import PatchSampler
+
+_GIB = 2**30
+
+
+class PatchSource(Protocol):
+    """Gives the batch of any iteration."""
+
+    def batch(self, iteration: int, rank: int = 0, world_size: int = 1) -> tuple[Tensor, Tensor]:
+        """This process's consecutive part of the global batch of an iteration.
+
+        Returns:
+            lr (N, C, patch, patch) and hr (N, C, gt_size, gt_size), float32 in [0, 1], in the
+            network's colour, on the device. Equal for equal (seed, stream, iteration), whatever the
+            numbers of processes and workers are.
+
+        Raises:
+            SrKdError: an image that cannot be read.
+        """
+
+    def close(self) -> None:
+        """End worker processes, if there are any."""
+
+
+def open_patches(
+    images: ImageSet,
+    *,
+    colour: Colour,
+    gt_size: int,
+    batch_size: int,
+    use_hflip: bool,
+    use_rot: bool,
+    seed: int,
+    stream: str,
+    device: torch.device,
+    memory_budget_gib: float,
+    workers: int,
+    quiet: bool,
+) -> PatchSource:
+    """Patches of a set: kept in memory when its decoded pixels fit the budget, else streamed.
+
+    Args:
+        images: the set.
+        colour: what the network takes, "y" or "rgb".
+        gt_size: side of the HR patch, a multiple of the scale.
+        batch_size: patches per iteration over all processes.
+        use_hflip: mirror half of the patches.
+        use_rot: flip vertically and transpose, each half of the time.
+        seed: of the samples.
+        stream: a name that sets independent streams of one seed apart, such as the phase.
+        device: where the batches go.
+        memory_budget_gib: GiB of decoded pixels that may be kept.
+        workers: processes that read, when streaming.
+        quiet: no progress bar.
+
+    Raises:
+        UsageError: a gt_size that is no multiple of the scale, or an image smaller than the patch.
+        SrKdError: an image that cannot be read.
+    """
+    patch = check_patch_size(images, gt_size)
+    sampler = PatchSampler(
+        images.lr_sizes, patch, batch_size, hflip=use_hflip, rotate=use_rot, seed=seed, stream=stream
+    )
+    decoded = decoded_bytes(images) / _GIB
+    if decoded > memory_budget_gib:
+        raise UsageError(
+            f"{images.name} takes {decoded:.1f} GiB decoded, and memory_budget allows {memory_budget_gib:g}: "
+            "raise memory_budget"
+        )
+    return PooledPatches(images, sampler, patch, colour, device, quiet)
+
+
+def decoded_bytes(images: ImageSet) -> int:
+    """Bytes of the decoded HR and LR images of a set."""
+    pixels = int(images.lr_sizes.prod(axis=1).sum())
+    return pixels * images.channels * (images.scale**2 + 1)
+
+
+def check_patch_size(images: ImageSet, gt_size: int) -> int:
+    """The side of the LR patch. Raises UsageError, as `open_patches`."""
+    scale = images.scale
+    if gt_size % scale or gt_size < scale:
+        below, above = gt_size // scale * scale, (gt_size // scale + 1) * scale
+        raise UsageError(f"gt_size {gt_size} is no multiple of scale {scale}; the nearest are {below} and {above}")
+    patch = gt_size // scale
+    small = [index for index, size in enumerate(images.lr_sizes) if size.min() < patch]
+    if small:
+        first, header = images.hr[small[0]], images.headers[small[0]]
+        raise UsageError(
+            f"{len(small)} of {len(images)} images of {images.name} are smaller than the patch, gt_size {gt_size}: "
+            f"{first} ({header.width}x{header.height}); take a smaller gt_size or leave them out"
+        )
+    return patch

@@ -1,0 +1,108 @@
+"""Opening a set of images: HR alone, LR being made from it, or HR and LR."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..errors import UsageError, nearest
+from .embedded import PREFIX, embedded_files
+from .folders import ImageFile, StoredImage, find_folder, image_files, read_meta_info
+from .image_set import ImageSet, Pair
+from .pairing import by_name, match
+
+__all__ = ["ImageSet", "Pair", "open_set", "set_name"]
+
+_HR_FOLDERS = ["HR", "GT", "GTmod*", "*_HR"]
+_ROLE = re.compile(r"hr|gt|gtmod\d+|gt_?images?|high|target|original|images?", re.IGNORECASE)
+
+
+def open_set(
+    dataroot_gt: str | Sequence[str],
+    *,
+    scale: int,
+    dataroot_lq: str | Sequence[str] | None = None,
+    filename_tmpl: str = "{}",
+    meta_info_file: str | None = None,
+    lmdb: bool = False,
+    name: str | None = None,
+) -> ImageSet:
+    """Open a set of images.
+
+    Args:
+        dataroot_gt: folders of HR images; LMDB folders; "scikit-image:train" or "scikit-image:held_out".
+            Several make one set. A folder such as ``Set5`` may hold the images in ``HR`` or ``GTmod12``.
+        scale: size of HR over size of LR.
+        dataroot_lq: the folders of LR images, one for each of HR, or a parent such as ``LR_bicubic``
+            that holds ``X2``; without them LR is made from HR.
+        filename_tmpl: the LR name made of the HR name; ``{}`` also finds ``NAMEx2``.
+        meta_info_file: BasicSR's list of the files to use.
+        lmdb: the folders are LMDBs, whatever they are called (one that ends in ``.lmdb`` always is).
+        name: default: the folder's name, ``Set5`` for ``Set5/HR``.
+
+    Raises:
+        UsageError: folders, names or sizes that do not fit; see the messages of the parts.
+        SrKdError: an image that cannot be read.
+    """
+    hr_roots = [dataroot_gt] if isinstance(dataroot_gt, str) else list(dataroot_gt)
+    lr_roots = [dataroot_lq] if isinstance(dataroot_lq, str) else list(dataroot_lq or [])
+    if not hr_roots:
+        raise UsageError("dataroot_gt names no folder")
+    if len(set(hr_roots)) < len(hr_roots):
+        raise UsageError(f"dataroot_gt names a folder twice: {', '.join(hr_roots)}")
+    if lr_roots and len(lr_roots) != len(hr_roots):
+        raise UsageError(f"dataroot_gt names {len(hr_roots)} folder(s) and dataroot_lq {len(lr_roots)}: one for each")
+    listed = None if meta_info_file is None else read_meta_info(meta_info_file)
+    hr_parts = [_open_root(root, _HR_FOLDERS, lmdb) for root in hr_roots]
+    if listed is not None:
+        hr_parts = _chosen(hr_parts, listed, str(meta_info_file))
+    lr: list[StoredImage] = []
+    for part, root in zip(hr_parts, lr_roots, strict=False):
+        lr_images = _open_root(root, _lr_folders(scale), lmdb)
+        lr += match(part, lr_images, scale=scale, template=filename_tmpl, subset=listed is not None)
+    titles = [set_name(root) for root in hr_roots]
+    hr = [image for part in hr_parts for image in part]
+    return ImageSet(name or "+".join(titles), scale, _unique_names(hr_parts, titles), hr, lr or None)
+
+
+def set_name(dataroot: str) -> str:
+    """The name of a set by its folder: the last part that names no role, so ``Set5/HR`` is Set5."""
+    if dataroot.startswith(PREFIX):
+        return dataroot
+    path = Path(dataroot).expanduser().resolve()
+    while _ROLE.fullmatch(path.name) and path.parent.name:
+        path = path.parent
+    return path.name.removesuffix(".lmdb")
+
+
+def _lr_folders(scale: int) -> list[str]:
+    return [f"X{scale}", f"x{scale}", f"LR_bicubic/X{scale}", f"LRbicx{scale}"]
+
+
+def _open_root(dataroot: str, inside: list[str], lmdb: bool) -> list[StoredImage]:
+    if dataroot.startswith(PREFIX):
+        return [ImageFile(path) for path in embedded_files(dataroot)]
+    return [ImageFile(path) for path in image_files(find_folder(dataroot, inside))]
+
+
+def _chosen(parts: list[list[StoredImage]], listed: list[str], meta_info_file: str) -> list[list[StoredImage]]:
+    """The images of every part that the meta-info file lists, in its order."""
+    found = [by_name(part) for part in parts]
+    names = [Path(file).stem for file in listed]
+    for number, name in enumerate(names, start=1):
+        if not any(name in part for part in found):
+            known = [known for part in found for known in part]
+            raise UsageError(f"{meta_info_file}, image {number}: no '{name}' in the set{nearest(name, known)}")
+    return [[part[name] for name in names if name in part] for part in found]
+
+
+def _unique_names(parts: list[list[StoredImage]], titles: list[str]) -> list[str]:
+    """The images' names; where folders share one, all are preceded by their folder's name."""
+    names = [name for part in parts for name in by_name(part)]
+    if len(set(names)) == len(names):
+        return names
+    prefixed = [f"{title}_{image.name}" for part, title in zip(parts, titles, strict=True) for image in part]
+    if len(set(prefixed)) < len(prefixed):
+        raise UsageError(f"the folders of one set must differ in name or content: {', '.join(titles)}")
+    return prefixed

@@ -1,0 +1,261 @@
+"""Opening sets: layouts, names, order, sizes, and the errors that come before any work."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from sr_kd.data.embedded import embedded_files
+from sr_kd.data.folders import ImageFile, natural_key
+from sr_kd.data.image import read_image
+from sr_kd.data.resize import make_lr, mod_crop
+from sr_kd.data.sets import open_set, set_name
+from sr_kd.errors import SrKdError, UsageError
+
+PHOTOGRAPHS = {path.stem: path for path in embedded_files("scikit-image:held_out")}
+
+
+@pytest.fixture(scope="module")
+def photographs() -> dict[str, np.ndarray]:
+    """Three photographs, cut to sides that are no multiples of 2 or 3."""
+    return {name: read_image(PHOTOGRAPHS[name]).pixels[:101, :121] for name in ("astronaut", "chelsea", "coffee")}
+
+
+def save(path: Path, pixels: np.ndarray) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    PIL.Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(path)
+    return path
+
+
+def tree(root: Path, photographs: dict[str, np.ndarray], hr: str, lr: str, lr_name: str, scale: int = 2) -> Path:
+    for name, pixels in photographs.items():
+        save(root / hr / f"{name}.png", pixels)
+        save(root / lr / f"{lr_name.format(name)}.png", make_lr(mod_crop(pixels, scale), scale))
+    return root
+
+
+def test_hr_alone_gets_the_lr_of_its_cropped_hr(tmp_path, photographs):
+    save(tmp_path / "mine" / "chelsea.png", photographs["chelsea"])
+    images = open_set([str(tmp_path / "mine")], scale=3)
+    pair = images.read(0)
+    assert (images.name, images.names, len(images)) == ("mine", ["chelsea"], 1)
+    assert np.array_equal(pair.hr, photographs["chelsea"][:99, :120])
+    assert np.array_equal(pair.lr, make_lr(pair.hr, 3))
+
+
+@pytest.mark.parametrize(
+    ("hr", "lr", "lr_name", "given_hr", "given_lr", "template"),
+    [
+        ("HR", "LR_bicubic/X2", "{}x2", "HR", "LR_bicubic/X2", "{}"),
+        ("HR", "LR_bicubic/X2", "{}x2", "HR", "LR_bicubic", "{}"),
+        ("HR", "LR_bicubic/X2", "{}x2", "", "", "{}"),
+        ("GTmod12", "LRbicx2", "{}", "GTmod12", "LRbicx2", "{}"),
+        ("GTmod12", "LRbicx2", "{}", "", "", "{}"),
+        ("DIV2K_train_HR", "DIV2K_train_LR_bicubic/X2", "{}x2", "DIV2K_train_HR", "DIV2K_train_LR_bicubic", "{}x2"),
+        ("sharp", "blurred", "lr_{}_half", "sharp", "blurred", "lr_{}_half"),
+    ],
+)
+def test_pairs_are_found_in_the_usual_trees(tmp_path, photographs, hr, lr, lr_name, given_hr, given_lr, template):
+    root = tree(tmp_path / "Set3", photographs, hr, lr, lr_name)
+    images = open_set([str(root / given_hr)], scale=2, dataroot_lq=[str(root / given_lr)], filename_tmpl=template)
+    assert images.names == ["astronaut", "chelsea", "coffee"]
+    for index, pixels in enumerate(photographs.values()):
+        pair = images.read(index)
+        assert np.array_equal(pair.hr, pixels[:100, :120])
+        assert np.array_equal(pair.lr, np.asarray(PIL.Image.open(images.lr[index].path)))
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [
+        ("benchmark/Set5/HR", "Set5"),
+        ("Set14/GTmod12", "Set14"),
+        ("DIV2K/DIV2K_train_HR", "DIV2K_train_HR"),
+        ("DIV2K_train_HR_sub.lmdb", "DIV2K_train_HR_sub"),
+        ("Urban100", "Urban100"),
+        ("scikit-image:train", "scikit-image:train"),
+    ],
+)
+def test_a_set_is_called_by_its_folder_not_by_its_role(folder, name):
+    assert set_name(folder) == name
+
+
+def test_order_is_natural_and_other_files_are_ignored(tmp_path, photographs):
+    for name in ("img_10.PNG", "img_9.jpg", "Img_1.webp", ".hidden.png", "img_2.bmp", "img_3.tif"):
+        save(tmp_path / "set" / name, photographs["coffee"])
+    (tmp_path / "set" / "Thumbs.db").write_bytes(b"x")
+    (tmp_path / "set" / "sub.png").mkdir()
+    assert open_set([str(tmp_path / "set")], scale=2).names == ["Img_1", "img_2", "img_3", "img_9", "img_10"]
+    assert sorted(["b", "10", "9a", "a", "9"], key=natural_key) == ["9", "9a", "10", "a", "b"]
+
+
+def test_several_folders_are_one_set_and_equal_names_are_kept_apart(tmp_path, photographs):
+    for folder in ("first", "second"):
+        save(tmp_path / folder / "1.png", photographs["coffee"])
+    save(tmp_path / "second" / "2.png", photographs["chelsea"])
+    images = open_set([str(tmp_path / "first"), str(tmp_path / "second")], scale=2)
+    assert images.name == "first+second"
+    assert images.names == ["first_1", "second_1", "second_2"]
+    assert open_set(str(tmp_path / "first"), scale=2, name="own").name == "own"
+
+
+def test_meta_info_chooses_and_orders(tmp_path, photographs):
+    root = tree(tmp_path / "DIV2K", photographs, "HR", "X2", "{}x2")
+    listing = tmp_path / "meta_info.txt"
+    listing.write_text("coffee.png (101,121,3)\n\nastronaut.png (101,121,3) 1\n")
+    images = open_set([str(root / "HR")], scale=2, dataroot_lq=[str(root / "X2")], meta_info_file=str(listing))
+    assert images.names == ["coffee", "astronaut"]
+    assert [image.path.name for image in images.lr] == ["coffeex2.png", "astronautx2.png"]
+    listing.write_text("cofee.png (101,121,3)\n")
+    with pytest.raises(UsageError, match=r"no 'cofee'.*did you mean 'coffee'"):
+        open_set([str(root / "HR")], scale=2, meta_info_file=str(listing))
+    listing.write_text("001 100 (720,1280,3)\n")
+    with pytest.raises(UsageError, match="line 1"):
+        open_set([str(root / "HR")], scale=2, meta_info_file=str(listing))
+
+
+def test_sixteen_bits_and_alpha_are_reduced_with_one_note_each(tmp_path, photographs, caplog):
+    import cv2
+
+    levels = np.arange(100 * 120, dtype=np.uint16).reshape(100, 120) * 5
+    for name in ("a", "b"):
+        cv2.imwrite(str(tmp_path / f"deep_{name}.png"), levels)
+        alpha = np.full((100, 120, 1), 200, np.uint8)
+        save(tmp_path / f"clear_{name}.png", np.concatenate([photographs["coffee"][:100, :120], alpha], axis=2))
+    images = open_set(str(tmp_path), scale=2, name="odd")
+    with caplog.at_level(logging.WARNING, "sr_kd"):
+        pairs = {name: images.read(index) for index, name in enumerate(images.names)}
+    assert np.array_equal(pairs["deep_a"].hr[..., 0], np.round(levels / 65535 * 255).astype(np.uint8))
+    assert np.array_equal(pairs["clear_a"].hr, photographs["coffee"][:100, :120])
+    assert sorted(record.message.split(" (")[0] for record in caplog.records) == [
+        "odd: 16-bit images are reduced to 8 bit",
+        "odd: transparency is ignored",
+    ]
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".tif", ".webp", ".png"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_headers_tell_the_decoded_size(tmp_path, photographs, suffix, orientation):
+    exif = PIL.Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / f"turned{suffix}"
+    PIL.Image.fromarray(photographs["coffee"]).save(path, exif=exif)
+    header, image = ImageFile(path).header(), read_image(path)
+    assert (header.height, header.width, header.channels) == (image.height, image.width, image.channels)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"])
+def test_headers_tell_the_decoded_channels(tmp_path, photographs, mode):
+    path = tmp_path / f"image{'.jpg' if mode == 'CMYK' else '.png'}"
+    if mode == "I;16":
+        PIL.Image.fromarray(photographs["coffee"][..., 0].astype(np.uint16) * 257).save(path)
+    else:
+        PIL.Image.fromarray(photographs["coffee"]).convert(mode).save(path)
+    assert ImageFile(path).header().channels == read_image(path).channels
+
+
+def test_a_grey_hr_with_a_colour_lr_becomes_colour(tmp_path, photographs):
+    grey = photographs["coffee"][:100, :120, 0]
+    save(tmp_path / "HR" / "a.png", grey)
+    save(tmp_path / "LR" / "a.png", np.repeat(make_lr(grey[..., None], 2), 3, axis=2))
+    images = open_set(str(tmp_path / "HR"), scale=2, dataroot_lq=str(tmp_path / "LR"))
+    assert images.channels == 3
+    assert images.read(0).hr.shape == (100, 120, 3)
+
+
+class TestErrors:
+    def test_a_wrong_folder_names_the_nearest_sibling(self, tmp_path):
+        (tmp_path / "DIV2K" / "DIV2K_train_HR").mkdir(parents=True)
+        with pytest.raises(UsageError, match=r"has no 'DIV2K_trian_HR' \(did you mean 'DIV2K_train_HR'"):
+            open_set(str(tmp_path / "DIV2K" / "DIV2K_trian_HR"), scale=2)
+        with pytest.raises(UsageError, match=r"has no 'DVI2K' \(did you mean 'DIV2K'"):
+            open_set(str(tmp_path / "DVI2K" / "DIV2K_train_HR"), scale=2)
+
+    def test_a_folder_without_images_names_those_below(self, tmp_path, photographs):
+        with pytest.raises(UsageError, match=r"no image in .*\.png"):
+            open_set(str(tmp_path), scale=2)
+        for name in ("DIV2K_train_HR", "DIV2K_valid_HR"):
+            save(tmp_path / name / "1.png", photographs["coffee"])
+        with pytest.raises(UsageError, match="name one of its folders: DIV2K_train_HR, DIV2K_valid_HR"):
+            open_set(str(tmp_path), scale=2)
+
+    def test_a_file_in_place_of_a_folder(self):
+        with pytest.raises(UsageError, match="is a file"):
+            open_set(str(PHOTOGRAPHS["coffee"]), scale=2)
+
+    @pytest.mark.parametrize("content", [b"", b"not an image", b"\x89PNG\r\n\x1a\n broken"])
+    def test_an_unreadable_file_is_named_when_the_set_is_opened(self, tmp_path, photographs, content):
+        save(tmp_path / "good.png", photographs["coffee"])
+        (tmp_path / "bad.png").write_bytes(content)
+        with pytest.raises(SrKdError, match=r"bad\.png"):
+            open_set(str(tmp_path), scale=2)
+
+    def test_a_truncated_file_is_named_when_it_is_read(self, tmp_path, photographs):
+        path = save(tmp_path / "short.png", photographs["coffee"])
+        path.write_bytes(path.read_bytes()[:9000])
+        with pytest.raises(SrKdError, match=r"short\.png"):
+            open_set(str(tmp_path), scale=2).read(0)
+
+    def test_lr_without_hr_and_the_reverse(self, tmp_path, photographs):
+        root = tree(tmp_path, photographs, "HR", "X2", "{}x2")
+        (root / "X2" / "chelseax2.png").rename(root / "X2" / "chlseax2.png")
+        with pytest.raises(UsageError, match=r"1 of 3 HR images.*chelsea\.png.*'chelseax2' \(did you mean 'chlseax2'"):
+            open_set(str(root / "HR"), scale=2, dataroot_lq=str(root / "X2"))
+        (root / "X2" / "chlseax2.png").rename(root / "X2" / "chelseax2.png")
+        (root / "HR" / "coffee.png").unlink()
+        with pytest.raises(UsageError, match=r"1 of 3 LR images have no HR image: .*coffeex2\.png"):
+            open_set(str(root / "HR"), scale=2, dataroot_lq=str(root / "X2"))
+
+    def test_lr_of_another_scale(self, tmp_path, photographs):
+        root = tree(tmp_path, photographs, "HR", "X3", "{}", scale=3)
+        with pytest.raises(UsageError, match=r"astronaut\.png \(40x33\) is not .*121x101.* expected 60x50"):
+            open_set(str(root / "HR"), scale=2, dataroot_lq=str(root / "X3"))
+
+    def test_two_images_of_one_name(self, tmp_path, photographs):
+        save(tmp_path / "a.png", photographs["coffee"])
+        save(tmp_path / "a.jpg", photographs["coffee"])
+        with pytest.raises(UsageError, match=r"'a': .*a\.jpg, .*a\.png"):
+            open_set(str(tmp_path), scale=2)
+
+    def test_a_folder_named_twice_and_unequal_numbers_of_folders(self, tmp_path, photographs):
+        save(tmp_path / "a.png", photographs["coffee"])
+        root = str(tmp_path)
+        with pytest.raises(UsageError, match="twice"):
+            open_set([root, root], scale=2)
+        with pytest.raises(UsageError, match=r"1 folder.*dataroot_lq 2"):
+            open_set([root], scale=2, dataroot_lq=[root, root])
+
+    @pytest.mark.parametrize("template", ["x2", "{}{}", "{name}", "{"])
+    def test_a_template_without_a_place_for_the_name(self, tmp_path, photographs, template):
+        root = tree(tmp_path, photographs, "HR", "X2", "{}x2")
+        with pytest.raises(UsageError, match="filename_tmpl"):
+            open_set(str(root / "HR"), scale=2, dataroot_lq=str(root / "X2"), filename_tmpl=template)
+
+    def test_an_unknown_embedded_set(self):
+        with pytest.raises(UsageError, match=r"scikit-image:trian.*did you mean 'scikit-image:train'"):
+            open_set("scikit-image:trian", scale=2)
+
+    def test_an_image_too_small_for_the_scale(self, tmp_path, photographs):
+        save(tmp_path / "tiny.png", photographs["coffee"][:1, :9])
+        with pytest.raises(UsageError, match=r"tiny\.png.*too small for scale 2"):
+            open_set(str(tmp_path), scale=2)
+
+
+def test_the_embedded_sets_are_real_photographs_and_apart():
+    train, held_out = open_set("scikit-image:train", scale=2), open_set("scikit-image:held_out", scale=2)
+    assert held_out.names == ["astronaut", "chelsea", "coffee", "rocket"]
+    assert len(train) >= 8
+    assert not set(train.names) & set(held_out.names)
+    assert min(train.lr_sizes.min(), held_out.lr_sizes.min()) >= 96  # every usual gt_size fits
+    assert held_out.read(1).hr.shape == (300, 450, 3)
+
+
+def test_benchmark_folders_open(shared_images):
+    images = open_set([str(shared_images / "benchmark/Set14")], scale=3)
+    assert (images.name, len(images), images.channels) == ("Set14", 14, 3)
+    bridge = images.read(images.names.index("bridge"))
+    assert bridge.hr.shape[2] == bridge.lr.shape[2] == 1

@@ -1,0 +1,77 @@
+"""Two gloo ranks and one process: the same gradients and, after a while, the same weights (float64)."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+pytestmark = pytest.mark.slow
+
+WORKER = Path(__file__).with_name("two_rank_worker.py")
+
+
+def run(processes: int, output: Path, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"] if processes > 1 else []
+    return subprocess.run(
+        [sys.executable, *launcher, str(WORKER), str(output), *arguments],
+        env={**os.environ, "PYTHONPATH": str(Path.cwd()), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory, photographs_folder):
+    folder = tmp_path_factory.mktemp("ranks")
+    saved = {}
+    for processes in (1, 2):
+        path = folder / f"{processes}.pt"
+        result = run(processes, path, photographs_folder, "200")
+        assert result.returncode == 0, result.stderr
+        saved[processes] = torch.load(path, weights_only=True)
+    return saved
+
+
+@pytest.fixture(scope="module")
+def photographs_folder(photographs):
+    return str(photographs / "train")
+
+
+def test_first_gradients_are_equal(weights):
+    for name, gradient in weights[1]["gradients"].items():
+        torch.testing.assert_close(weights[2]["gradients"][name], gradient, rtol=1e-9, atol=1e-15, msg=name)
+    assert any("losses." in name for name in weights[1]["gradients"]), "adapters take part"
+
+
+def test_weights_after_200_steps_are_equal(weights):
+    for name, value in weights[1]["weights"].items():
+        torch.testing.assert_close(weights[2]["weights"][name], value, rtol=0, atol=1e-9, msg=name)
+    assert (weights[1]["weights"]["student.expanding.0.weight"] - weights[1]["start"]).abs().max() > 1e-4
+
+
+def test_two_ranks_through_the_command_line(write_recipe, tmp_path):
+    recipe = write_recipe(datasets__train__batch_size_per_gpu=2)
+    result = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "sr_kd", "train", "-opt", str(recipe), "--device", "cpu"],
+        env={**os.environ, "PYTHONPATH": str(Path.cwd()), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "experiments" / "tiny" / "models" / "net_g_latest.pth").exists()
+    logs = list((tmp_path / "experiments" / "tiny").glob("train_*.log"))
+    assert len(logs) == 1
+    assert logs[0].read_text().count("student begins") == 1, "one writer"
+
+
+def test_a_dead_rank_ends_the_other_with_a_sentence(tmp_path, photographs_folder):
+    result = run(2, tmp_path / "none.pt", photographs_folder, "200", "die", timeout=120)
+    assert result.returncode != 0
+    assert "another process of this run ended early" in result.stdout + result.stderr

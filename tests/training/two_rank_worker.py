@@ -1,0 +1,66 @@
+"""Run by the distributed tests, once or under torchrun: some float64 steps with trained adapters."""
+
+import os
+import sys
+
+import torch
+
+from sr_kd.archs import build_network
+from sr_kd.config.build import WeightedLoss
+from sr_kd.config.schema import Optimiser, Phase
+from sr_kd.data.patches import open_patches
+from sr_kd.data.sets import open_set
+from sr_kd.errors import SrKdError
+from sr_kd.losses import TapPair, build_loss
+from sr_kd.training.distributed import joined
+from sr_kd.training.stages import DistillationStage, Teaching
+from sr_kd.training.step import DistillationStep
+from sr_kd.training.super_resolution import SuperResolution
+from sr_kd.training.task import Batch
+
+
+class DoubleTask(SuperResolution):
+    """Batches in float64, so that sums in another order agree to many digits."""
+
+    def batch(self, index):
+        batch = super().batch(index)
+        return Batch(batch.lr.double(), batch.hr.double())
+
+
+def main() -> None:
+    output, folder, steps = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    dying = len(sys.argv) > 4
+    with joined("cpu") as world:
+        torch.manual_seed(0)
+        student = build_network("FSRCNN", scale=2, init="bicubic")
+        teacher = build_network("PrivilegedTeacher", scale=2, encoder={"type": "Hourglass"}, decoder={"type": "FSRCNN"})
+        pair = TapPair("expanding", "expanding", student.taps["expanding"], teacher.taps["expanding"])
+        losses = [
+            WeightedLoss(build_loss("L1"), 1.0, "L1"),
+            WeightedLoss(build_loss("VID", [pair]), 1e-3, "VID"),
+        ]
+        patches = open_patches(
+            open_set([folder], scale=2), colour="y", gt_size=32, batch_size=4, use_hflip=True, use_rot=True,
+            seed=0, stream="student", device=world.device, memory_budget_gib=1, workers=0, quiet=True,
+        )  # fmt: skip
+        task = DoubleTask(patches, "y", [], 2, ["psnr"], world)
+        step = DistillationStep(student.double(), losses, task).double()
+        options = Phase(trains="student", total_iter=steps, optim=Optimiser(type="SGD", lr=1e-2))
+        stage = DistillationStage(options, steps, step, Teaching(teacher.double(), step, task), task, None, world)
+        start = student.expanding[0].weight.detach().clone()
+        gradients = {}
+        for iteration in range(steps):
+            if dying and world.rank == 1 and iteration == 3:
+                os._exit(3)
+            stage.update(iteration, measure=False)
+            if iteration == 0:
+                gradients = {name: p.grad.clone() for name, p in step.named_parameters() if p.grad is not None}
+        if world.leads:
+            torch.save({"gradients": gradients, "weights": step.state_dict(), "start": start}, output)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except SrKdError as error:
+        sys.exit(str(error))
