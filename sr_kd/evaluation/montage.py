@@ -122,7 +122,7 @@ def draw(rows: Sequence[Row], title: str) -> np.ndarray:
     sheet = PillowImage.new("RGB", (width, height), _PAPER)
     top = _GAP
     for picture in pictures:
-        sheet.paste(picture, (_GAP, top))
+        sheet.paste(picture, (width - _GAP - picture.width, top))  # right-aligned: the crops form columns
         top += picture.height + _GAP
     ImageDraw.Draw(sheet).text((_GAP, top), title, _INK, font)
     return np.array(sheet)
@@ -155,8 +155,8 @@ def _draw_row(row: Row) -> PillowImage.Image:
     for picture, label, value in tiles:
         strip.paste(picture, (x, 0))
         middle = x + picture.width / 2
-        canvas.text((middle, tile + 6), _fitted(label, picture.width, fonts[0]), _INK, fonts[0], anchor="mt")
-        canvas.text((middle, tile + 32), value, _INK, fonts[1], anchor="mt")
+        canvas.text((middle, tile + 23), _fitted(label, picture.width, fonts[0]), _INK, fonts[0], anchor="ms")
+        canvas.text((middle, tile + 47), value, _INK, fonts[1], anchor="ms")
         x += picture.width + _GAP
     return strip
 
