@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -11,17 +11,23 @@ import torch
 from ..archs.base import SRNetwork
 from ..config.build import open_evaluation_set
 from ..config.schema import Recipe
+from ..data.image import Image, write_image
 from ..errors import SrKdError
 from ..evaluation.benchmark import SetScore, score_network
-from ..evaluation.montage import write_montage
-from ..evaluation.tables import comparison_table, results_json
+from ..evaluation.montage import compare_visually
+from ..evaluation.tables import difference_table, json_result, markdown_table, spread_table
 from ..files import write_text
 from .run import finished_network
 from .workspace import Workspace, arms
 
 
-def write_report(recipe: Recipe, workspace: Workspace, device: torch.device, quiet: bool = False) -> list[Path]:
+def write_report(
+    recipe: Recipe, workspace: Workspace, device: torch.device, command: str, quiet: bool = False
+) -> list[Path]:
     """Measure bicubic and the result of every arm and seed on the validation sets.
+
+    Args:
+        command: the command line that made the results, printed below the table.
 
     Returns:
         The files written in ``results/NAME``: table.md, results.json and montage.png.
@@ -43,7 +49,26 @@ def write_report(recipe: Recipe, workspace: Workspace, device: torch.device, qui
             network.to(device)
             shown.setdefault(label, network)
             scores.setdefault(label, []).append(_score(recipe, network, device, quiet))
-    return []
+    table, results, montage = (workspace.results / name for name in ("table.md", "results.json", "montage.png"))
+    write_text(table, _tables(recipe, scores, command))
+    runs = [
+        json_result(label, one) | {"run": number} for label, all_ in scores.items() for number, one in enumerate(all_)
+    ]
+    write_text(results, json.dumps(runs, indent=2))
+    images = open_evaluation_set(recipe.validation_sets[0], recipe.scale)
+    write_image(montage, Image(compare_visually(shown, images, scale=recipe.scale, device=device)))
+    return [table, results, montage]
+
+
+def _tables(recipe: Recipe, scores: Mapping[str, Sequence[Sequence[SetScore]]], command: str) -> str:
+    """Scores (over seeds where there are several), and each arm's difference to the honest baseline."""
+    first = {label: seeds[0] for label, seeds in scores.items()}
+    table = markdown_table(first, command) if len(recipe.seeds) == 1 else spread_table(scores, command)
+    text = f"# {recipe.name}\n\n{table}"
+    if "baseline_total" in scores and len(scores) > 2:
+        arms_only = {label: sets for label, sets in first.items() if label != "bicubic"}
+        text += f"\n{difference_table(arms_only, 'baseline_total')}"
+    return text
 
 
 def _score(recipe: Recipe, network: SRNetwork | None, device: torch.device, quiet: bool) -> list[SetScore]:
