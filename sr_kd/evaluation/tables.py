@@ -40,7 +40,7 @@ def difference_table(results: Mapping[str, Sequence[SetScore]], baseline: str) -
     return "\n".join([*lines, "", "Intervals: bootstrap over the images of a set, paired, 10,000 draws, seed 0.", ""])
 
 
-def results_json(model: str, scores: Sequence[SetScore]) -> dict[str, Any]:
+def json_result(model: str, scores: Sequence[SetScore]) -> dict[str, Any]:
     """The scores of one model for a JSON file; an infinite PSNR (identical images) becomes null."""
     return {
         "model": model,
