@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import torch
@@ -16,6 +17,46 @@ def cubic(t: Tensor) -> Tensor:
     inner = 1.5 * t**3 - 2.5 * t**2 + 1
     outer = -0.5 * t**3 + 2.5 * t**2 - 4 * t + 2
     return torch.where(t <= 1, inner, torch.where(t < 2, outer, torch.zeros_like(t)))
+
+
+def upscale_phases(scale: int) -> list[list[float]]:
+    """Bicubic enlargement along one axis: output ``scale * i + r`` is ``sum_k phases[r][k] * x[i + k - 2]``."""
+    offsets = torch.arange(-2, 3, dtype=torch.float64)
+    return [cubic((r + 0.5) / scale - 0.5 - offsets).tolist() for r in range(scale)]
+
+
+def upscale_reach(scale: int, radius: int = 0) -> int:
+    """How many LR pixels away an LR pixel can be from an output pixel within `radius` of which it is used."""
+    return max(
+        (r + radius) // scale
+        + max(k - 2 for k, weight in enumerate(upscale_phases(scale)[(r + radius) % scale]) if weight)
+        for r in range(scale)
+    )
+
+
+def enlarge(x: Tensor, scale: int) -> Tensor:
+    """MATLAB's bicubic ``imresize`` by an integer factor: a = -0.5, symmetric at the borders.
+
+    Made of shifted sums, so that gradients pass, it exports with free sizes, and mixed precision
+    leaves it in the precision of `x`.
+
+    Args:
+        x: (..., H, W), floating point.
+        scale: 2 or more.
+
+    Returns:
+        (..., H * scale, W * scale).
+    """
+    for axis in (-2, -1):
+        length = x.shape[axis]
+        positions = torch.arange(-2, length + 2, device=x.device) % (2 * length)
+        padded = x.index_select(axis, torch.minimum(positions, 2 * length - 1 - positions))
+        phases = []
+        for weights in upscale_phases(scale):
+            terms = [weight * padded.narrow(axis, k, length) for k, weight in enumerate(weights) if weight]
+            phases.append(functools.reduce(torch.add, terms))
+        x = torch.stack(phases, dim=axis).flatten(axis - 1, axis)
+    return x
 
 
 def shifted_upscale_kernels(scale: int, size: int = 9, padding: int = 4) -> dict[Shift, Tensor]:

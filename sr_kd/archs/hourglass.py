@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import UsageError, unknown_name
-from .base import Colour
+from .base import Colour, check_scales
 from .bicubic import downscale_segments, kaiming_, set_delta
 
 
@@ -30,8 +30,9 @@ class Hourglass(nn.Module):
     def __init__(self, scale: int, colour: Colour = "y", d: int = 56, s: int = 12, k: int = 1) -> None:
         super().__init__()
         self.arguments: dict[str, Any] = {"scale": scale, "colour": colour, "d": d, "s": s, "k": k}
-        self.scale, self.colour = scale, colour
+        (self.scale,), self.colour = check_scales(self.type_name, range(2, 5), scale), colour
         channels = 1 if colour == "y" else 3
+        self.compact_channels = channels * k
         self.layers = nn.Sequential(
             nn.Conv2d(channels, d, 5, padding=2),
             nn.PReLU(),
@@ -39,7 +40,7 @@ class Hourglass(nn.Module):
             nn.PReLU(),
             nn.Conv2d(d, s, 3, padding=1),
             nn.PReLU(),
-            nn.Conv2d(s, channels * k, 3, padding=1),
+            nn.Conv2d(s, self.compact_channels, 3, padding=1),
         )
 
     def forward(self, hr: Tensor) -> Tensor:
