@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 from loss_exchanges import exchange_of, maps, pair
 from numpy_reference import block_mean, numerical_gradient, unit_rows
 
