@@ -33,6 +33,24 @@ class Tap:
     cut: bool = True
 
 
+def check_scales(network: str, known: Sequence[int], scale: int | None, scales: Sequence[int] = ()) -> tuple[int, ...]:
+    """The scales that a network is built for: one `scale`, or several `scales` (then `scale` is one of them).
+
+    Raises:
+        UsageError: none given, or one that the network cannot be built for.
+    """
+    asked = tuple(sorted(set(scales))) or (() if scale is None else (scale,))
+    allowed = f"it can be built for x{', x'.join(map(str, known))}"
+    if not asked:
+        raise UsageError(f"{network} needs a scale; {allowed}")
+    for value in (*asked, asked[0] if scale is None else scale):
+        if value not in known:
+            raise UsageError(f"{network} cannot enlarge x{value}; {allowed}")
+    if scale is not None and scale not in asked:
+        raise UsageError(f"{network}: scale {scale} is not among its scales {list(asked)}")
+    return asked
+
+
 class SRNetwork(nn.Module):
     """A network that enlarges an LR image.
 
@@ -71,15 +89,34 @@ class SRNetwork(nn.Module):
         """Image channels of the output: 1 for "y", 3 for "rgb"."""
         return 1 if self.colour == "y" else 3
 
+    @property
+    def input_channels(self) -> int:
+        """Channels of the input: the image's, unless the network is made for a wider compact feature."""
+        return self.arguments.get("input_channels") or self.channels
+
     def for_scale(self, scale: int) -> SRNetwork:
-        """The single-scale view of this network, sharing its parameters.
+        """The single-scale view of this network, sharing its parameters; itself if it has one scale only.
 
         Raises:
             UsageError: the network does not serve this scale.
         """
         if scale not in self.scales:
             raise UsageError(f"{self.type_name} serves x{', x'.join(map(str, self.scales))}, not x{scale}")
-        return self
+        if len(self.scales) == 1:
+            return self
+        view = copy.copy(self)
+        view._modules = dict(self._modules)
+        view.arguments = {**self.arguments, "scale": scale, "scales": []}
+        view._serve((scale,))
+        return view
+
+    def _serve(self, scales: tuple[int, ...]) -> None:
+        """Set what depends on the scales: `scales`, `taps`, `receptive_radius`, heads (multi-scale networks)."""
+        raise TypeError(f"{type(self).__name__} does not define _serve()")
+
+    def own_tensors(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Weights without the heads of scales that this network does not serve."""
+        return dict(tensors)
 
     def context(self, x: Tensor) -> Any:
         """What every stage may look at besides the running state, computed once per pass."""

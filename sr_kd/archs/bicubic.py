@@ -2,20 +2,69 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 Shift = tuple[int, int]
+Number = TypeVar("Number", float, Tensor)
 
 
 def cubic(t: Tensor) -> Tensor:
     """Keys' cubic convolution kernel with a = -0.5, support [-2, 2]; the kernel of MATLAB's bicubic."""
     t = t.abs()
-    inner = 1.5 * t**3 - 2.5 * t**2 + 1
-    outer = -0.5 * t**3 + 2.5 * t**2 - 4 * t + 2
-    return torch.where(t <= 1, inner, torch.where(t < 2, outer, torch.zeros_like(t)))
+    return torch.where(t <= 1, _near(t), torch.where(t < 2, _far(t), torch.zeros_like(t)))
+
+
+def _near(t: Number) -> Number:
+    return (1.5 * t - 2.5) * t * t + 1
+
+
+def _far(t: Number) -> Number:
+    return ((-0.5 * t + 2.5) * t - 4) * t + 2
+
+
+def upscale_phases(scale: int) -> list[list[float]]:
+    """Bicubic enlargement along one axis: output ``scale * i + r`` is ``sum_k phases[r][k] * x[i + k - 2]``."""
+    distances = [[abs((r + 0.5) / scale - 0.5 - offset) for offset in range(-2, 3)] for r in range(scale)]
+    return [[_near(t) if t <= 1 else _far(t) if t < 2 else 0.0 for t in row] for row in distances]
+
+
+def upscale_reach(scale: int, radius: int = 0) -> int:
+    """How many LR pixels away an LR pixel can be from an output pixel within `radius` of which it is used."""
+    return max(
+        (r + radius) // scale
+        + max(k - 2 for k, weight in enumerate(upscale_phases(scale)[(r + radius) % scale]) if weight)
+        for r in range(scale)
+    )
+
+
+def enlarge(x: Tensor, scale: int) -> Tensor:
+    """MATLAB's bicubic ``imresize`` by an integer factor: a = -0.5, symmetric at the borders.
+
+    Made of shifted sums, so that gradients pass, it exports with free sizes, and mixed precision
+    leaves it in the precision of `x`.
+
+    Args:
+        x: (..., H, W), floating point.
+        scale: 2 or more.
+
+    Returns:
+        (..., H * scale, W * scale).
+    """
+    for axis in (-2, -1):
+        length = x.shape[axis]
+        positions = torch.arange(-2, length + 2, device=x.device) % (2 * length)
+        padded = x.index_select(axis, torch.minimum(positions, 2 * length - 1 - positions))
+        phases = []
+        for weights in upscale_phases(scale):
+            terms = [weight * padded.narrow(axis, k, length) for k, weight in enumerate(weights) if weight]
+            phases.append(functools.reduce(torch.add, terms))
+        x = torch.stack(phases, dim=axis).flatten(axis - 1, axis)
+    return x
 
 
 def shifted_upscale_kernels(scale: int, size: int = 9, padding: int = 4) -> dict[Shift, Tensor]:
@@ -23,7 +72,7 @@ def shifted_upscale_kernels(scale: int, size: int = 9, padding: int = 4) -> dict
 
     A transposed convolution of `size` taps covers ``size / scale`` LR pixels, fewer than the four
     that bicubic needs at x3 and x4; what falls outside is held by kernels that act on LR shifted by
-    one pixel.
+    one pixel, or two.
 
     Returns:
         (dy, dx) -> (size, size) kernel acting on ``x[y + dy, x + dx]``, the heaviest first.
@@ -32,7 +81,7 @@ def shifted_upscale_kernels(scale: int, size: int = 9, padding: int = 4) -> dict
     reach = 2 * scale
     for offset in range(-reach - padding, reach + padding + 1):
         weight = cubic(torch.tensor((offset + 0.5) / scale - 0.5, dtype=torch.float64))
-        for shift in (0, -1, 1):
+        for shift in (0, -1, 1, -2, 2):
             tap = offset + padding + scale * shift
             if weight != 0 and 0 <= tap < size:
                 half.setdefault(shift, torch.zeros(size, dtype=torch.float64))[tap] = weight

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from torch import nn
 
-from .base import Colour, SRNetwork, Stage, Tap
+from .base import Colour, SRNetwork, Stage, Tap, check_scales
 from .bicubic import kaiming_, set_delta, shifted_upscale_kernels
 from .subpixel import SubPixelConvolution
 
@@ -16,7 +16,7 @@ class FSRCNN(SRNetwork):
     """Five stages at LR resolution and a 9x9 transposed convolution.
 
     Args:
-        scale: enlargement factor, 2 or more.
+        scale: enlargement factor, 2 to 8.
         colour: "y" or "rgb".
         d: feature channels. s: shrunken channels. m: number of mapping convolutions.
         slope_per_channel: one PReLU slope per channel (the Caffe original) instead of per layer.
@@ -47,7 +47,7 @@ class FSRCNN(SRNetwork):
             "slope_per_channel": slope_per_channel,
             "input_channels": input_channels,
         }
-        self.scales, self.colour = (scale,), colour
+        self.scales, self.colour = check_scales(self.type_name, range(2, 9), scale), colour
         self.taps = {
             "feature_extraction": Tap(d),
             "shrinking": Tap(s),
@@ -60,7 +60,7 @@ class FSRCNN(SRNetwork):
             slopes = nn.PReLU(cout if slope_per_channel else 1)
             return nn.Sequential(nn.Conv2d(cin, cout, kernel, padding=kernel // 2), slopes)
 
-        self.feature_extraction = activated(input_channels or self.channels, d, 5)
+        self.feature_extraction = activated(self.input_channels, d, 5)
         self.shrinking = activated(d, s, 1)
         self.mapping = nn.Sequential(*(activated(s, s, 3) for _ in range(m)))
         self.expanding = activated(s, d, 1)
@@ -98,7 +98,7 @@ class FSRCNN(SRNetwork):
                     module.bias.zero_()
 
     def _bicubic(self) -> None:
-        """Start as (most of) a bicubic interpolator: exact at x2, nine shifted copies of LR at x3 and x4.
+        """Start as (most of) a bicubic interpolator: exact at x2 and x3, nearly so at x4, where s = 16 makes it so.
 
         The first channels carry deltas through every layer (PReLU passes them, images being
         positive) and the transposed convolution holds the kernel; the others stay random.

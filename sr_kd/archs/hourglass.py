@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import UsageError, unknown_name
-from .base import Colour
+from .base import Colour, check_scales
 from .bicubic import downscale_segments, kaiming_, set_delta
 
 
@@ -30,8 +30,9 @@ class Hourglass(nn.Module):
     def __init__(self, scale: int, colour: Colour = "y", d: int = 56, s: int = 12, k: int = 1) -> None:
         super().__init__()
         self.arguments: dict[str, Any] = {"scale": scale, "colour": colour, "d": d, "s": s, "k": k}
-        self.scale, self.colour = scale, colour
+        (self.scale,), self.colour = check_scales(self.type_name, range(2, 5), scale), colour
         channels = 1 if colour == "y" else 3
+        self.compact_channels = channels * k
         self.layers = nn.Sequential(
             nn.Conv2d(channels, d, 5, padding=2),
             nn.PReLU(),
@@ -39,7 +40,7 @@ class Hourglass(nn.Module):
             nn.PReLU(),
             nn.Conv2d(d, s, 3, padding=1),
             nn.PReLU(),
-            nn.Conv2d(s, channels * k, 3, padding=1),
+            nn.Conv2d(s, self.compact_channels, 3, padding=1),
         )
 
     def forward(self, hr: Tensor) -> Tensor:
@@ -76,7 +77,8 @@ class Hourglass(nn.Module):
 
         The kernel is 4 * scale wide; one strided 5x5 window is not. So the strided layer computes
         single-signed partial sums (stored positive, so that PReLU passes them) of one LR pixel's
-        width, and the two 3x3 layers at LR resolution add them up over five LR pixels.
+        width, and the two 3x3 layers at LR resolution add them up over five LR pixels. What lies two
+        LR pixels away weighs negative (positive at the corners), and is stored with that sign taken off.
         """
         self._kaiming()
         first, strided, narrow, last = self._convolutions()
@@ -107,7 +109,7 @@ class Hourglass(nn.Module):
                 window.copy_(sign * kernel)
                 # |n| <= 1 is reached by the narrow layer alone; n = -2, 2 through the last one's shift.
                 group = (_beyond(ny), _beyond(nx))
-                flipped = -1.0 if group != (0, 0) else 1.0
+                flipped = -1.0 if group[0] * group[1] == 0 and group != (0, 0) else 1.0
                 inner = (1 + ny - group[0], 1 + nx - group[1])
                 narrow.weight[groups.index(group), carrier, inner[0], inner[1]] += flipped * sign
                 last.weight[0, groups.index(group), 1 + group[0], 1 + group[1]] = flipped

@@ -25,11 +25,11 @@ class SubPixelConvolution(nn.Module):
 
     @classmethod
     def from_transposed(cls, layer: nn.ConvTranspose2d) -> SubPixelConvolution:
-        """The equivalent of a square transposed convolution whose output is exactly stride * input.
+        """The equivalent of a square transposed convolution, cut to its first stride * input pixels.
 
         Output pixel ``s * i + r`` sums ``weight[t] * x[j]`` with ``t = s * (i - j) + r + padding``;
         collecting, for every phase r, the taps by ``j - i`` gives a convolution: 5x5 at x2, 4x4 at
-        x3 and 3x3 at x4 for FSRCNN's 9x9 kernel (padding 4).
+        x3 and 3x3 at x4 for FSRCNN's 9x9 kernel (padding 4); 9x9, 6x6 and 5x5 for IDN's 17x17.
         """
         scale, padding, size = int(layer.stride[0]), int(layer.padding[0]), int(layer.kernel_size[0])
         source = layer.weight.detach()
