@@ -6,7 +6,7 @@ import json
 import logging
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import torch
@@ -92,6 +92,7 @@ def _run_phase(recipe: Recipe, name: str, seed: int, workspace: Workspace, world
         _announce(workspace.run_name(name, seed), start, sum(lengths), student, losses)
     folder = workspace.tensorboard / workspace.run_name(name, seed)
     with (
+        closing(task),
         RunLog(folder if world.leads and recipe.logger.use_tb_logger else None, start) as log,
         StopRequest() as stop,
     ):
