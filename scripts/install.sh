@@ -33,8 +33,8 @@ run_pip() {
     if ! errors="$("$python" -m pip "$@" 2>&1 >&3 | tee >(cat >&3))"; then
         case "$errors" in
             *"No space left on device"*) fail "the disk is full: torch and its libraries need about 6 GB" ;;
-            *"Failed to establish a new connection"* | *"NameResolutionError"* | *"Connection refused"* | *"timed out"*)
-                fail "the package index could not be reached: check the network, or pip's index-url and proxy settings" ;;
+            *"(from versions: none)"* | *"NewConnectionError"* | *"NameResolutionError"* | *"Connection refused"* | *"timed out"*)
+                fail "the package index could not be reached, or has nothing for $("$python" --version): check the network, or pip's index-url and proxy settings" ;;
             *) fail "pip could not install what is needed; its own words are above" ;;
         esac
     fi

@@ -25,7 +25,7 @@ HEAVY = {"torch", "torchvision", "basicsr", "numpy", "cv2", "pydantic", "skimage
 BELOW = {
     "archs": set(),
     "losses": {"archs"},
-    "data": set(),
+    "data": {"archs"},
     "zoo": set(),
     "config": {"losses", "data", "archs"},
     "inference": {"config", "losses", "data", "archs", "zoo"},

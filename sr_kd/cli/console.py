@@ -1,26 +1,33 @@
-"""Log messages on standard error, without disturbing progress bars."""
+"""Log messages on standard error, above whatever progress bar is running."""
 
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+
+class _AboveBars(logging.Handler):
+    """Prints each message through tqdm, which moves its bars out of the way."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        from tqdm import tqdm
+
+        tqdm.write(self.format(record), file=sys.stderr)
 
 
 @contextmanager
 def log_to_console(quiet: bool = False) -> Iterator[None]:
     """Show the package's messages while a command runs: from INFO on, from WARNING on when quiet."""
-    from tqdm.contrib.logging import logging_redirect_tqdm
-
     logger = logging.getLogger("sr_kd")
-    handler = logging.StreamHandler()
+    handler = _AboveBars(logging.WARNING if quiet else logging.INFO)
     handler.setFormatter(logging.Formatter("%(message)s"))
-    handler.setLevel(logging.WARNING if quiet else logging.INFO)
+    level = logger.level
     logger.addHandler(handler)
-    level, logger.level = logger.level, logging.DEBUG
+    logger.setLevel(logging.DEBUG)
     try:
-        with logging_redirect_tqdm([logger]):
-            yield
+        yield
     finally:
         logger.setLevel(level)
         logger.removeHandler(handler)

@@ -22,6 +22,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     recipe = load_recipe(arguments.opt, arguments.force_yml)
     device = pick_device(arguments.device)
-    for path in write_report(recipe, Workspace(recipe), device, quiet=arguments.quiet):
+    command = f"sr-kd train -opt {arguments.opt}"
+    for path in write_report(recipe, Workspace(recipe), device, command, quiet=arguments.quiet):
         print(f"wrote {path}")
     return 0

@@ -40,6 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
         check_recipe(recipe)
         workspace = run_recipe(recipe, world, resume=arguments.auto_resume, quiet=arguments.quiet)
         if world.leads:
-            for path in write_report(recipe, workspace, world.device, quiet=arguments.quiet):
+            command = f"sr-kd train -opt {arguments.opt}"
+            for path in write_report(recipe, workspace, world.device, command, quiet=arguments.quiet):
                 print(f"wrote {path}")
     return 0

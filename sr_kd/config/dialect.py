@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import nearest
-from .basicsr_dialect import translate_test, translate_training
+from .basicsr_dialect import translate_metrics, translate_test, translate_training
 from .draft import Draft
 
 TRAINING_KEYS = frozenset(
@@ -16,9 +16,9 @@ TEST_KEYS = frozenset({"name", "scale", "datasets", "models", "val", "path"})
 
 # BasicSR's keys that have no meaning here; each gives a notice.
 OBSOLETE: dict[tuple[str, ...], frozenset[str]] = {
-    (): frozenset({"model_type", "num_gpu", "find_unused_parameters", "dist_params", "use_tb_logger", "is_train"}),
+    (): frozenset({"model_type", "num_gpu", "find_unused_parameters", "dist_params"}),
     ("datasets", "*"): frozenset(
-        {"use_shuffle", "use_flip", "n_workers", "batch_size", "prefetch_mode", "num_prefetch_queue", "pin_memory"}
+        {"use_shuffle", "use_flip", "prefetch_mode", "num_prefetch_queue", "pin_memory"}
         | {"persistent_workers", "dataset_enlarge_ratio", "color", "phase", "scale"}
     ),
     ("val",): frozenset({"pbar", "use_pbar", "suffix"}),
@@ -52,6 +52,7 @@ def training_draft(data: dict[str, Any]) -> Draft:
     _sort_out(draft)
     if draft.has("train") or draft.has("network_g"):
         translate_training(draft)
+    translate_metrics(draft)
     seed = draft.take("manual_seed")
     if seed is not None:
         draft.put(("seeds",), [seed], ("manual_seed",))
@@ -67,6 +68,7 @@ def test_draft(data: dict[str, Any]) -> Draft:
     _sort_out(draft)
     if draft.has("network_g"):
         translate_test(draft)
+    translate_metrics(draft)
     draft.take("val", "metrics")
     _check_names(draft, TEST_KEYS)
     draft.move(("val", "save_img"), ("save_img",))

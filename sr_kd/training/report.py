@@ -15,14 +15,19 @@ from ..data.image import Image, write_image
 from ..errors import SrKdError
 from ..evaluation.benchmark import SetScore, score_network
 from ..evaluation.montage import compare_visually
-from ..evaluation.tables import difference_table, json_result, markdown_table, spread_table
+from ..evaluation.tables import comparison_table, difference_table, json_result
 from ..files import write_text
 from .run import finished_network
 from .workspace import Workspace, arms
 
 
-def write_report(recipe: Recipe, workspace: Workspace, device: torch.device, quiet: bool = False) -> list[Path]:
+def write_report(
+    recipe: Recipe, workspace: Workspace, device: torch.device, command: str, quiet: bool = False
+) -> list[Path]:
     """Measure bicubic and the result of every arm and seed on the validation sets.
+
+    Args:
+        command: the command line that made the results, printed below the table.
 
     Returns:
         The files written in ``results/NAME``: table.md, results.json and montage.png.
@@ -45,22 +50,21 @@ def write_report(recipe: Recipe, workspace: Workspace, device: torch.device, qui
             shown.setdefault(label, network)
             scores.setdefault(label, []).append(_score(recipe, network, device, quiet))
     table, results, montage = (workspace.results / name for name in ("table.md", "results.json", "montage.png"))
-    write_text(table, _tables(recipe, scores))
-    runs = [json_result(label, one) | {"run": number} for label, all_ in scores.items() for number, one in enumerate(all_)]
+    write_text(table, _tables(recipe, scores, command))
+    runs = [
+        json_result(label, one) | {"run": number} for label, all_ in scores.items() for number, one in enumerate(all_)
+    ]
     write_text(results, json.dumps(runs, indent=2))
     images = open_evaluation_set(recipe.validation_sets[0], recipe.scale)
     write_image(montage, Image(compare_visually(shown, images, scale=recipe.scale, device=device)))
     return [table, results, montage]
 
 
-def _tables(recipe: Recipe, scores: Mapping[str, Sequence[Sequence[SetScore]]]) -> str:
+def _tables(recipe: Recipe, scores: Mapping[str, Sequence[Sequence[SetScore]]], command: str) -> str:
     """Scores (over seeds where there are several), and each arm's difference to the honest baseline."""
-    command = f"sr-kd train -opt {recipe.origin.file}" if recipe.origin.file else None
-    first = {label: seeds[0] for label, seeds in scores.items()}
-    table = markdown_table(first, command) if len(recipe.seeds) == 1 else spread_table(scores, command)
-    text = f"# {recipe.name}\n\n{table}"
+    text = f"# {recipe.name}\n\n{comparison_table(scores, command)}"
     if "baseline_total" in scores and len(scores) > 2:
-        arms_only = {label: sets for label, sets in first.items() if label != "bicubic"}
+        arms_only = {label: runs[0] for label, runs in scores.items() if label != "bicubic"}
         text += f"\n{difference_table(arms_only, 'baseline_total')}"
     return text
 

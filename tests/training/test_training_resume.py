@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.slow
 
 
 def start(recipe, *flags):
-    environment = {**os.environ, "PYTHONPATH": os.getcwd(), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(Path.cwd()), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
         [sys.executable, "-m", "sr_kd", "train", "-opt", str(recipe), "--device", "cpu", *flags],
         env=environment,
@@ -46,7 +47,9 @@ def assert_same(left, right, where=""):
 
 def final_states(root):
     folder = root / "experiments" / "tiny" / "training_states"
-    return {phase: read_state(folder / phase / f"{length}.state") for phase, length in (("teacher", 60), ("student", 90))}
+    return {
+        phase: read_state(folder / phase / f"{length}.state") for phase, length in (("teacher", 60), ("student", 90))
+    }
 
 
 @pytest.fixture
