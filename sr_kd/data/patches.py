@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Protocol
 
 import torch
@@ -12,6 +13,7 @@ from ..errors import UsageError
 from .image_set import ImageSet
 from .pool import PooledPatches
 from .sampler import PatchSampler
+from .streaming import StreamedPatches
 
 _GIB = 2**30
 
@@ -74,13 +76,17 @@ def open_patches(
     sampler = PatchSampler(
         images.lr_sizes, patch, batch_size, hflip=use_hflip, rotate=use_rot, seed=seed, stream=stream
     )
-    decoded = decoded_bytes(images) / _GIB
-    if decoded > memory_budget_gib:
-        raise UsageError(
-            f"{images.name} takes {decoded:.1f} GiB decoded, and memory_budget allows {memory_budget_gib:g}: "
-            "raise memory_budget"
-        )
-    return PooledPatches(images, sampler, patch, colour, device, quiet)
+    budget = memory_budget_gib * _GIB
+    if decoded_bytes(images) <= budget:
+        return PooledPatches(images, sampler, patch, colour, device, quiet)
+    logging.getLogger("sr_kd").info(
+        "%s: %.1f GiB decoded, memory_budget %g GiB: streaming with %d worker(s)",
+        images.name,
+        decoded_bytes(images) / _GIB,
+        memory_budget_gib,
+        workers,
+    )
+    return StreamedPatches(images, sampler, patch, colour, device, budget, workers)
 
 
 def decoded_bytes(images: ImageSet) -> int:

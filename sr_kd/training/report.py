@@ -11,10 +11,11 @@ import torch
 from ..archs.base import SRNetwork
 from ..config.build import open_evaluation_set
 from ..config.schema import Recipe
+from ..data.image import Image, write_image
 from ..errors import SrKdError
 from ..evaluation.benchmark import SetScore, score_network
-from ..evaluation.montage import write_montage
-from ..evaluation.tables import comparison_table, difference_table, results_json
+from ..evaluation.montage import compare_visually
+from ..evaluation.tables import comparison_table, difference_table, json_result
 from ..files import write_text
 from .run import finished_network
 from .workspace import Workspace, arms
@@ -51,11 +52,11 @@ def write_report(
     table, results, montage = (workspace.results / name for name in ("table.md", "results.json", "montage.png"))
     write_text(table, _tables(recipe, scores, command))
     runs = [
-        results_json(label, one) | {"run": number} for label, all_ in scores.items() for number, one in enumerate(all_)
+        json_result(label, one) | {"run": number} for label, all_ in scores.items() for number, one in enumerate(all_)
     ]
     write_text(results, json.dumps(runs, indent=2))
     images = open_evaluation_set(recipe.validation_sets[0], recipe.scale)
-    write_montage(montage, shown, images, scale=recipe.scale, device=device)
+    write_image(montage, Image(compare_visually(shown, images, scale=recipe.scale, device=device)))
     return [table, results, montage]
 
 

@@ -1,0 +1,52 @@
+"""Work on many items in several processes, with results in order and bounded memory."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import TypeVar
+
+import cv2
+import torch
+
+from ..errors import SrKdError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+_AHEAD = 4  # items that wait for each process
+
+
+def parallel_map(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
+    """`function` of every item, in order, computed by `workers` processes (0 or 1: by this one).
+
+    Raises:
+        SrKdError: a process was killed. What `function` raises is raised here.
+    """
+    if workers < 2:
+        yield from map(function, items)
+        return
+    context = multiprocessing.get_context("spawn")  # forking a process with threads can hang
+    executor = ProcessPoolExecutor(workers, mp_context=context, initializer=start_worker)
+    waiting: deque[Future[Result]] = deque()
+    try:
+        for item in items:
+            waiting.append(executor.submit(function, item))
+            if len(waiting) > _AHEAD * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    except BrokenProcessPool:
+        raise SrKdError("a worker process was killed, perhaps for want of memory: try fewer workers") from None
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+def start_worker() -> None:
+    """Settings of a worker process: one thread, and an interrupt is left to the main process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)
+    cv2.setNumThreads(0)
