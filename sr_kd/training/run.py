@@ -115,6 +115,7 @@ def _run_phase(
             save_every=recipe.logger.save_checkpoint_freq,
             validate_every=recipe.val.val_freq,
             metadata={"recipe": recipe.name, "phase": name, "seed": seed, "sr_kd": __version__},
+            pictures=workspace.root / "visualization" if recipe.val.save_img else None,
             select_by=recipe.val.metrics[0],
             quiet=quiet,
         )
