@@ -17,6 +17,7 @@ COMMANDS = {
     "test": "measure models on test sets, from an option file",
     "evaluate": "PSNR and SSIM of a model, or of finished pictures",
     "report": "tables and pictures of a finished recipe",
+    "prepare": "make LR images, sub-images or LMDBs of a training set",
     "check": "validate an option file without running it",
 }
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import UsageError, nearest
 from .embedded import PREFIX, embedded_files
-from .folders import ImageFile, StoredImage, find_folder, image_files, read_meta_info
+from .folders import find_folder, image_files, read_meta_info
 from .image_set import ImageSet, Pair
+from .lmdb import lmdb_images
 from .pairing import by_name, match
+from .stored import ImageFile, StoredImage
 
 __all__ = ["ImageSet", "Pair", "open_set", "set_name"]
 
@@ -63,17 +66,31 @@ def open_set(
         lr += match(part, lr_images, scale=scale, template=filename_tmpl, subset=listed is not None)
     titles = [set_name(root) for root in hr_roots]
     hr = [image for part in hr_parts for image in part]
-    return ImageSet(name or "+".join(titles), scale, _unique_names(hr_parts, titles), hr, lr or None)
+    images = ImageSet(name or "+".join(titles), scale, _unique_names(hr_parts, titles), hr, lr or None)
+    _note_reductions(images)
+    return images
+
+
+def _note_reductions(images: ImageSet) -> None:
+    """Say once per set what is left out of its files."""
+    stored = list(zip(images.hr, images.headers, strict=True))
+    for what, found in (
+        ("16-bit images are reduced to 8 bit", [image for image, header in stored if header.bit_depth == 16]),
+        ("transparency is ignored", [image for image, header in stored if header.alpha]),
+    ):
+        if found:
+            logging.getLogger("sr_kd").warning("%s: %s (%d, such as %s)", images.name, what, len(found), found[0])
 
 
 def set_name(dataroot: str) -> str:
     """The name of a set by its folder: the last part that names no role, so ``Set5/HR`` is Set5."""
     if dataroot.startswith(PREFIX):
         return dataroot
-    path = Path(dataroot).expanduser().resolve()
-    while _ROLE.fullmatch(path.name) and path.parent.name:
-        path = path.parent
-    return path.name.removesuffix(".lmdb")
+    *parents, name = Path(dataroot).expanduser().resolve().parts
+    name = name.removesuffix(".lmdb")
+    while _ROLE.fullmatch(name) and len(parents) > 1:
+        name = parents.pop()
+    return name
 
 
 def _lr_folders(scale: int) -> list[str]:
@@ -83,6 +100,8 @@ def _lr_folders(scale: int) -> list[str]:
 def _open_root(dataroot: str, inside: list[str], lmdb: bool) -> list[StoredImage]:
     if dataroot.startswith(PREFIX):
         return [ImageFile(path) for path in embedded_files(dataroot)]
+    if lmdb or dataroot.endswith(".lmdb"):
+        return list(lmdb_images(dataroot))
     return [ImageFile(path) for path in image_files(find_folder(dataroot, inside))]
 
 
