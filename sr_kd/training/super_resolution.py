@@ -85,6 +85,9 @@ class SuperResolution:
         images, _ = self.validation[0]
         return teacher_report(network, images, self.world.device)
 
+    def close(self) -> None:
+        self.patches.close()
+
     def _in_colour_of(self, network: nn.Module, image: Tensor) -> Tensor:
         colour = network.colour
         if colour == self.colour:

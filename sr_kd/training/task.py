@@ -45,3 +45,6 @@ class Task(Protocol):
 
     def report(self, network: nn.Module) -> dict[str, float]:
         """What is worth knowing of a trained network beyond its scores (a privileged teacher's nature)."""
+
+    def close(self) -> None:
+        """End whatever reads the data."""
