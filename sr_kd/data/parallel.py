@@ -8,12 +8,15 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import cv2
 import torch
 
 from ..errors import SrKdError
+
+if TYPE_CHECKING:
+    from multiprocessing.context import ForkServerContext, SpawnContext
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -29,8 +32,7 @@ def parallel_map(function: Callable[[Item], Result], items: Iterable[Item], work
     if workers < 2:
         yield from map(function, items)
         return
-    context = multiprocessing.get_context("spawn")  # forking a process with threads can hang
-    executor = ProcessPoolExecutor(workers, mp_context=context, initializer=start_worker)
+    executor = ProcessPoolExecutor(workers, mp_context=worker_context(), initializer=start_worker)
     waiting: deque[Future[Result]] = deque()
     try:
         for item in items:
@@ -43,6 +45,18 @@ def parallel_map(function: Callable[[Item], Result], items: Iterable[Item], work
         raise SrKdError("a worker process was killed, perhaps for want of memory: try fewer workers") from None
     finally:
         executor.shutdown(cancel_futures=True)
+
+
+def worker_context() -> ForkServerContext | SpawnContext:
+    """How worker processes are started: never forked off this process, whose threads they could hang on.
+
+    They fork off a server process that has the imports behind it, where the system has that.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["sr_kd.data.readers", "sr_kd.data.prepare"])
+    return context
 
 
 def start_worker() -> None:

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import NamedTuple, cast
 
 import torch
-from torch import Tensor, multiprocessing
+from torch import Tensor
 
 from ..errors import SrKdError
 from .image_set import ImageSet
-from .parallel import start_worker
+from .parallel import start_worker, worker_context
 from .patch_reader import PatchReader
 from .sampler import Draw
 
@@ -87,7 +87,7 @@ class Readers:
     """
 
     def __init__(self, images: ImageSet, patch: int, slots: list[Slot], cache_bytes: float, workers: int) -> None:
-        context = multiprocessing.get_context("spawn")  # forking a process with threads can hang
+        context = worker_context()
         self._processes: list[BaseProcess] = []
         self._connections: list[Connection] = []
         self._unfinished = [0] * len(slots)

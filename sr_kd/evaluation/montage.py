@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from ..archs.base import SRNetwork
 from ..data.sets import ImageSet
+from ..progress import progress_bar
 from .benchmark import enlarge_image, enlarger_of, score_image
 from .protocols import find_protocol, luma, to_pixels
 
@@ -53,6 +54,7 @@ def compare_visually(
     device: torch.device | str = "cpu",
     images: int = 3,
     side: int = 56,
+    quiet: bool = True,
 ) -> np.ndarray:
     """Draw the images, and the places in them, where the models differ most.
 
@@ -64,6 +66,7 @@ def compare_visually(
         scale: enlargement factor.
         images: how many images to show at most.
         side: of the square crops, in HR pixels.
+        quiet: no progress bar.
 
     Returns:
         (H, W, 3) uint8.
@@ -76,7 +79,7 @@ def compare_visually(
     shown.update(models)
     rows: list[Row] = []
     enlargers = {label: enlarger_of(network, scale, device) for label, network in shown.items()}
-    with torch.inference_mode():
+    with torch.inference_mode(), progress_bar(len(image_set), "montage", "image", quiet) as bar:
         for index, name in enumerate(image_set.names):
             panels, planes = [], {}
             for label, enlarger in enlargers.items():
@@ -88,6 +91,7 @@ def compare_visually(
             crop, difference = find_crop(contenders if len(contenders) > 1 else list(planes.values()), side, scale)
             rows.append(Row(name, to_pixels(enlarged.hr), crop, tuple(panels), difference))
             rows = sorted(rows, key=lambda row: -row.difference)[:images]
+            bar.update()
     title = f"{image_set.name} x{scale}; PSNR over the whole image, protocol rgb8"
     return draw(rows, title)
 
