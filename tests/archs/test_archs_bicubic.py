@@ -55,13 +55,6 @@ def test_enlarging_has_the_right_gradient() -> None:
     assert torch.autograd.gradcheck(lambda value: enlarge(value, 3), x)
 
 
-@pytest.mark.parametrize("scale", SCALES)
-def test_enlarging_traces_with_free_sizes(scale: int) -> None:
-    traced = torch.jit.trace(lambda x: enlarge(x, scale), torch.rand(1, 1, 5, 6), check_trace=False)
-    x = torch.rand(2, 1, 9, 4)
-    assert torch.equal(traced(x), enlarge(x, scale))
-
-
 def test_enlarging_exports_with_free_sizes() -> None:
     class Enlarge(torch.nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
