@@ -150,11 +150,21 @@ class PhaseRun:
                     ", ".join(f"{k} {v:.4f}" for k, v in row.items()),
                 )
             self._export("latest" if final else str(clock), clock, scores)
+            self._drop_old_exports()
             value = next(iter(scores.values()), {}).get(self.select_by, -math.inf)
             if value > self.best:
                 self.best = value
                 self._export("best", clock, scores)
         return scores
+
+    def _drop_old_exports(self) -> None:
+        """As many numbered networks stay as states do."""
+        numbered = sorted(
+            (path for path in self.models.glob("net_g_*.pth") if path.stem[6:].isdigit()),
+            key=lambda path: int(path.stem[6:]),
+        )
+        for path in numbered[: -self.states.keep] if self.states.keep else []:
+            path.unlink(missing_ok=True)
 
     def _keep(self, clock: int, images: str, name: str, pixels: np.ndarray) -> None:
         """One validated picture: a crop of it for TensorBoard, all of it as a file where that is asked for."""
