@@ -28,7 +28,7 @@ def find_folder(dataroot: str, inside: list[str]) -> Path:
 
     Args:
         dataroot: as given; if it holds no image itself, one of the folders `inside` may.
-        inside: places to look at below it, patterns such as ``HR`` or ``LR_bicubic/X2``.
+        inside: places to look at below it, in order: patterns such as ``HR`` or ``LR_bicubic/X2``.
 
     Raises:
         UsageError: no such folder, no image in it, or several places that hold images.
@@ -38,13 +38,15 @@ def find_folder(dataroot: str, inside: list[str]) -> Path:
         raise UsageError(_no_folder(folder))
     if _holds_images(folder):
         return folder
-    found = [path for pattern in inside for path in sorted(folder.glob(pattern)) if _holds_images(path)]
-    if len(found) == 1:
-        return found[0]
-    below = found or [path for path in sorted(folder.iterdir()) if _holds_images(path)]
+    for pattern in inside:
+        found = [path for path in sorted(folder.glob(pattern)) if _holds_images(path)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise UsageError(f"no image directly in {folder}; {_name_one(folder, found)}")
+    below = [path for path in sorted(folder.iterdir()) if _holds_images(path)]
     if below:
-        names = ", ".join(path.relative_to(folder).as_posix() for path in below[:8])
-        raise UsageError(f"no image directly in {folder}; name one of its folders: {names}")
+        raise UsageError(f"no image directly in {folder}; {_name_one(folder, below)}")
     raise UsageError(f"no image in {folder}; files that count end in {', '.join(sorted(SUFFIXES))}")
 
 
@@ -77,6 +79,11 @@ def _is_image(path: Path) -> bool:
 
 def _holds_images(folder: Path) -> bool:
     return folder.is_dir() and any(_is_image(path) for path in folder.iterdir())
+
+
+def _name_one(folder: Path, candidates: list[Path]) -> str:
+    names = ", ".join(path.relative_to(folder).as_posix() for path in candidates[:8])
+    return f"name one of its folders: {names}"
 
 
 def _no_folder(folder: Path) -> str:

@@ -17,7 +17,6 @@ from .stored import ImageFile, StoredImage
 
 __all__ = ["ImageSet", "Pair", "open_set", "set_name"]
 
-_HR_FOLDERS = ["HR", "GT", "GTmod*", "*_HR"]
 _ROLE = re.compile(r"hr|gt|gtmod\d+|gt_?images?|high|target|original|images?", re.IGNORECASE)
 
 
@@ -57,7 +56,7 @@ def open_set(
     if lr_roots and len(lr_roots) != len(hr_roots):
         raise UsageError(f"dataroot_gt names {len(hr_roots)} folder(s) and dataroot_lq {len(lr_roots)}: one for each")
     listed = None if meta_info_file is None else read_meta_info(meta_info_file)
-    hr_parts = [_open_root(root, _HR_FOLDERS, lmdb) for root in hr_roots]
+    hr_parts = [_open_root(root, _hr_folders(scale), lmdb) for root in hr_roots]
     if listed is not None:
         hr_parts = _chosen(hr_parts, listed, str(meta_info_file))
     lr: list[StoredImage] = []
@@ -93,8 +92,19 @@ def set_name(dataroot: str) -> str:
     return name
 
 
+def _hr_folders(scale: int) -> list[str]:
+    return ["HR", "GT", "GTmod12", f"GTmod{scale}", "*_HR"]
+
+
 def _lr_folders(scale: int) -> list[str]:
-    return [f"X{scale}", f"x{scale}", f"LR_bicubic/X{scale}", f"LRbicx{scale}"]
+    return [
+        f"X{scale}",
+        f"x{scale}",
+        f"LR_bicubic/X{scale}",
+        f"LR/X{scale}",
+        f"LRbicx{scale}",
+        f"*_LR_bicubic/X{scale}",
+    ]
 
 
 def _open_root(dataroot: str, inside: list[str], lmdb: bool) -> list[StoredImage]:

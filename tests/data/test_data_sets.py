@@ -57,6 +57,8 @@ def test_hr_alone_gets_the_lr_of_its_cropped_hr(tmp_path, photographs):
         ("GTmod12", "LRbicx2", "{}", "GTmod12", "LRbicx2", "{}"),
         ("GTmod12", "LRbicx2", "{}", "", "", "{}"),
         ("DIV2K_train_HR", "DIV2K_train_LR_bicubic/X2", "{}x2", "DIV2K_train_HR", "DIV2K_train_LR_bicubic", "{}x2"),
+        ("DIV2K_train_HR", "DIV2K_train_LR_bicubic/X2", "{}x2", "", "", "{}"),
+        ("GTmod2", "LRbicx2", "{}", "", "", "{}"),
         ("sharp", "blurred", "lr_{}_half", "sharp", "blurred", "lr_{}_half"),
     ],
 )
