@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from .schema import Recipe
+from .schema import TrainingRecipe
 
 
-def for_debugging(recipe: Recipe) -> Recipe:
+def for_debugging(recipe: TrainingRecipe) -> TrainingRecipe:
     """Eight iterations a phase, logged at each, validated and saved at the end; the name gains ``debug_``."""
     phases = {
         name: phase.model_copy(update={"total_iter": 8, "warmup_iter": 0}) for name, phase in recipe.phases.items()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, PrivateAttr, ValidationInfo, field_validator
@@ -69,6 +70,27 @@ class EvaluationSet(ImageSet):
     """A validation or test set and the rule it is measured by."""
 
     protocol: Literal["rgb8", "yfloat", "basicsr", "rgb"] = "rgb8"
+
+
+class LabelledSet(Section):
+    """A set of labelled images, for classification.
+
+    `dataroot` is "scikit-learn:digits", a folder of CIFAR files (binary version), or a folder with one
+    sub-folder of images per class; of the first two, `datasets.val` is the test part. `image_size`:
+    images of folders are cropped to a square and resized to this side.
+    """
+
+    name: str | None = None
+    dataroot: str
+    image_size: PositiveInt | None = None
+
+
+class LabelledTrainSet(LabelledSet):
+    """The training set of a classification and how images are drawn from it."""
+
+    batch_size_per_gpu: PositiveInt = 128
+    use_hflip: bool = False
+    shift: Annotated[int, Field(ge=0)] = 0  # pixels to each side
 
 
 class NetworkOptions(Section):
@@ -159,11 +181,18 @@ class Phase(Section):
 
 
 class Validation(Section):
-    """When to validate, and by what the best checkpoint is chosen (on the first validation set)."""
+    """When to validate, and by what the best checkpoint is chosen (the first metric on the first set)."""
 
     val_freq: PositiveInt = 5000
     metrics: list[Literal["psnr", "ssim"]] = ["psnr", "ssim"]
     save_img: bool = False
+
+
+class LabelledValidation(Validation):
+    """As `Validation`; top-1 accuracy in percent is what there is to measure."""
+
+    metrics: list[Literal["top1"]] = ["top1"]  # type: ignore[assignment]
+    save_img: Literal[False] = False
 
 
 class Logger(Section):
@@ -200,16 +229,16 @@ class OptionFile(Section):
         return copy
 
 
-class Recipe(OptionFile):
-    """A training option file. `arms`: label in tables -> phase; default: the phases nothing else needs."""
+class TrainingRecipe(OptionFile):
+    """A training option file of any task. `arms`: label in tables -> phase; default: the phases nothing else needs."""
 
     name: str
-    task: Literal["super_resolution", "classification", "detection"] = "super_resolution"
-    scale: Annotated[int, Field(ge=2)] = 2
+    task: Literal["super_resolution", "classification"] = "super_resolution"
+    scale: int | None = None
     seeds: list[int] = [0]
     plugins: list[str] = []
-    train: TrainSet
-    validation_sets: list[EvaluationSet] = []
+    train: Section
+    validation_sets: Sequence[Section] = []
     networks: dict[str, NetworkOptions]
     phases: dict[str, Phase]
     arms: dict[str, str] = {}
@@ -223,6 +252,24 @@ class Recipe(OptionFile):
         if isinstance(total, int):
             return total
         return sum(int(term) if term.isdigit() else self.length(term) for term in map(str.strip, total.split("+")))
+
+
+class Recipe(TrainingRecipe):
+    """A training option file for super-resolution."""
+
+    scale: Annotated[int, Field(ge=2)] = 2
+    train: TrainSet
+    validation_sets: list[EvaluationSet] = []
+
+
+class ClassificationRecipe(TrainingRecipe):
+    """A training option file for classification; there is no scale."""
+
+    task: Literal["classification"] = "classification"
+    scale: None = None
+    train: LabelledTrainSet
+    validation_sets: list[LabelledSet] = []
+    val: LabelledValidation = LabelledValidation()
 
 
 class TestRecipe(OptionFile):

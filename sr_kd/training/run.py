@@ -18,10 +18,10 @@ from ..archs.files import load_network, load_weights
 from ..archs.teacher import PrivilegedTeacher
 from ..config.build import WeightedLoss, build_losses, build_network_from, build_phase_network
 from ..config.graph import phase_order, teacher_of
-from ..config.schema import Phase, Recipe
+from ..config.schema import Phase, TrainingRecipe
 from .distributed import World
 from .ema import EMA
-from .open_task import TaskOpener
+from .open_task import TaskOpener, task_opener
 from .phase import PhaseRun
 from .run_log import RunLog, log_to_file
 from .stages import DistillationStage, PretrainingStage, Stage, Teaching
@@ -32,7 +32,7 @@ from .workspace import Workspace
 logger = logging.getLogger("sr_kd")
 
 
-def run_recipe(recipe: Recipe, world: World, *, resume: bool = False, quiet: bool = False) -> Workspace:
+def run_recipe(recipe: TrainingRecipe, world: World, *, resume: bool = False, quiet: bool = False) -> Workspace:
     """Run all that is not finished yet.
 
     Args:
@@ -48,7 +48,7 @@ def run_recipe(recipe: Recipe, world: World, *, resume: bool = False, quiet: boo
         workspace.prepare(resume)
     world.barrier()
     handler = log_to_file(workspace.log) if world.leads else None
-    opener = TaskOpener(recipe, world, quiet or not world.leads)
+    opener = task_opener(recipe, world, quiet or not world.leads)
     try:
         for seed in recipe.seeds:
             for name in phase_order(recipe):
@@ -72,7 +72,7 @@ def finished_network(workspace: Workspace, phase: str, seed: int) -> nn.Module:
 
 
 def _run_phase(
-    recipe: Recipe, name: str, seed: int, workspace: Workspace, world: World, opener: TaskOpener, quiet: bool
+    recipe: TrainingRecipe, name: str, seed: int, workspace: Workspace, world: World, opener: TaskOpener, quiet: bool
 ) -> None:
     options = recipe.phases[name]
     states = workspace.states(name, seed)
@@ -129,7 +129,7 @@ def _run_phase(
     world.barrier()
 
 
-def _student(recipe: Recipe, phase: str, seed: int, workspace: Workspace) -> nn.Module:
+def _student(recipe: TrainingRecipe, phase: str, seed: int, workspace: Workspace) -> nn.Module:
     """The network to train: the same first weights in every arm of one seed."""
     options = recipe.phases[phase]
     with _seeded(seed, options.trains):
@@ -145,7 +145,7 @@ def _student(recipe: Recipe, phase: str, seed: int, workspace: Workspace) -> nn.
     return student
 
 
-def _teacher(recipe: Recipe, name: str, seed: int, workspace: Workspace) -> nn.Module | None:
+def _teacher(recipe: TrainingRecipe, name: str, seed: int, workspace: Workspace) -> nn.Module | None:
     """The frozen teacher of a phase: another phase's result, or a network with trained weights."""
     source = teacher_of(recipe, name)
     if source is None:
