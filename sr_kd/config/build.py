@@ -48,7 +48,8 @@ def build_network_from(options: NetworkOptions, scale: int | None) -> nn.Module:
     """
     arguments = options.arguments
     composed = any(isinstance(value, Mapping) and "type" in value for value in arguments.values())
-    if scale is not None and (composed or "scale" in accepted(NETWORKS.get(options.type))):
+    takes_scale = composed or "scale" in accepted(NETWORKS.get(options.type))
+    if scale is not None and "scales" not in arguments and takes_scale:
         arguments.setdefault("scale", scale)
     return build_network(options.type, init=options.init, **arguments)
 

@@ -137,6 +137,8 @@ def _student(recipe: TrainingRecipe, phase: str, seed: int, workspace: Workspace
     path = recipe.networks[options.trains].path
     if path is not None:
         load_weights(student, path)
+    if isinstance(student, SRNetwork) and recipe.scale is not None:
+        student = student.for_scale(recipe.scale)
     if options.init is not None:
         source = finished_network(workspace, options.init.source, seed)
         part = source if options.init.part is None else getattr(source, options.init.part)
