@@ -54,19 +54,20 @@ def build_network_from(options: NetworkOptions, scale: int | None) -> nn.Module:
     return build_network(options.type, init=options.init, **arguments)
 
 
-def build_phase_network(recipe: TrainingRecipe, phase: str) -> nn.Module:
-    """The network that a phase trains, with its initial weights. Raises UsageError."""
-    return build_network_from(recipe.networks[recipe.phases[phase].trains], recipe.scale)
-
-
 def build_losses(
-    recipe: TrainingRecipe, phase: str, student: nn.Module, teacher: nn.Module | None = None
+    recipe: TrainingRecipe,
+    phase: str,
+    student: nn.Module,
+    teacher: nn.Module | None = None,
+    *,
+    reverse: bool = False,
 ) -> list[WeightedLoss]:
     """The losses of a phase, adapters included, in the order written.
 
     Args:
         student: the network that the phase trains.
         teacher: the frozen one, if the phase has one.
+        reverse: exchange the roles of the taps, for the partner that the phase's network teaches.
 
     Raises:
         UsageError: an unknown loss, option or tap, or a loss that needs a teacher where there is none.
@@ -76,7 +77,8 @@ def build_losses(
     for options in recipe.phases[phase].losses:
         found[options.type] = count = found.get(options.type, 0) + 1
         name = options.type if count == 1 else f"{options.type}_{count}"
-        losses.append(WeightedLoss(build_loss_from(options, student, teacher), options.weight, name))
+        chosen = options.reversed() if reverse else options
+        losses.append(WeightedLoss(build_loss_from(chosen, student, teacher), options.weight, name))
     return losses
 
 

@@ -51,6 +51,8 @@ def _check_plan(recipe: TrainingRecipe) -> Iterator[Problem]:
     for name, phase in recipe.phases.items():
         if phase.trains not in recipe.networks:
             yield ("phases", name, "trains"), _not_among("network", phase.trains, recipe.networks)
+        if phase.partner is not None:
+            yield from _check_partner(recipe, name)
         yield from _check_length(recipe, name)
         if phase.warmup_iter and isinstance(phase.total_iter, int) and phase.warmup_iter >= phase.total_iter:
             yield ("phases", name, "warmup_iter"), f"must be less than total_iter, {phase.total_iter}"
@@ -64,6 +66,18 @@ def _check_plan(recipe: TrainingRecipe) -> Iterator[Problem]:
     if isinstance(recipe, Recipe) and recipe.train.gt_size % recipe.scale:
         near = recipe.train.gt_size - recipe.train.gt_size % recipe.scale or recipe.scale
         yield ("train", "gt_size"), f"is {recipe.train.gt_size}, no multiple of the scale {recipe.scale}; try {near}"
+
+
+def _check_partner(recipe: TrainingRecipe, name: str) -> Iterator[Problem]:
+    phase = recipe.phases[name]
+    if phase.partner not in recipe.networks:
+        yield ("phases", name, "partner"), _not_among("network", str(phase.partner), recipe.networks)
+    if phase.partner == phase.trains:
+        problem = f"is '{phase.partner}' itself: give the partner a name of its own among the networks"
+        yield ("phases", name, "partner"), problem
+    for key in ("teacher", "ema_decay"):
+        if getattr(phase, key):
+            yield ("phases", name, key), "cannot be combined with a partner: remove one of the two"
 
 
 def _check_length(recipe: TrainingRecipe, name: str, above: tuple[str, ...] = ()) -> Iterator[Problem]:
@@ -127,9 +141,13 @@ def _check_phase(recipe: TrainingRecipe, name: str, networks: Mapping[str, nn.Mo
         return
     source = teacher_of(recipe, name)
     teacher = None if source is None else networks[source.network]
+    if phase.partner is not None:
+        teacher = networks[phase.partner]
     for index, options in enumerate(phase.losses):
         try:
             build_loss_from(options, student, teacher)
+            if phase.partner is not None:
+                build_loss_from(options.reversed(), networks[phase.partner], student)
         except UsageError as error:
             yield ("phases", name, "losses", index), f"is refused: {error}"
 

@@ -48,7 +48,7 @@ def phase_order(recipe: TrainingRecipe) -> list[str]:
 
 
 def teacher_of(recipe: TrainingRecipe, phase: str) -> Teacher | None:
-    """The teacher of a phase; None if none of its losses asks for one.
+    """The frozen teacher of a phase; None if none of its losses asks for one, or a partner teaches.
 
     What `teacher` names; otherwise the needed phase that trains another network, or else the only
     needed phase; otherwise the only network with trained weights besides the phase's own.
@@ -57,7 +57,7 @@ def teacher_of(recipe: TrainingRecipe, phase: str) -> Teacher | None:
         UsageError: `teacher` is neither a needed phase nor a network with a `path`, or several could be meant.
     """
     options = recipe.phases[phase]
-    if options.teacher is None and not any(map(_needs_teacher, options.losses)):
+    if options.partner is not None or (options.teacher is None and not any(map(_needs_teacher, options.losses))):
         return None
     pretrained = [name for name, network in recipe.networks.items() if network.path and name != options.trains]
     if options.teacher is not None:

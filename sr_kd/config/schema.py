@@ -148,6 +148,12 @@ class LossOptions(Section):
         """The constructor's options as written."""
         return dict(self.model_extra or {})
 
+    def reversed(self) -> Self:
+        """The same loss with student and teacher taps exchanged."""
+        other = {"student": "teacher", "teacher": "student"}
+        taps = [tap if isinstance(tap, str) else {other[role]: name for role, name in tap.items()} for tap in self.taps]
+        return self.model_copy(update={"taps": taps})
+
 
 class Initialisation(Section):
     """Weights taken from another phase's result. `part`: "decoder" or "encoder" of a teacher."""
@@ -160,12 +166,14 @@ class Phase(Section):
     """One training run of one network, with its own optimiser, schedule and length in iterations.
 
     `needs` names phases that come first; `teacher` the needed phase (or the network with a `path`)
-    whose frozen result teaches. `total_iter` is a number or a sum of phases ("teacher + student").
+    whose frozen result teaches; `partner` a network that trains beside this one, each the other's teacher
+    (in `taps`, the teacher's are the partner's). `total_iter` is a number or a sum of phases ("teacher + student").
     """
 
     trains: str
     needs: list[str] = []
     teacher: str | None = None
+    partner: str | None = None
     init: Initialisation | None = None
     total_iter: PositiveInt | str
     optim: Optimiser = Optimiser()

@@ -24,10 +24,11 @@ def describe_recipe(recipe: TrainingRecipe, networks: Mapping[str, nn.Module]) -
         network = networks[phase.trains]
         teacher = teacher_of(recipe, name)
         taught = "" if teacher is None else f", taught by {teacher.phase or teacher.network}"
+        if phase.partner is not None:
+            taught = f", with {phase.partner} ({_size(networks[phase.partner])}), each the other's teacher"
         begun = "" if phase.init is None else f", from {' '.join(filter(None, (phase.init.source, phase.init.part)))}"
-        size = f"{type(network).__name__}, {count_parameters(network):,} parameters"
         lines.append(
-            f"  phase {name}: {phase.trains} ({size}), {recipe.length(name):,} iterations of "
+            f"  phase {name}: {phase.trains} ({_size(network)}), {recipe.length(name):,} iterations of "
             f"{phase.optim.type} {phase.optim.lr:g} {phase.scheduler.type}{taught}{begun}"
         )
         lines.append(f"    losses: {', '.join(_loss(options) for options in phase.losses)}")
@@ -42,6 +43,10 @@ def describe_test(recipe: TestRecipe) -> list[str]:
     lines = [f"{recipe.name}: a test, x{recipe.scale}"]
     lines += [f"  model {label}: {model}" for label, model in recipe.models.items()]
     return lines + [f"  set {_set(images)}, {images.protocol}" for images in recipe.sets]
+
+
+def _size(network: nn.Module) -> str:
+    return f"{type(network).__name__}, {count_parameters(network):,} parameters"
 
 
 def _task(recipe: TrainingRecipe) -> str:
