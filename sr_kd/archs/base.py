@@ -114,6 +114,10 @@ class SRNetwork(nn.Module):
         """Set what depends on the scales: `scales`, `taps`, `receptive_radius`, heads (multi-scale networks)."""
         raise TypeError(f"{type(self).__name__} does not define _serve()")
 
+    def own_tensors(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Weights without the heads of scales that this network does not serve."""
+        return dict(tensors)
+
     def context(self, x: Tensor) -> Any:
         """What every stage may look at besides the running state, computed once per pass."""
         return x

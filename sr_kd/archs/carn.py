@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import product
 from typing import Literal
 
@@ -15,6 +15,7 @@ from .base import Colour, SRNetwork, Stage, Tap, check_scales
 from .bicubic import set_delta, upscale_phases
 
 WIDTH = 64
+KNOWN_SCALES = (2, 3, 4)
 RGB_MEAN = (0.4488, 0.4371, 0.4040)  # of DIV2K
 Y_MEAN = (0.4379,)  # BT.601 luma of RGB_MEAN
 Variant = Literal["standard", "mobile"]
@@ -50,7 +51,7 @@ class CARN(SRNetwork):
         input_channels: int | None = None,
     ) -> None:
         super().__init__()
-        served = check_scales(self.type_name, (2, 3, 4), scale, scales)
+        served = check_scales(self.type_name, KNOWN_SCALES, scale, scales)
         if groups < 1 or WIDTH % groups:
             raise UsageError(f"CARN: groups must divide {WIDTH}; found {groups}")
         self.arguments = {
@@ -91,6 +92,10 @@ class CARN(SRNetwork):
             ("body", lambda state, _: self.body.step(2, state)[0]),
             ("output", lambda body, _: self.exit(self.heads[f"x{self.scale}"](body)) + self.mean),
         ]
+
+    def own_tensors(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        others = tuple(f"heads.x{scale}." for scale in KNOWN_SCALES if scale not in self.scales)
+        return {key: value for key, value in tensors.items() if not key.startswith(others)}
 
     def observe(self, state: Tensor | tuple[Tensor, Tensor]) -> Tensor:
         return state if isinstance(state, Tensor) else state[0]

@@ -108,6 +108,8 @@ def load_network(path: Path | str, *, scale: int | None = None) -> LoadedNetwork
 def load_weights(network: nn.Module, path: Path | str, *, part: str | None = None) -> None:
     """Load a file's weights into a network that exists; every key must match.
 
+    Only a multi-scale file's heads for scales that the network does not serve are passed over.
+
     Args:
         part: "decoder" or "encoder": that part of the teacher in the file.
 
@@ -117,17 +119,18 @@ def load_weights(network: nn.Module, path: Path | str, *, part: str | None = Non
     path = Path(path)
     file = read_state(path)
     tensors = file.tensors
-    if part is None and tensors.keys() == network.state_dict().keys():
-        return _load_strictly(network, tensors, path)
-    if file.description is None and (found := recognise(tensors)) is not None:
-        tensors = found.tensors
+    if file.description is None and tensors.keys() != network.state_dict().keys():
+        found = recognise(tensors)
+        tensors = tensors if found is None else found.tensors
     if part is not None:
         inside = {key.removeprefix(f"{part}."): value for key, value in tensors.items() if key.startswith(f"{part}.")}
         if not inside:
             known = sorted({key.split(".")[0] for key in tensors})
             raise SrKdError(f"{path}: has no part '{part}'{nearest(part, known)}; it holds: {', '.join(known)}")
         tensors = inside
-    return _load_strictly(network, tensors, path)
+    if isinstance(network, SRNetwork):
+        tensors = network.own_tensors(tensors)
+    _load_strictly(network, tensors, path)
 
 
 def _describe(network: nn.Module, metadata: Mapping[str, Any]) -> dict[str, Any]:

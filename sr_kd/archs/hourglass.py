@@ -32,6 +32,7 @@ class Hourglass(nn.Module):
         self.arguments: dict[str, Any] = {"scale": scale, "colour": colour, "d": d, "s": s, "k": k}
         (self.scale,), self.colour = check_scales(self.type_name, range(2, 5), scale), colour
         channels = 1 if colour == "y" else 3
+        self.compact_channels = channels * k
         self.layers = nn.Sequential(
             nn.Conv2d(channels, d, 5, padding=2),
             nn.PReLU(),
@@ -39,7 +40,7 @@ class Hourglass(nn.Module):
             nn.PReLU(),
             nn.Conv2d(d, s, 3, padding=1),
             nn.PReLU(),
-            nn.Conv2d(s, channels * k, 3, padding=1),
+            nn.Conv2d(s, self.compact_channels, 3, padding=1),
         )
 
     def forward(self, hr: Tensor) -> Tensor:

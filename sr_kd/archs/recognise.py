@@ -1,8 +1,7 @@
-"""Which network foreign weights belong to: key names are mapped to ours, shapes tell the arguments."""
+"""Which network weights belong to that do not say it: their shapes tell the constructor's arguments."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from ..errors import UsageError
+from .foreign_keys import rename
 
 State = Mapping[str, Tensor]
 
@@ -21,7 +21,7 @@ class Recognised:
 
     Attributes:
         format: where the key names come from.
-        type_name, arguments: the network; ``arguments["scale"]`` is missing where shapes do not tell it.
+        type_name, arguments: the network; without a scale where shapes do not tell it.
         tensors: the weights under this package's keys.
     """
 
@@ -36,70 +36,99 @@ class Recognised:
             return self.arguments
         if scale is None:
             raise UsageError(f"{path}: {self.type_name} has the same shapes at every scale; say which scale it is")
-        return {"scale": scale, **self.arguments}
+        return {**self.arguments, "scale": scale}
 
 
 def recognise(tensors: State) -> Recognised | None:
     """The network that these weights belong to, or None."""
     try:
-        return _recognise(tensors)
-    except (KeyError, IndexError):  # the first keys looked familiar, but a layer or a dimension is not there
+        name, renamed = rename(tensors)
+        found = _arguments(renamed)
+    except (
+        KeyError,
+        IndexError,
+        ValueError,
+    ):  # the first keys looked familiar, but a layer or a dimension is not there
         return None
+    return Recognised(name, *found, renamed) if found else None
 
 
-def _recognise(tensors: State) -> Recognised | None:
-    name, renamed = _from_pisr(tensors) or ("sr_kd keys", dict(tensors))
-    if "decoder.feature_extraction.0.weight" in renamed:
-        encoder = {key.removeprefix("encoder."): value for key, value in renamed.items() if key.startswith("encoder.")}
-        decoder = {key.removeprefix("decoder."): value for key, value in renamed.items() if key.startswith("decoder.")}
-        inner = _fsrcnn(decoder)
-        arguments = {
-            "colour": inner["colour"],
-            "encoder": {"type": "Hourglass", **_hourglass(encoder)},
-            "decoder": {"type": "FSRCNN", **inner},
+def _arguments(state: State) -> tuple[str, dict[str, Any]] | None:
+    """Type and arguments of a network in this package's keys."""
+    if "encoder.layers.0.weight" in state:
+        decoder = _arguments(_part(state, "decoder"))
+        if decoder is None:
+            return None
+        kind, arguments = decoder
+        arguments.pop("scales", None)
+        encoder = {"type": "Hourglass", **_hourglass(_part(state, "encoder"))}
+        return "PrivilegedTeacher", {
+            "encoder": encoder,
+            "decoder": {"type": kind, **arguments},
+            "colour": encoder["colour"],
+            **({"scale": arguments["scale"]} if "scale" in arguments else {}),
         }
-        return Recognised(name, "PrivilegedTeacher", arguments, renamed)
-    if "feature_extraction.0.weight" in renamed:
-        return Recognised(name, "FSRCNN", _fsrcnn(renamed), renamed)
+    if "feature_extraction.1.weight" in state:
+        return "FSRCNN", _fsrcnn(state)
+    if "layers.0.weight" in state and "layers.0.bias" not in state:
+        return "VDSR", _vdsr(state)
+    if "blocks.0.compression.0.weight" in state:
+        return "IDN", _idn(state)
+    if "body.fusions.0.0.weight" in state:
+        return "CARN", _carn(state)
     return None
 
 
-def _from_pisr(tensors: State) -> tuple[str, dict[str, Tensor]] | None:
-    """The released PISR checkpoints: ``backbone.network.*``; the VID heads are left out."""
-    prefix = "backbone.network."
-    inside = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
-    if not inside:
-        return None
-    decoder = "decoder." if any(key.startswith("encoder.") for key in inside) else ""
-    renamed = {}
-    for key, value in inside.items():
-        if key.startswith("encoder.0."):
-            renamed[key.replace("encoder.0.", "encoder.layers.", 1)] = value
-        else:
-            key = re.sub(r"^(feature_extraction|shrinking|expanding)\.0\.", r"\1.", key)
-            renamed[decoder + key.replace("last_layer.0.0.", "last_layer.", 1)] = value
-    return "PISR release", renamed
+def _part(state: State, name: str) -> dict[str, Tensor]:
+    return {key.removeprefix(f"{name}."): value for key, value in state.items() if key.startswith(f"{name}.")}
 
 
-def _fsrcnn(state: State) -> dict[str, Any]:
-    first, last, shrink = (state[f"{name}.weight"] for name in ("feature_extraction.0", "last_layer", "shrinking.0"))
-    colour = "y" if last.shape[1] == 1 else "rgb"
-    images = 1 if colour == "y" else 3
-    return {
-        "colour": colour,
-        "d": first.shape[0],
-        "s": shrink.shape[0],
-        "m": len({key.split(".")[1] for key in state if key.startswith("mapping.")}),
-        "slope_per_channel": state["feature_extraction.1.weight"].numel() > 1,
-        "input_channels": None if first.shape[1] == images else first.shape[1],
-    }
+def _colour(channels: int) -> str:
+    return "y" if channels == 1 else "rgb"
+
+
+def _input_channels(channels: int, output_channels: int) -> int | None:
+    return None if channels == output_channels else channels
 
 
 def _hourglass(state: State) -> dict[str, Any]:
-    channels = state["layers.0.weight"].shape[1]
+    wide, channels = state["layers.0.weight"].shape[:2]
+    compact, narrow = state["layers.6.weight"].shape[:2]
+    return {"colour": _colour(channels), "d": wide, "s": narrow, "k": compact // channels}
+
+
+def _fsrcnn(state: State) -> dict[str, Any]:
+    d, channels = state["feature_extraction.0.weight"].shape[:2]
+    output = state["last_layer.weight"].shape[1]
     return {
-        "colour": "y" if channels == 1 else "rgb",
-        "d": state["layers.0.weight"].shape[0],
-        "s": state["layers.4.weight"].shape[0],
-        "k": state["layers.6.weight"].shape[0] // channels,
+        "colour": _colour(output),
+        "d": d,
+        "s": state["shrinking.0.weight"].shape[0],
+        "m": len({key.split(".")[1] for key in state if key.startswith("mapping.")}),
+        "slope_per_channel": state["feature_extraction.1.weight"].numel() > 1,
+        "input_channels": _input_channels(channels, output),
+    }
+
+
+def _vdsr(state: State) -> dict[str, Any]:
+    width, channels = state["layers.0.weight"].shape[:2]
+    # The weights do not depend on the scale, and the public ones are trained for these three.
+    return {"colour": _colour(channels), "layers": len(state), "width": width, "scales": [2, 3, 4]}
+
+
+def _idn(state: State) -> dict[str, Any]:
+    return {"colour": _colour(state["reconstruction.weight"].shape[1])}
+
+
+def _carn(state: State) -> dict[str, Any]:
+    output, channels = state["exit.weight"].shape[0], state["entry.weight"].shape[1]
+    scales = sorted({int(key.split(".")[1].removeprefix("x")) for key in state if key.startswith("heads.")})
+    mobile = "body.units.0.units.1.body.0.weight" not in state
+    unit = state["body.units.0.units.0.body.0.weight"]
+    return {
+        "colour": _colour(output),
+        "variant": "mobile" if mobile else "standard",
+        **({"groups": unit.shape[0] // unit.shape[1]} if mobile else {}),
+        "input_channels": _input_channels(channels, output),
+        **({"scale": scales[0]} if len(scales) == 1 else {"scales": scales}),
     }

@@ -16,11 +16,12 @@ class PrivilegedTeacher(nn.Module):
 
     Args:
         encoder: HR (N, C, H * scale, W * scale) -> compact feature (N, C * k, H, W).
-        decoder: an SR network; VDSR enlarges the compact feature bicubically as it does with LR. It
-            may be larger than the student.
+        decoder: an SR network, treating the compact feature as it does LR: VDSR and IDN enlarge it
+            bicubically, CARN subtracts its mean. It may be larger than the student.
 
     Raises:
-        UsageError: encoder and decoder of different scale or colour.
+        UsageError: encoder and decoder of different scale or colour, or a compact feature that is
+            wider than the decoder's input.
     """
 
     type_name = "PrivilegedTeacher"
@@ -31,6 +32,11 @@ class PrivilegedTeacher(nn.Module):
             raise UsageError(
                 f"teacher: the encoder is x{encoder.scale} {encoder.colour}, "
                 f"the decoder x{', x'.join(map(str, decoder.scales))} {decoder.colour}; they must agree"
+            )
+        if encoder.compact_channels != decoder.input_channels:
+            raise UsageError(
+                f"teacher: the compact feature has {encoder.compact_channels} channels, the decoder's input "
+                f"{decoder.input_channels}: set the decoder's input_channels (FSRCNN, CARN) or the encoder's k"
             )
         self.encoder = encoder
         self.decoder = decoder
