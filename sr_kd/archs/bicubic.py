@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import functools
 import math
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 Shift = tuple[int, int]
+Number = TypeVar("Number", float, Tensor)
 
 
 def cubic(t: Tensor) -> Tensor:
     """Keys' cubic convolution kernel with a = -0.5, support [-2, 2]; the kernel of MATLAB's bicubic."""
     t = t.abs()
-    inner = 1.5 * t**3 - 2.5 * t**2 + 1
-    outer = -0.5 * t**3 + 2.5 * t**2 - 4 * t + 2
-    return torch.where(t <= 1, inner, torch.where(t < 2, outer, torch.zeros_like(t)))
+    return torch.where(t <= 1, _near(t), torch.where(t < 2, _far(t), torch.zeros_like(t)))
+
+
+def _near(t: Number) -> Number:
+    return (1.5 * t - 2.5) * t * t + 1
+
+
+def _far(t: Number) -> Number:
+    return ((-0.5 * t + 2.5) * t - 4) * t + 2
 
 
 def upscale_phases(scale: int) -> list[list[float]]:
     """Bicubic enlargement along one axis: output ``scale * i + r`` is ``sum_k phases[r][k] * x[i + k - 2]``."""
-    offsets = torch.arange(-2, 3, dtype=torch.float64)
-    return [cubic((r + 0.5) / scale - 0.5 - offsets).tolist() for r in range(scale)]
+    distances = [[abs((r + 0.5) / scale - 0.5 - offset) for offset in range(-2, 3)] for r in range(scale)]
+    return [[_near(t) if t <= 1 else _far(t) if t < 2 else 0.0 for t in row] for row in distances]
 
 
 def upscale_reach(scale: int, radius: int = 0) -> int:
@@ -64,7 +72,7 @@ def shifted_upscale_kernels(scale: int, size: int = 9, padding: int = 4) -> dict
 
     A transposed convolution of `size` taps covers ``size / scale`` LR pixels, fewer than the four
     that bicubic needs at x3 and x4; what falls outside is held by kernels that act on LR shifted by
-    one pixel.
+    one pixel, or two.
 
     Returns:
         (dy, dx) -> (size, size) kernel acting on ``x[y + dy, x + dx]``, the heaviest first.
@@ -73,7 +81,7 @@ def shifted_upscale_kernels(scale: int, size: int = 9, padding: int = 4) -> dict
     reach = 2 * scale
     for offset in range(-reach - padding, reach + padding + 1):
         weight = cubic(torch.tensor((offset + 0.5) / scale - 0.5, dtype=torch.float64))
-        for shift in (0, -1, 1):
+        for shift in (0, -1, 1, -2, 2):
             tap = offset + padding + scale * shift
             if weight != 0 and 0 <= tap < size:
                 half.setdefault(shift, torch.zeros(size, dtype=torch.float64))[tap] = weight

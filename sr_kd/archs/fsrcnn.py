@@ -98,7 +98,7 @@ class FSRCNN(SRNetwork):
                     module.bias.zero_()
 
     def _bicubic(self) -> None:
-        """Start as (most of) a bicubic interpolator: exact at x2, nine shifted copies of LR at x3 and x4.
+        """Start as (most of) a bicubic interpolator: exact at x2 and x3, nearly so at x4, where s = 16 makes it so.
 
         The first channels carry deltas through every layer (PReLU passes them, images being
         positive) and the transposed convolution holds the kernel; the others stay random.

@@ -77,7 +77,8 @@ class Hourglass(nn.Module):
 
         The kernel is 4 * scale wide; one strided 5x5 window is not. So the strided layer computes
         single-signed partial sums (stored positive, so that PReLU passes them) of one LR pixel's
-        width, and the two 3x3 layers at LR resolution add them up over five LR pixels.
+        width, and the two 3x3 layers at LR resolution add them up over five LR pixels. What lies two
+        LR pixels away weighs negative (positive at the corners), and is stored with that sign taken off.
         """
         self._kaiming()
         first, strided, narrow, last = self._convolutions()
@@ -108,7 +109,7 @@ class Hourglass(nn.Module):
                 window.copy_(sign * kernel)
                 # |n| <= 1 is reached by the narrow layer alone; n = -2, 2 through the last one's shift.
                 group = (_beyond(ny), _beyond(nx))
-                flipped = -1.0 if group != (0, 0) else 1.0
+                flipped = -1.0 if group[0] * group[1] == 0 and group != (0, 0) else 1.0
                 inner = (1 + ny - group[0], 1 + nx - group[1])
                 narrow.weight[groups.index(group), carrier, inner[0], inner[1]] += flipped * sign
                 last.weight[0, groups.index(group), 1 + group[0], 1 + group[1]] = flipped
