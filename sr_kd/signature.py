@@ -33,7 +33,7 @@ def check_arguments(kind: str, cls: type, arguments: Mapping[str, Any], given: t
     for name in arguments:
         if name not in known:
             raise UsageError(f"{kind} has no option '{name}'{nearest(name, known)}; known: {', '.join(sorted(known))}")
-    hints = typing.get_type_hints(cls.__init__)  # type: ignore[misc]
+    hints = typing.get_type_hints(cls.__init__, include_extras=True)  # type: ignore[misc]
     checked = {}
     for name, parameter in known.items():
         if name in arguments:

@@ -17,18 +17,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Validate; refusals are errors with exit code 2."""
     from ..config.check import check_recipe
+    from ..config.check_sets import check_test_recipe
     from ..config.loader import load_any
     from ..config.schema import Recipe
-    from ..config.sets import check_sets
     from ..config.summary import describe_recipe, describe_test
 
     recipe = load_any(arguments.opt, arguments.force_yml)
     if isinstance(recipe, Recipe):
-        networks = check_recipe(recipe)
-        lines = describe_recipe(recipe, networks)
+        lines = describe_recipe(recipe, check_recipe(recipe, data=not arguments.no_data))
     else:
+        if not arguments.no_data:
+            check_test_recipe(recipe)
         lines = describe_test(recipe)
-    if not arguments.no_data:
-        check_sets(recipe)
     print("\n".join(lines))
     return 0

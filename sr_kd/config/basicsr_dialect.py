@@ -36,6 +36,8 @@ def translate_training(draft: Draft) -> None:
     draft.moved["networks",] = draft.moved["networks", NETWORK] = ("network_g",)
     for key in KEPT:
         draft.move(("train", key), ("phases", PHASE, key))
+    if draft.section("phases", PHASE).get("warmup_iter") == -1:  # BasicSR's "none"
+        draft.take("phases", PHASE, "warmup_iter")
     draft.move(("train", "optim_g"), ("phases", PHASE, "optim"))
     optimiser = draft.section("phases", PHASE, "optim")
     if optimiser.get("type") == "AdamW":

@@ -1,20 +1,23 @@
-"""Networks and losses from their options."""
+"""Networks, losses and image sets from their options."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from torch import nn
 
 from ..archs.base import Tap
 from ..archs.build import NETWORKS, build_network
 from ..archs.teacher import PrivilegedTeacher
+from ..data.sets import ImageSet, open_set
 from ..errors import UsageError, unknown_name
 from ..losses.base import FeatureLoss, TapPair
 from ..losses.build import build_loss
 from ..signature import accepted
-from .schema import LossOptions, NetworkOptions, Recipe
+from .schema import EvaluationSet, LossOptions, NetworkOptions, Recipe
+from .schema import ImageSet as SetOptions
 
 
 @dataclass(frozen=True)
@@ -91,16 +94,38 @@ def build_loss_from(options: LossOptions, student: nn.Module, teacher: nn.Module
     return loss
 
 
-def _pair(written: str | Mapping[Literal[student, teacher], str], student: nn.Module, teacher: nn.Module) -> TapPair:
-    """``"expanding"`` or ``{student: ..., teacher: ...}``; one given name stands for both."""
-    given = {"student": written} if isinstance(written, str) else dict(written)
-    names = {"student": given.get("student", given.get("teacher", "")), "teacher": ""} | given
-    return TapPair(
-        names["student"],
-        names["teacher"],
-        _tap(student, names["student"]),
-        _tap(teacher, names["teacher"], "teacher's "),
+def open_training_set(recipe: Recipe) -> ImageSet:
+    """The training images. Raises UsageError and SrKdError, as `data.sets.open_set`."""
+    return _open(recipe.train, recipe.scale)
+
+
+def open_evaluation_set(options: EvaluationSet, scale: int) -> ImageSet:
+    """A validation or test set. Raises UsageError and SrKdError, as `data.sets.open_set`."""
+    return _open(options, scale)
+
+
+def _open(options: SetOptions, scale: int) -> ImageSet:
+    return open_set(
+        options.dataroot_gt,
+        scale=scale,
+        dataroot_lq=options.dataroot_lq,
+        filename_tmpl=options.filename_tmpl,
+        meta_info_file=options.meta_info_file,
+        lmdb=options.io_backend.type == "lmdb",
+        name=options.name,
     )
+
+
+def _pair(
+    written: str | Mapping[Literal["student", "teacher"], str], student: nn.Module, teacher: nn.Module
+) -> TapPair:
+    """``"expanding"`` or ``{student: ..., teacher: ...}``; one given name stands for both."""
+    if isinstance(written, str):
+        ours = theirs = written
+    else:
+        ours = written.get("student") or written.get("teacher", "")
+        theirs = written.get("teacher") or ours
+    return TapPair(ours, theirs, _tap(student, ours), _tap(teacher, theirs, "teacher's "))
 
 
 def _tap(network: nn.Module, name: str, whose: str = "") -> Tap:

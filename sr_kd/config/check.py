@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path as FilePath
 
 import torch
@@ -13,16 +13,19 @@ from ..archs.teacher import PrivilegedTeacher
 from ..errors import UsageError, nearest
 from ..losses.build import LOSSES
 from .build import build_loss_from, build_network_from
+from .check_sets import Problem, refuse, set_problems
 from .graph import phase_order, teacher_of
-from .origin import Path
 from .schema import Initialisation, Recipe
 
-Problem = tuple[Path, str]
 WEIGHT_FILES = (".pth", ".pt", ".safetensors", ".npz")
 
 
-def check_recipe(recipe: Recipe) -> dict[str, nn.Module]:
-    """Refuse impossible combinations: phases, networks, losses, taps, shapes. Data are `check_sets`'s.
+def check_recipe(recipe: Recipe, *, data: bool = True) -> dict[str, nn.Module]:
+    """Refuse impossible combinations: phases, networks, losses, taps, shapes, image sets.
+
+    Args:
+        recipe: as loaded, or made in Python.
+        data: open the image sets, too.
 
     Returns:
         The networks that were built for it, by name; the random state is left as it was.
@@ -30,21 +33,15 @@ def check_recipe(recipe: Recipe) -> dict[str, nn.Module]:
     Raises:
         UsageError: every problem found, one line each, with file, line and key where they are known.
     """
-    _refuse(recipe, _check_plan(recipe))
+    refuse(recipe, list(_check_plan(recipe)))
     order = phase_order(recipe)
-    for name in order:
-        recipe.length(name)
     with torch.random.fork_rng(devices=[]):
         networks = _build_networks(recipe)
         problems = [problem for name in order for problem in _check_phase(recipe, name, networks)]
-    _refuse(recipe, [*problems, *_check_protocols(recipe, networks)])
+    problems += _check_protocols(recipe, networks)
+    problems += set_problems(recipe) if data else []
+    refuse(recipe, problems)
     return networks
-
-
-def _refuse(recipe: Recipe, problems: Iterable[Problem]) -> None:
-    lines = [recipe.origin.sentence(path, problem) for path, problem in problems]
-    if lines:
-        raise UsageError("\n".join(lines))
 
 
 def _check_plan(recipe: Recipe) -> Iterator[Problem]:
@@ -99,7 +96,7 @@ def _build_networks(recipe: Recipe) -> dict[str, nn.Module]:
             )
         if options.path and options.path.endswith(WEIGHT_FILES) and not FilePath(options.path).is_file():
             problems.append((("networks", name, "path"), f"names weights that do not exist: {options.path}"))
-    _refuse(recipe, problems)
+    refuse(recipe, problems)
     return networks
 
 
@@ -148,7 +145,7 @@ def _check_initialisation(
         hint = " (name its 'part': decoder)" if isinstance(source, PrivilegedTeacher) else ""
         yield (
             ("phases", name, "init"),
-            f"does not fit: {len(differing)} of {len(wanted)} weights differ, such as {key}, "
+            f"does not fit: {len(differing)} weights differ, such as {key}, "
             f"{offered.get(key, 'missing')} in '{init.source}' and {wanted.get(key, 'missing')} here{hint}",
         )
 

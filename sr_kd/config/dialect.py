@@ -16,9 +16,9 @@ TEST_KEYS = frozenset({"name", "scale", "datasets", "models", "val", "path"})
 
 # BasicSR's keys that have no meaning here; each gives a notice.
 OBSOLETE: dict[tuple[str, ...], frozenset[str]] = {
-    (): frozenset({"model_type", "num_gpu", "find_unused_parameters", "dist_params", "use_tb_logger", "is_train"}),
+    (): frozenset({"model_type", "num_gpu", "find_unused_parameters", "dist_params"}),
     ("datasets", "*"): frozenset(
-        {"use_shuffle", "use_flip", "n_workers", "batch_size", "prefetch_mode", "num_prefetch_queue", "pin_memory"}
+        {"use_shuffle", "use_flip", "prefetch_mode", "num_prefetch_queue", "pin_memory"}
         | {"persistent_workers", "dataset_enlarge_ratio", "color", "phase", "scale"}
     ),
     ("val",): frozenset({"pbar", "use_pbar", "suffix"}),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ import yaml
 from ..errors import UsageError, nearest
 from .origin import Path as KeyPath
 from .origin import dotted
+
+Place = Callable[[int], str]  # line number -> how a message names the place
 
 
 class _Loader(yaml.SafeLoader):
@@ -55,7 +57,7 @@ def read_document(path: Path | str) -> Document:
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from None
     places: dict[KeyPath, str] = {(): f"{path}:1"}
-    data = _parse(text, str(path), places)
+    data = _parse(text, lambda line: f"{path}:{line}", places)
     if not isinstance(data, dict):
         found = "nothing" if data is None else f"{type(data).__name__} {str(data)[:40]!r}"
         raise UsageError(f"{path}:1: an option file is a mapping of keys; found {found}")
@@ -64,63 +66,65 @@ def read_document(path: Path | str) -> Document:
 
 def parse_value(text: str, source: str) -> Any:
     """A value written on the command line, read as YAML. Raises UsageError that names `source`."""
-    return _parse(text, source, {})
+    return _parse(text, lambda _: source, {})
 
 
-def _parse(text: str, source: str, places: dict[KeyPath, str]) -> Any:
+def _parse(text: str, place: Place, places: dict[KeyPath, str]) -> Any:
     loader = None
     try:
         loader = _Loader(text)
         node = loader.get_single_node()
         if node is None:
             return None
-        problems = list(_malformed(node, source, ()))
+        problems = list(_malformed(node, place, ()))
         if problems:
             raise UsageError("\n".join(problems))
-        return _construct(loader, node, (), source, places)
+        return _construct(loader, node, (), place, places)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
-        raise UsageError(f"{source}:{line}: not valid YAML: {error.problem or error.context}") from None
+        raise UsageError(f"{place(line)}: not valid YAML: {error.problem or error.context}") from None
     except (yaml.YAMLError, ValueError) as error:
-        raise UsageError(f"{source}: not valid YAML: {str(error).splitlines()[0]}") from None
+        raise UsageError(f"{place(1)}: not valid YAML: {str(error).splitlines()[0]}") from None
     finally:
         if loader is not None:
             loader.dispose()
 
 
-def _malformed(node: yaml.Node, source: str, above: tuple[yaml.Node, ...], path: KeyPath = ()) -> Iterator[str]:
+def _malformed(node: yaml.Node, place: Place, above: tuple[yaml.Node, ...], path: KeyPath = ()) -> Iterator[str]:
     """What YAML allows and an option file does not: repeated keys, keys that are no text, endless anchors."""
     if node in above:
-        yield f"{source}:{node.start_mark.line + 1}: the anchor of '{dotted(path)}' contains itself"
+        yield f"{place(node.start_mark.line + 1)}: the anchor of '{dotted(path)}' contains itself"
     elif isinstance(node, yaml.SequenceNode):
         for index, child in enumerate(node.value):
-            yield from _malformed(child, source, (*above, node), (*path, index))
+            yield from _malformed(child, place, (*above, node), (*path, index))
     elif isinstance(node, yaml.MappingNode):
         lines: dict[str, int] = {}
         for key, child in node.value:
             line = key.start_mark.line + 1
             here = (*path, str(key.value))
             if key.tag not in ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"):
-                yield f"{source}:{line}: key {key.value!r} is not text: write it in quotes"
+                yield f"{place(line)}: key {key.value!r} is not text: write it in quotes"
             elif key.value in lines:
-                yield f"{source}:{line}: key '{dotted(here)}' is given twice (first in line {lines[key.value]})"
+                yield f"{place(line)}: key '{dotted(here)}' is given twice (first in line {lines[key.value]})"
             lines.setdefault(str(key.value), line)
-            yield from _malformed(child, source, (*above, node), here)
+            yield from _malformed(child, place, (*above, node), here)
 
 
-def _construct(loader: _Loader, node: yaml.Node, path: KeyPath, source: str, places: dict[KeyPath, str]) -> Any:
+def _construct(loader: _Loader, node: yaml.Node, path: KeyPath, place: Place, places: dict[KeyPath, str]) -> Any:
     """Plain Python data; every alias is built anew, so that no two keys share a value."""
     if isinstance(node, yaml.SequenceNode):
+        items = []
         for index, child in enumerate(node.value):
-            places[(*path, index)] = f"{source}:{child.start_mark.line + 1}"
-        return [_construct(loader, child, (*path, index), source, places) for index, child in enumerate(node.value)]
+            places[(*path, index)] = place(child.start_mark.line + 1)
+            items.append(_construct(loader, child, (*path, index), place, places))
+        return items
     if isinstance(node, yaml.MappingNode):
         loader.flatten_mapping(node)
         data = {}
         for key, child in node.value:
-            places[(*path, key.value)] = f"{source}:{key.start_mark.line + 1}"
-            data[key.value] = _construct(loader, child, (*path, key.value), source, places)
+            places[(*path, key.value)] = place(key.start_mark.line + 1)
+            data[key.value] = _construct(loader, child, (*path, key.value), place, places)
         return data
     return loader.construct_object(node)
 

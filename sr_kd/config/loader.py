@@ -13,17 +13,18 @@ from ..errors import UsageError
 from .dialect import is_test, test_draft, training_draft
 from .document import Document, read_document
 from .draft import Draft
-from .messages import sentences
+from .messages import explain
 from .origin import Origin
 from .overrides import apply_overrides
 from .plugins import load_plugins
 from .schema import Recipe, TestRecipe
 
 logger = logging.getLogger("sr_kd")
+DEBUG_ITERATIONS = 8
 AnyRecipe = TypeVar("AnyRecipe", Recipe, TestRecipe)
 
 
-def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
+def load_recipe(path: Path | str, overrides: Sequence[str] = (), *, debug: bool = False) -> Recipe:
     """A training option file, ours or BasicSR's. Its plug-ins are loaded.
 
     `config.check.check_recipe` looks at what lies behind the options: networks, losses, taps, data.
@@ -31,6 +32,7 @@ def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
     Args:
         path: the YAML file.
         overrides: ``a:b=value`` or ``a.b=value``, applied in order before validation.
+        debug: a trial run under the name ``debug_NAME``: 8 iterations per phase, logged and validated all along.
 
     Raises:
         UsageError: everything wrong with the file, one line each, with file, line and key.
@@ -40,7 +42,7 @@ def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
         raise UsageError(f"{path} trains nothing (no 'phases', no 'train'): run it with 'sr-kd test'")
     recipe = _validated(document, training_draft(document.data), Recipe)
     load_plugins(recipe.plugins, document.path.parent)
-    return recipe
+    return _shortened(recipe) if debug else recipe
 
 
 def load_test_recipe(path: Path | str, overrides: Sequence[str] = ()) -> TestRecipe:
@@ -58,15 +60,27 @@ def load_any(path: Path | str, overrides: Sequence[str] = ()) -> Recipe | TestRe
 
 
 def _validated(document: Document, draft: Draft, schema: type[AnyRecipe]) -> AnyRecipe:
+    origin = Origin(document.places, draft.moved)
     written = Origin(document.places)
     for path, notice in draft.notices:
         logger.warning("%s", written.sentence(path, notice))
-    origin = Origin(document.places, draft.moved)
-    problems = [written.sentence(path, problem) for path, problem in draft.problems]
+    problems = draft.problems
     try:
         recipe = schema.model_validate(draft.data)
     except ValidationError as error:
-        problems += sentences(error, schema, draft.data, origin)
+        problems += [(origin.written(path), problem) for path, problem in explain(error, schema, draft.data)]
     if problems:
-        raise UsageError("\n".join(problems))
+        raise UsageError(written.report(problems))
     return recipe.with_origin(origin)
+
+
+def _shortened(recipe: Recipe) -> Recipe:
+    short = {"total_iter": DEBUG_ITERATIONS, "warmup_iter": 0}
+    return recipe.model_copy(
+        update={
+            "name": f"debug_{recipe.name}",
+            "phases": {name: phase.model_copy(update=short) for name, phase in recipe.phases.items()},
+            "val": recipe.val.model_copy(update={"val_freq": DEBUG_ITERATIONS // 2}),
+            "logger": recipe.logger.model_copy(update={"print_freq": 1, "save_checkpoint_freq": DEBUG_ITERATIONS // 2}),
+        }
+    )

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from ..errors import nearest
-from .origin import Origin, Path
+from .origin import Path
 
 EXPECTED = {
     "int": "a whole number",
@@ -33,27 +33,25 @@ LIMITS = {
 }
 
 
-def sentences(error: ValidationError, model: type[BaseModel], data: Mapping[str, Any], origin: Origin) -> list[str]:
-    """One sentence for each refused key, in the order of the schema.
+def explain(error: ValidationError, model: type[BaseModel], data: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
+    """(path in the recipe, sentence about that key) for each refused key.
 
     Args:
         error: pydantic's.
         model: the schema that refused.
         data: what it was given.
-        origin: the way back to the user's file.
     """
     expected: dict[Path, list[str]] = {}
-    lines = []
     for item in error.errors():
         path = _path(item["loc"], data)
         if item["type"] == "extra_forbidden":
             known = _keys(model, path[:-1])
             allowed = f"allowed: {', '.join(sorted(known))}"
-            lines.append(origin.sentence(path, f"is unknown{nearest(str(path[-1]), known)}; {allowed}"))
+            yield path, f"is unknown{nearest(str(path[-1]), known)}; {allowed}"
         elif item["type"] == "missing" and isinstance(item["loc"][-1], str):
-            lines.append(origin.sentence((*path, item["loc"][-1]), "is missing"))
+            yield (*path, str(item["loc"][-1])), "is missing"
         elif item["loc"][-1] == "[key]":
-            lines.append(origin.sentence(path, f"is unknown; allowed: {item['ctx']['expected']}"))
+            yield path, f"is unknown; allowed: {item['ctx']['expected']}"
         else:
             expected.setdefault(path, []).append(_expectation(dict(item)))
     for path, wanted in expected.items():
@@ -62,8 +60,7 @@ def sentences(error: ValidationError, model: type[BaseModel], data: Mapping[str,
         value = _value(path, data)
         found = {None: "nothing", True: "true", False: "false"}.get(value) if _plain(value) else repr(value)
         hint = nearest(value, _literals(error, path, data)) if isinstance(value, str) else ""
-        lines.append(origin.sentence(path, f"must be {' or '.join(dict.fromkeys(wanted))}; found {found}{hint}"))
-    return lines
+        yield path, f"must be {' or '.join(dict.fromkeys(wanted))}; found {found}{hint}"
 
 
 def _plain(value: Any) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 Path = tuple[str | int, ...]
@@ -36,7 +36,18 @@ class Origin:
     def sentence(self, path: Path, problem: str) -> str:
         """``FILE:LINE: key 'a.b' <problem>``; a key that was not written stands for its section."""
         written = self.written(path)
-        lengths = range(len(written), -1, -1)
-        place = next((self.places[written[:length]] for length in lengths if written[:length] in self.places), None)
+        known = self._known(written)
         text = f"key '{dotted(written)}' {problem}" if written else problem
-        return f"{place}: {text}" if place else text
+        return f"{self.places[known]}: {text}" if known is not None else text
+
+    def report(self, problems: Iterable[tuple[Path, str]]) -> str:
+        """The sentences of several problems, a line each, in the order of the file."""
+        position = {path: index for index, path in enumerate(self.places)}
+        ordered = sorted(problems, key=lambda item: position.get(self._known(self.written(item[0])) or (), -1))
+        lines = [self.sentence(*item) for item in ordered]
+        return "\n".join(lines if len(lines) == 1 else [f"{len(lines)} problems", *lines])
+
+    def _known(self, written: Path) -> Path | None:
+        """The longest part of a path whose place is known."""
+        lengths = range(len(written), -1, -1)
+        return next((written[:length] for length in lengths if written[:length] in self.places), None)

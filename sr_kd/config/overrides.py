@@ -33,6 +33,7 @@ def apply_overrides(document: Document, overrides: Sequence[str]) -> Document:
         for part in parts[:-1]:
             step = _step(current, part, path, source, create=path not in NAMED)
             current, path = current[step], (*path, step)
+            document.places.setdefault(path, source)
         last = _step(current, parts[-1], path, source, create=True)
         current[last] = parse_value(value, source)
         path = (*path, last)

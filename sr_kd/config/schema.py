@@ -25,7 +25,7 @@ class Section(BaseModel):
     def _no_switch_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
         """Pydantic would read ``true`` as 1."""
         if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
-            raise PydanticCustomError("switch", "a number or text")
+            raise PydanticCustomError("switch", "a value other than true and false")
         return value
 
 

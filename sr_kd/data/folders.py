@@ -54,14 +54,16 @@ class ImageFile:
     def header(self) -> Header:
         try:
             with PIL.Image.open(self.path) as file:
-                width, height = file.size
                 # The base class's getexif: PNG's own decodes the whole image to look for late chunks.
-                if PIL.Image.Image.getexif(file).get(_ORIENTATION, 1) >= _SIDEWAYS:
-                    width, height = height, width
-                return Header(height, width, 1 if file.mode in _GREY_MODES else 3)
+                sideways = PIL.Image.Image.getexif(file).get(_ORIENTATION, 1) >= _SIDEWAYS
+                # Pillow's versions differ in whether a TIFF file's size is turned before it is decoded.
+                if not (sideways and file.format == "TIFF"):
+                    width, height = reversed(file.size) if sideways else file.size
+                    return Header(height, width, 1 if file.mode in _GREY_MODES else 3)
         except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError):
-            image = self.read()  # a format of OpenCV's, or a file whose error read_image explains
-            return Header(image.height, image.width, image.channels)
+            pass  # read_image explains
+        image = self.read()
+        return Header(image.height, image.width, image.channels)
 
     def read(self) -> Image:
         return read_image(self.path)

@@ -133,6 +133,7 @@ def write_image(path: Path | str, image: Image, *, quality: int | None = None) -
     """
     path = Path(path)
     kind = output_format(path.suffix)
+    check_holds(path, image.width, image.height, transparent=image.alpha is not None)
     data = _encode(image, kind, quality, str(path))
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
@@ -145,9 +146,16 @@ def output_format(suffix: str) -> str:
     return FORMATS[suffix.lower()]
 
 
-def holds_alpha(suffix: str) -> bool:
-    """Whether files with this suffix can be transparent."""
-    return output_format(suffix) not in ("JPEG", "BMP")
+def check_holds(path: Path | str, width: int, height: int, *, transparent: bool) -> None:
+    """Refuse, with an SrKdError, a picture that the format of `path` cannot hold."""
+    kind = output_format(Path(path).suffix)
+    if transparent and kind in ("JPEG", "BMP"):
+        raise SrKdError(f"cannot write {path}: {kind} has no transparency; use .png, .webp, .tiff or .avif")
+    longest = LONGEST_SIDE.get(kind, max(width, height))
+    if max(width, height) > longest:
+        raise SrKdError(
+            f"cannot write {path}: {width}x{height} pixels, {kind} holds at most {longest} a side; use .png"
+        )
 
 
 def _decode(opened: PIL.ImageFile.ImageFile, data: bytes) -> Image:
@@ -214,13 +222,6 @@ def _cmyk_to_rgb(opened: PIL.Image.Image, icc: bytes | None) -> tuple[PIL.Image.
 
 
 def _encode(image: Image, kind: str, quality: int | None, name: str) -> bytes:
-    if image.alpha is not None and kind in ("JPEG", "BMP"):
-        raise SrKdError(f"cannot write {name}: {kind} has no transparency; use .png, .webp, .tiff or .avif")
-    longest = LONGEST_SIDE.get(kind, max(image.width, image.height))
-    if max(image.width, image.height) > longest:
-        raise SrKdError(
-            f"cannot write {name}: {image.width}x{image.height} pixels, {kind} holds at most {longest} a side; use .png"
-        )
     metadata = image.metadata
     exif = resize_exif(metadata.exif, image.width, image.height)
     parts = [image.pixels] if image.alpha is None else [image.pixels, image.alpha[..., None]]

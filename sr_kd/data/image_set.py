@@ -130,9 +130,9 @@ class ImageSet:
 
 
 def eight_bit(image: Image) -> np.ndarray:
-    """The pixels as uint8; 16-bit levels are divided by 257 and rounded."""
+    """The pixels as writable uint8; 16-bit levels are divided by 257 and rounded."""
     if image.bit_depth == 8:
-        return image.pixels
+        return np.require(image.pixels, requirements=["C", "W"])
     return ((image.pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 

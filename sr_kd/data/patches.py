@@ -70,7 +70,7 @@ def open_patches(
         UsageError: a gt_size that is no multiple of the scale, or an image smaller than the patch.
         SrKdError: an image that cannot be read.
     """
-    patch = _patch_size(images, gt_size)
+    patch = check_patch_size(images, gt_size)
     sampler = PatchSampler(
         images.lr_sizes, patch, batch_size, hflip=use_hflip, rotate=use_rot, seed=seed, stream=stream
     )
@@ -89,8 +89,8 @@ def decoded_bytes(images: ImageSet) -> int:
     return pixels * images.channels * (images.scale**2 + 1)
 
 
-def _patch_size(images: ImageSet, gt_size: int) -> int:
-    """The side of the LR patch."""
+def check_patch_size(images: ImageSet, gt_size: int) -> int:
+    """The side of the LR patch. Raises UsageError, as `open_patches`."""
     scale = images.scale
     if gt_size % scale or gt_size < scale:
         below, above = gt_size // scale * scale, (gt_size // scale + 1) * scale

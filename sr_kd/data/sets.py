@@ -57,13 +57,13 @@ def open_set(
     hr_parts = [_open_root(root, _HR_FOLDERS, lmdb) for root in hr_roots]
     if listed is not None:
         hr_parts = _chosen(hr_parts, listed, str(meta_info_file))
-    lr: list[StoredImage] | None = [] if lr_roots else None
+    lr: list[StoredImage] = []
     for part, root in zip(hr_parts, lr_roots, strict=False):
         lr_images = _open_root(root, _lr_folders(scale), lmdb)
         lr += match(part, lr_images, scale=scale, template=filename_tmpl, subset=listed is not None)
     titles = [set_name(root) for root in hr_roots]
     hr = [image for part in hr_parts for image in part]
-    return ImageSet(name or "+".join(titles), scale, _unique_names(hr_parts, titles), hr, lr)
+    return ImageSet(name or "+".join(titles), scale, _unique_names(hr_parts, titles), hr, lr or None)
 
 
 def set_name(dataroot: str) -> str:

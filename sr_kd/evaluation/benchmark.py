@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from threading import Lock
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,12 +14,35 @@ from ..data.sets import ImageSet
 from ..errors import SrKdError, UsageError, unknown_name
 from ..progress import progress_bar
 from .metrics import WINDOW, psnr, ssim
-from .protocols import Enlarger, Protocol, find_protocol, to_levels
+from .protocols import Enlarger, Protocol, find_protocol, to_levels, to_pixels, with_chroma
 from .scores import ImageScore, SetScore, merge_scores
+from .threads import in_threads
 
 __all__ = ["ImageScore", "SetScore", "merge_scores", "score_network"]
 
 METRICS = ("psnr", "ssim")
+
+
+@dataclass(frozen=True)
+class Enlarged:
+    """One image of a set, enlarged: (C, H, W) in 8-bit levels, before any cropping.
+
+    Attributes:
+        name: of the image.
+        sr: the result, on the network's device.
+        hr, lr: what the protocol started from.
+    """
+
+    name: str
+    sr: Tensor
+    hr: Tensor
+    lr: Tensor
+
+    def picture(self) -> np.ndarray:
+        """The result as (H, W, C) uint8: a luma result of a coloured picture gets bicubic Cb and Cr."""
+        if self.sr.shape[0] < self.lr.shape[0]:
+            return to_pixels(with_chroma(self.sr, self.lr))
+        return to_pixels(self.sr)
 
 
 def score_network(
@@ -36,20 +57,23 @@ def score_network(
     rank: int = 0,
     world_size: int = 1,
     forward: Callable[[Tensor], Tensor] | None = None,
+    keep: Callable[[str, np.ndarray], None] | None = None,
 ) -> SetScore:
     """PSNR and SSIM of a network on a set, in float32.
 
     Images are decoded, resized and compared in several threads; the network runs on one at a time.
 
     Args:
-        network: already on `device`; None for bicubic interpolation. Its mode is restored afterwards.
+        network: a copy of it is measured, as deployed; None for bicubic interpolation.
         image_set: opened at the same scale.
         scale: enlargement factor; a multi-scale network is measured at this one.
         protocol: "rgb8", "yfloat", "basicsr" or "rgb", see :mod:`sr_kd.evaluation.protocols`.
+        device: where the network runs.
         metrics: "psnr", "ssim" or both.
         rank, world_size: this process measures the images rank, rank + world_size... of the set;
             :func:`merge_scores` puts the shares together.
         forward: takes the place of the network's forward pass (a tiled one, another runtime).
+        keep: called with the name and the result of every image, (H, W, C) uint8, from several threads.
 
     Raises:
         UsageError: an unknown protocol or metric, a scale or colour that does not fit.
@@ -62,62 +86,54 @@ def score_network(
     if image_set.scale != scale:
         raise UsageError(f"set {image_set.name} was opened for x{image_set.scale}, not x{scale}")
     rule.check(None if network is None else network.colour, image_set.lr is not None)
-    with enlarger_of(network, scale, device, forward) as enlarger:
-        lock = Lock()
+    enlarger = enlarger_of(network, scale, device)
+    if forward is not None and enlarger is not None:
+        enlarger = replace(enlarger, forward=forward)
 
-        def measure(index: int) -> ImageScore:
-            with torch.inference_mode():
-                sr, hr = enlarge_image(image_set, index, rule, enlarger, lock)
-                return score_image(image_set.names[index], sr, hr, rule, scale, metrics)
+    def measure(index: int) -> ImageScore:
+        with torch.inference_mode():
+            enlarged = enlarge_image(image_set, index, rule, enlarger)
+            if keep is not None:
+                keep(enlarged.name, enlarged.picture())
+            return score_image(enlarged.name, enlarged.sr, enlarged.hr, rule, scale, metrics)
 
-        indices = range(rank, len(image_set), world_size)
-        with progress_bar(len(indices), f"{image_set.name} x{scale}", "image", quiet) as bar:
-            images = []
-            for image in _in_threads(measure, indices):
-                images.append(image)
-                bar.update()
+    images = []
+    indices = range(rank, len(image_set), world_size)
+    with progress_bar(len(indices), f"{image_set.name} x{scale}", "image", quiet) as bar:
+        for image in in_threads(measure, indices):
+            images.append(image)
+            bar.update()
     return SetScore(image_set.name, scale, rule.name, tuple(images))
 
 
-@contextmanager
-def enlarger_of(
-    network: SRNetwork | None,
-    scale: int,
-    device: torch.device | str,
-    forward: Callable[[Tensor], Tensor] | None = None,
-) -> Iterator[Enlarger | None]:
-    """The network at one scale, in evaluation mode within the block; None for bicubic."""
-    if network is None:
-        yield None
-        return
-    single = network.for_scale(scale)
-    training = network.training
-    network.eval()
-    try:
-        yield Enlarger(network.colour, forward or single, torch.device(device))
-    finally:
-        network.train(training)
+def enlarger_of(network: SRNetwork | None, scale: int, device: torch.device | str) -> Enlarger | None:
+    """The network at one scale, as a deployed copy on `device`; None for bicubic.
 
-
-def enlarge_image(
-    image_set: ImageSet, index: int, protocol: Protocol, enlarger: Enlarger | None, lock: Lock
-) -> tuple[Tensor, Tensor]:
-    """(SR, HR) of one image in 8-bit levels (C, H, W), as the protocol makes them; not cropped.
-
-    `lock` is held while the network runs.
+    Raises:
+        UsageError: a scale that the network does not serve.
     """
+    if network is None:
+        return None
+    deployed = network.for_scale(scale).deploy().requires_grad_(False)
+    deployed.to(device=torch.device(device), memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return Enlarger(network.colour, deployed, torch.device(device))
+
+
+def enlarge_image(image_set: ImageSet, index: int, protocol: Protocol, enlarger: Enlarger | None) -> Enlarged:
+    """One image, read, made small and enlarged as the protocol says.
+
+    Raises:
+        SrKdError: an unreadable image, or a network whose output is no image of HR's size.
+    """
+    name = image_set.names[index]
     hr, lr = protocol.prepare(*read_levels(image_set, index), image_set.scale)
     size = (hr.shape[-2], hr.shape[-1])
-    if enlarger is None:
-        return protocol.enlarge(lr, size, None), hr
-    with lock:
-        sr = protocol.enlarge(lr, size, enlarger)
-    name = image_set.names[index]
+    sr = protocol.enlarge(lr, size, enlarger)
     if tuple(sr.shape[-2:]) != size:
         raise SrKdError(f"{name}: the network gives {sr.shape[-1]}x{sr.shape[-2]} pixels, not {size[1]}x{size[0]}")
     if not bool(sr.isfinite().all()):
         raise SrKdError(f"{name}: the network's output holds values that are not numbers; its training diverged")
-    return sr, hr
+    return Enlarged(name, sr, hr, lr)
 
 
 def read_levels(image_set: ImageSet, index: int) -> tuple[Tensor, Tensor | None]:
@@ -157,17 +173,3 @@ def score_image(
         psnr(image, reference) if "psnr" in metrics else None,
         ssim(image, reference) if "ssim" in metrics else None,
     )
-
-
-def _in_threads(measure: Callable[[int], ImageScore], indices: Sequence[int]) -> Iterator[ImageScore]:
-    """The results in order; after an error nothing more is started."""
-    workers = min(os.cpu_count() or 1, 4, len(indices))
-    if workers < 2:
-        yield from map(measure, indices)
-        return
-    with ThreadPoolExecutor(workers) as pool:
-        try:
-            yield from pool.map(measure, indices)
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
-from threading import Lock
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..archs.base import SRNetwork
+from ..data.image import Image, write_image
 from ..data.sets import ImageSet
 from .benchmark import enlarge_image, enlarger_of, score_image
 from .protocols import find_protocol, luma, to_pixels
@@ -47,7 +47,8 @@ class Row:
     difference: float
 
 
-def compare_visually(
+def write_montage(
+    path: Path | str,
     models: Mapping[str, SRNetwork | None],
     image_set: ImageSet,
     *,
@@ -55,39 +56,41 @@ def compare_visually(
     device: torch.device | str = "cpu",
     images: int = 3,
     side: int = 56,
-) -> np.ndarray:
+) -> None:
     """Draw the images, and the places in them, where the models differ most.
 
+    PSNR in the captions is that of protocol rgb8, over the whole image.
+
     Args:
-        models: label -> network on `device`, or None for bicubic (which is added if it is missing).
+        path: the picture to write, a PNG as a rule.
+        models: label -> network, or None for bicubic (which is added if it is missing).
         image_set: opened at the same scale.
         scale: enlargement factor.
         images: how many images to show at most.
         side: of the square crops, in HR pixels.
 
-    Returns:
-        (H, W, 3) uint8. PSNR is that of protocol rgb8, over the whole image.
+    Raises:
+        SrKdError: an image that cannot be read, or a picture that cannot be written.
     """
-    colourful, measured = find_protocol("rgb"), find_protocol("rgb8")
+    protocol = find_protocol("rgb8")
     shown: dict[str, SRNetwork | None] = {} if None in models.values() else {"bicubic": None}
     shown.update(models)
     rows: list[Row] = []
-    with ExitStack() as stack, torch.inference_mode():
-        enlargers = {
-            label: stack.enter_context(enlarger_of(network, scale, device)) for label, network in shown.items()
-        }
+    enlargers = {label: enlarger_of(network, scale, device) for label, network in shown.items()}
+    with torch.inference_mode():
         for index, name in enumerate(image_set.names):
             panels, planes = [], {}
             for label, enlarger in enlargers.items():
-                sr, hr = enlarge_image(image_set, index, colourful, enlarger, Lock())
-                score = score_image(name, *measured.compared(sr, hr), measured, scale, ("psnr",))
-                panels.append(Panel(label, to_pixels(sr), score.psnr or 0.0))
-                planes[label] = luma(sr.cpu())
+                enlarged = enlarge_image(image_set, index, protocol, enlarger)
+                score = score_image(name, enlarged.sr, enlarged.hr, protocol, scale, ("psnr",))
+                panels.append(Panel(label, enlarged.picture(), score.psnr or 0.0))
+                planes[label] = luma(enlarged.sr.cpu())
             contenders = [plane for label, plane in planes.items() if shown[label] is not None]
             crop, difference = find_crop(contenders if len(contenders) > 1 else list(planes.values()), side, scale)
-            rows.append(Row(name, to_pixels(hr), crop, tuple(panels), difference))
+            rows.append(Row(name, to_pixels(enlarged.hr), crop, tuple(panels), difference))
             rows = sorted(rows, key=lambda row: -row.difference)[:images]
-    return draw(rows, f"{image_set.name} x{scale}; PSNR in dB over the whole image, protocol rgb8")
+    title = f"{image_set.name} x{scale}; PSNR over the whole image, protocol rgb8"
+    write_image(path, Image(draw(rows, title)))
 
 
 def find_crop(planes: Sequence[Tensor], side: int, border: int) -> tuple[tuple[int, int, int], float]:
@@ -170,6 +173,5 @@ def _fitted(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.Imag
 
 def _pillow(pixels: np.ndarray) -> PillowImage.Image:
     """(H, W, C) uint8 as an RGB picture."""
-    return PillowImage.fromarray(np.ascontiguousarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)).convert(
-        "RGB"
-    )
+    squeezed = pixels[..., 0] if pixels.shape[2] == 1 else pixels
+    return PillowImage.fromarray(np.ascontiguousarray(squeezed)).convert("RGB")

@@ -7,7 +7,8 @@ is its own Y; an RGB network sees it in three channels and the mean of its outpu
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from threading import Lock
 from typing import Literal
 
 import numpy as np
@@ -22,7 +23,7 @@ from ..errors import UsageError, unknown_name
 
 @dataclass(frozen=True)
 class Enlarger:
-    """A network as a protocol uses it.
+    """A network as a protocol uses it; threads that share one take turns.
 
     Attributes:
         colour: what it sees and returns.
@@ -32,12 +33,14 @@ class Enlarger:
 
     colour: Colour
     forward: Callable[[Tensor], Tensor]
-    device: torch.device = torch.device("cpu")
+    device: torch.device
+    _turn: Lock = field(default_factory=Lock, repr=False, compare=False)
 
     def __call__(self, levels: Tensor) -> Tensor:
         """(C, h, w) in 0..255 -> (C, H, W) in 0..255 on `device`, not clamped, float32."""
         x = (levels / 255).to(self.device, torch.float32)
-        return 255 * self.forward(x.unsqueeze(0))[0]
+        with self._turn:
+            return 255 * self.forward(x.unsqueeze(0))[0]
 
 
 @dataclass(frozen=True)
@@ -73,9 +76,7 @@ class Protocol:
         if self.luma_first and colour == "rgb":
             raise UsageError(f"protocol '{self.name}' measures networks of luma (Y); for an RGB network use 'rgb8'")
         if self.luma_first and lr_from_files:
-            raise UsageError(
-                f"protocol '{self.name}' makes LR from the Y of HR: leave the LR images out, or use 'rgb8'"
-            )
+            raise UsageError(f"protocol '{self.name}' makes LR from the Y of HR; leave LR out, or use 'rgb8'")
 
     def prepare(self, hr: Tensor, lr: Tensor | None, scale: int) -> tuple[Tensor, Tensor]:
         """HR and LR as this protocol starts from them.
@@ -107,13 +108,14 @@ class Protocol:
         return quantise(sr.mean(dim=0, keepdim=True) if lr.shape[0] == 1 else sr)
 
     def compared(self, sr: Tensor, hr: Tensor) -> tuple[Tensor, Tensor]:
-        """What PSNR and SSIM see of the SR and the HR image, on the device of SR."""
+        """What PSNR and SSIM see of the SR and the HR image, in the precision and on the device of SR."""
+        hr = hr.to(sr)
         if self.measures == "y":
             from_luma_network = sr.shape[0] == 1 and hr.shape[0] == 3
             sr, hr = luma(sr), luma(hr)
             if self.round_luma and from_luma_network:
                 hr = quantise(hr)
-        return sr, hr.to(sr)
+        return sr, hr
 
     def resize(self, image: Tensor, size: tuple[int, int]) -> Tensor:
         """A bicubic resize, rounded as the protocol says."""

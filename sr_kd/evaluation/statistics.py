@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import stdev
 from typing import Literal
 
 import numpy as np
@@ -43,14 +44,15 @@ def spread(scores: Sequence[SetScore], metric: Metric = "psnr") -> Spread:
     """The spread of one set's score over several runs of a recipe.
 
     Raises:
-        UsageError: no scores, of different sets or protocols, or without a finite value.
+        UsageError: no scores, of different sets or protocols, or not measured.
     """
     if len({(score.name, score.scale, score.protocol) for score in scores}) != 1:
         raise UsageError("a spread needs scores of one set under one protocol")
-    values = np.array([getattr(score, metric) for score in scores], dtype=np.float64)
-    if not np.isfinite(values).all():
-        raise UsageError(f"{metric} of {scores[0].name} was not measured, or is infinite, in one of the runs")
-    return Spread(float(values.mean()), float(values.std(ddof=1)) if len(values) > 1 else 0.0, len(values))
+    values = [getattr(score, metric) for score in scores]
+    if None in values:
+        raise UsageError(f"{metric} of {scores[0].name} was not measured")
+    deviation = stdev(values) if len(values) > 1 and math.isfinite(sum(values)) else 0.0
+    return Spread(sum(values) / len(values), deviation, len(values))
 
 
 def paired_difference(

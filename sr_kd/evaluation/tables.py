@@ -8,35 +8,23 @@ from typing import Any
 
 from .protocols import PROTOCOLS
 from .scores import SetScore
-from .statistics import paired_difference, spread
+from .statistics import Spread, paired_difference, spread
 
 
-def markdown_table(results: Mapping[str, Sequence[SetScore]], command: str | None = None) -> str:
+def comparison_table(results: Mapping[str, Sequence[Sequence[SetScore]]], command: str | None = None) -> str:
     """One row per model, one column per set, ``PSNR / SSIM`` in the cells; protocol and scale below.
 
     Args:
-        results: label -> scores of the same sets, scale and protocol in the same order.
+        results: label -> the scores of the same sets, once per run. Several runs (seeds) are shown as
+            ``mean ± sample standard deviation``.
         command: the command line that made the results, printed below.
     """
-    first = next(iter(results.values()))
-    rows = [[label, *(cell(score.psnr, score.ssim) for score in scores)] for label, scores in results.items()]
-    return "\n".join([*_table(["model", *(score.name for score in first)], rows), "", *_notes(results, command), ""])
-
-
-def spread_table(runs: Mapping[str, Sequence[Sequence[SetScore]]], command: str | None = None) -> str:
-    """As :func:`markdown_table` over several seeds: ``mean ± standard deviation`` of PSNR, then of SSIM.
-
-    Args:
-        runs: label -> one list of set scores per seed.
-        command: the command line that made the results, printed below.
-    """
+    first = next(iter(results.values()))[0]
     rows = []
-    for label, seeds in runs.items():
-        columns = list(zip(*seeds, strict=True))
-        rows.append([label, str(len(seeds)), *(_spread_cell(column) for column in columns)])
-    first = {label: seeds[0] for label, seeds in runs.items()}
-    names = [score.name for score in next(iter(first.values()))]
-    return "\n".join([*_table(["model", "seeds", *names], rows), "", *_notes(first, command), ""])
+    for label, runs in results.items():
+        cells = [_cell(column) for column in zip(*runs, strict=True)]
+        rows.append([label if len(runs) == 1 else f"{label} ({len(runs)} seeds)", *cells])
+    return "\n".join([*_table(["model", *(score.name for score in first)], rows), "", *_notes(results, command), ""])
 
 
 def difference_table(results: Mapping[str, Sequence[SetScore]], baseline: str) -> str:
@@ -52,12 +40,7 @@ def difference_table(results: Mapping[str, Sequence[SetScore]], baseline: str) -
     return "\n".join([*lines, "", "Intervals: bootstrap over the images of a set, paired, 10,000 draws, seed 0.", ""])
 
 
-def cell(psnr: float | None, ssim: float | None) -> str:
-    """``33.673 / 0.9303``; ``inf`` for identical images, ``-`` for what was not measured."""
-    return f"{_number(psnr, 3)} / {_number(ssim, 4)}" if ssim is not None else _number(psnr, 3)
-
-
-def json_result(model: str, scores: Sequence[SetScore]) -> dict[str, Any]:
+def results_json(model: str, scores: Sequence[SetScore]) -> dict[str, Any]:
     """The scores of one model for a JSON file; an infinite PSNR (identical images) becomes null."""
     return {
         "model": model,
@@ -83,36 +66,35 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     return [f"| {' | '.join(cells)} |" for cells in (header, marks, *rows)]
 
 
-def _spread_cell(scores: Sequence[SetScore]) -> str:
-    """``36.750 ± 0.012 / 0.9550 ± 0.0002``."""
-    psnr = spread(scores)
-    text = f"{psnr.mean:.3f} ± {psnr.deviation:.3f}"
-    if scores[0].ssim is None:
-        return text
-    ssim = spread(scores, "ssim")
-    return f"{text} / {ssim.mean:.4f} ± {ssim.deviation:.4f}"
+def _cell(scores: Sequence[SetScore]) -> str:
+    """``33.673 / 0.9303``, or ``33.673 ± 0.012 / 0.9303 ± 0.0002`` of several runs."""
+    psnr, ssim = (getattr(scores[0], metric) is not None for metric in ("psnr", "ssim"))
+    parts = [_number(spread(scores, "psnr"), 3)] if psnr else []
+    parts += [_number(spread(scores, "ssim"), 4)] if ssim else []
+    return " / ".join(parts) or "-"
 
 
-def _notes(results: Mapping[str, Sequence[SetScore]], command: str | None) -> list[str]:
+def _notes(results: Mapping[str, Sequence[Sequence[SetScore]]], command: str | None) -> list[str]:
     """What a reader must know about the numbers."""
-    kinds = {(score.scale, score.protocol): None for scores in results.values() for score in scores}
+    scored = [(label, score) for label, runs in results.items() for scores in runs for score in scores]
+    kinds = dict.fromkeys((score.scale, score.protocol) for _, score in scored)
     lines = [f"x{scale}, protocol {protocol}: {PROTOCOLS[protocol].rule}." for scale, protocol in kinds]
-    for label, scores in results.items():
-        for score in scores:
-            if score.identical:
-                lines.append(
-                    f"{label}, {score.name}: {score.identical} of {len(score.images)} images are identical to HR "
-                    "(PSNR inf) and left out of the mean PSNR."
-                )
+    for label, score in scored:
+        if score.identical:
+            lines.append(
+                f"{label}, {score.name}: {score.identical} of {len(score.images)} images are identical to HR "
+                "(PSNR inf) and left out of the mean PSNR."
+            )
     if command:
         lines.append(f"Command: `{command}`")
     return [line for text in lines for line in (text, "")][:-1]
 
 
-def _number(value: float | None, digits: int) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.{digits}f}" if math.isfinite(value) else "inf"
+def _number(value: Spread, digits: int) -> str:
+    """``inf`` where all images are identical to HR."""
+    if value.runs == 1 or not math.isfinite(value.mean):
+        return f"{value.mean:.{digits}f}"
+    return f"{value.mean:.{digits}f} ± {value.deviation:.{digits}f}"
 
 
 def _finite(value: float | None) -> float | None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from torch import Tensor, nn
 
 from ..archs.base import Tap
+from ..errors import UsageError
 
 TeacherTail = Callable[[str, Tensor], Tensor]
+Forward = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,9 @@ class Exchange:
             gradients to the feature.
         labels: class indices (N,) or detection targets; None for super-resolution.
         iteration: 0-based, counted from the start of the phase.
+        student_forward, teacher_forward: (lr, hr) -> output for a pair other than the batch; each network
+            is shown the image that it is entitled to (a privileged teacher HR, all others LR). Gradients
+            as in `student` and `teacher`.
     """
 
     lr: Tensor
@@ -69,6 +74,33 @@ class Exchange:
     teacher_tail: TeacherTail | None = None
     labels: Any = None
     iteration: int = 0
+    student_forward: Forward | None = None
+    teacher_forward: Forward | None = None
+
+    @property
+    def student_output(self) -> Tensor:
+        """The trained network's output. Raises ValueError if the step did not compute it."""
+        if self.student.output is None:
+            raise ValueError("the trained network's output was not computed")
+        return self.student.output
+
+    @property
+    def taught(self) -> View:
+        """The teacher's view. Raises UsageError in a phase that has no teacher."""
+        if self.teacher is None:
+            raise UsageError("a loss of this phase learns from a teacher, and the phase names none")
+        return self.teacher
+
+    @property
+    def teacher_output(self) -> Tensor:
+        """The teacher's output, detached.
+
+        Raises:
+            UsageError: there is no teacher. ValueError: the step did not compute its output.
+        """
+        if self.taught.output is None:
+            raise ValueError("the teacher's output was not computed")
+        return self.taught.output.detach()
 
 
 @dataclass(frozen=True)
@@ -92,20 +124,23 @@ class FeatureLoss(nn.Module):
     """Base of all losses.
 
     A subclass creates its adapters in ``__init__`` from the pairs' channels and strides; trainable
-    adapters are submodules, fixed random choices are buffers, so that both land in checkpoints. It
-    never freezes or switches modes itself: the phase does.
+    adapters are submodules, fixed random choices are buffers, so that both land in checkpoints. What is
+    pre-trained is frozen from birth; a pre-training thaws it for its own time, and any call of
+    `train` or `freeze` freezes it again.
 
     Attributes:
         needs_pairs: the loss compares feature maps, so an option file must name its taps.
         needs_teacher_output: the loss looks at `exchange.teacher.output`.
         needs_teacher_tail: the loss continues from a teacher tap, which must be a cut.
+        needs_forwards: the loss shows both networks other inputs than the batch.
         needs_compact: the loss looks at the compact feature of a privileged teacher in training.
-        needs_teacher: any of the first three; False for losses that look at the trained network alone.
+        needs_teacher: any of the first four; False for losses that look at the trained network alone.
     """
 
     needs_pairs: ClassVar[bool] = False
     needs_teacher_output: ClassVar[bool] = False
     needs_teacher_tail: ClassVar[bool] = False
+    needs_forwards: ClassVar[bool] = False
     needs_compact: ClassVar[bool] = False
 
     def __init__(self, pairs: Sequence[TapPair] = ()) -> None:
@@ -114,15 +149,36 @@ class FeatureLoss(nn.Module):
 
     @property
     def needs_teacher(self) -> bool:
-        return self.needs_pairs or self.needs_teacher_output or self.needs_teacher_tail
+        return self.needs_pairs or self.needs_teacher_output or self.needs_teacher_tail or self.needs_forwards
 
     def forward(self, exchange: Exchange) -> dict[str, Tensor]:
         """Unweighted named scalars, float32 or wider."""
         raise TypeError(f"{type(self).__name__} does not define forward()")
 
+    def compared(self, exchange: Exchange) -> Iterator[tuple[TapPair, Tensor, Tensor]]:
+        """Every pair with the student's map and the teacher's (detached), each at its own size.
+
+        Raises:
+            UsageError: there is no teacher.
+        """
+        for pair in self.pairs:
+            yield pair, exchange.student.features[pair.student], exchange.taught.features[pair.teacher].detach()
+
     def pretraining(self) -> PretrainingObjective | None:
         """What to train before the phase starts; None for most losses."""
         return None
+
+    def freeze(self) -> None:
+        """Put what was pre-trained in eval mode and take its gradients away."""
+        objective = self.pretraining()
+        if objective is not None:
+            objective.module.eval().requires_grad_(False)
+
+    def train(self, mode: bool = True) -> Self:
+        """As `nn.Module.train`, except that what was pre-trained stays frozen."""
+        super().train(mode)
+        self.freeze()
+        return self
 
     def parameter_groups(self, learning_rate: float, weight_decay: float) -> list[dict[str, Any]]:
         """Optimiser groups of the adapters that train with the student."""

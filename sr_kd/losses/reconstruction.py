@@ -9,25 +9,18 @@ from torch.nn import functional
 from .base import Exchange, FeatureLoss
 
 
-def output_of(exchange: Exchange) -> Tensor:
-    """The trained network's output. Raises ValueError if the step did not compute it."""
-    if exchange.student.output is None:
-        raise ValueError("the trained network's output was not computed")
-    return exchange.student.output
-
-
 class L1(FeatureLoss):
     """mean |SR - HR|."""
 
     def forward(self, exchange: Exchange) -> dict[str, Tensor]:
-        return {"l1": functional.l1_loss(output_of(exchange), exchange.hr)}
+        return {"l1": functional.l1_loss(exchange.student_output, exchange.hr)}
 
 
 class L2(FeatureLoss):
     """mean (SR - HR)^2."""
 
     def forward(self, exchange: Exchange) -> dict[str, Tensor]:
-        return {"l2": functional.mse_loss(output_of(exchange), exchange.hr)}
+        return {"l2": functional.mse_loss(exchange.student_output, exchange.hr)}
 
 
 class Charbonnier(FeatureLoss):
@@ -38,5 +31,5 @@ class Charbonnier(FeatureLoss):
         self.eps = eps
 
     def forward(self, exchange: Exchange) -> dict[str, Tensor]:
-        error = output_of(exchange) - exchange.hr
+        error = exchange.student_output - exchange.hr
         return {"charbonnier": torch.sqrt(error * error + self.eps**2).mean()}

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .base import Exchange, FeatureLoss, TapPair
-from .shapes import match_size, widen
+from .numerics import widen
+from .shapes import match_size
 
 Likelihood = Literal["laplace", "gaussian"]
 Scale = Literal["pixel_and_channel", "channel", "pixel", "layer"]
@@ -45,7 +46,7 @@ class Estimator(nn.Module):
 
     def forward(self, feature: Tensor) -> tuple[Tensor, Tensor]:
         """(N, C, H, W) -> location (N, C_teacher, H, W), scale or variance broadcastable to it, > 0."""
-        scale = self.scale(feature)
+        scale = widen(self.scale(feature))
         if self.pool:
             scale = scale.mean(dim=(2, 3), keepdim=True)
         return self.location(feature), self.factor * functional.softplus(scale) + 1e-8
@@ -84,17 +85,13 @@ class VID(FeatureLoss):
         self._seen: dict[str, Tensor] = {}
 
     def forward(self, exchange: Exchange) -> dict[str, Tensor]:
-        if exchange.teacher is None:
-            raise ValueError("VID needs a teacher")
         negative_log_likelihood = laplace_nll if self.likelihood == "laplace" else gaussian_nll
         total = exchange.lr.new_zeros(())
-        for pair in self.pairs:
-            student, teacher = match_size(
-                exchange.student.features[pair.student], exchange.teacher.features[pair.teacher]
-            )
+        for pair, student_map, teacher_map in self.compared(exchange):
+            student, teacher = match_size(student_map, teacher_map)
             location, scale = self.estimators[pair.key](student)
             # A likelihood of scale 1e-3 does not survive half precision.
-            location, scale, target = widen(location), widen(scale), widen(teacher.detach())
+            location, target = widen(location), widen(teacher)
             total = total + negative_log_likelihood(target, location, scale)
             self._seen[f"{pair.key}/mean_error"] = (target - location).detach().abs().mean()
             self._seen[f"{pair.key}/mean_scale"] = (

@@ -27,7 +27,7 @@ def photographs() -> dict[str, np.ndarray]:
 
 def save(path: Path, pixels: np.ndarray) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    PIL.Image.fromarray(pixels.squeeze()).save(path)
+    PIL.Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(path)
     return path
 
 

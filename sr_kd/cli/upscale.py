@@ -1,0 +1,169 @@
+"""``sr-kd upscale``: enlarge files and folders."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..errors import UsageError
+
+if TYPE_CHECKING:
+    from ..inference.folder import Outcome
+    from ..inference.upscaler import Upscaler
+
+EXTENSIONS = ("auto", "png", "jpg", "webp", "tiff", "bmp", "avif")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    parser.add_argument(
+        "-i",
+        "--input",
+        nargs="+",
+        required=True,
+        metavar="PATH",
+        help="files, folders (with everything below them), glob patterns; '-' reads a list from standard input",
+    )
+    parser.add_argument("-o", "--output", required=True, metavar="PATH", help="a folder, or a file for one picture")
+    parser.add_argument(
+        "-n", "--model", metavar="MODEL", help="a shipped model, 'bicubic', or a network's file (default: by scale)"
+    )
+    size = parser.add_argument_group("size of the results")
+    size.add_argument("-s", "--scale", type=float, metavar="FACTOR", help="any factor up to the model's (default: 2)")
+    size.add_argument("--width", type=int, metavar="PIXELS", help="this width; the height follows unless given")
+    size.add_argument("--height", type=int, metavar="PIXELS", help="this height; the width follows unless given")
+    size.add_argument("--fit", type=_box, metavar="WxH", help="as large as fits into this box")
+    files = parser.add_argument_group("files")
+    files.add_argument("--suffix", default="", metavar="TEXT", help="name results photo_TEXT.png (default: photo.png)")
+    files.add_argument("--ext", default="auto", choices=EXTENSIONS, help="format of the results (default: the input's)")
+    files.add_argument(
+        "--quality",
+        type=_quality,
+        metavar="1-100",
+        help="of JPEG, WebP and AVIF (default: 95, lossless, 90)",
+    )
+    files.add_argument("--skip-existing", action="store_true", help="leave pictures alone whose result is there")
+    work = parser.add_argument_group("computing")
+    work.add_argument("-t", "--tile", type=int, metavar="PIXELS", help="side of a tile; 0: none (default: automatic)")
+    work.add_argument("--tta", action="store_true", help="mean over 8 flips and rotations: better, 8 times slower")
+    work.add_argument("--precision", default="fp32", choices=("fp32", "fp16", "bf16", "fp64"), help="(default: fp32)")
+    work.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps")
+    parser.add_argument("--json", metavar="FILE", help="write a summary as JSON; '-': to standard output")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar and no summary; errors only")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Upscale everything; 1 if a picture failed."""
+    from ..inference.folder import upscale_files
+    from ..inference.jobs import Naming, plan_jobs
+    from ..inference.load import load_for_factor
+    from ..inference.ranks import join_ranks
+    from ..inference.sizing import Sizing
+
+    warnings.filterwarnings("ignore", module="PIL")  # hints for programmers; real damage raises
+    started = time.monotonic()
+    sizing = Sizing(args.scale, args.width, args.height, args.fit)
+    naming = Naming(args.suffix, args.ext)
+    inputs = [name for name in args.input if name != "-"]
+    with join_ranks() as ranks:
+        jobs = ranks.agree(
+            lambda: plan_jobs(
+                inputs,
+                args.output,
+                naming,
+                listed=_listed() if "-" in args.input else (),
+                skip_existing=args.skip_existing,
+            )
+        )
+        upscaler = load_for_factor(
+            args.model,
+            args.scale,
+            device=ranks.device(args.device),
+            tile=args.tile,
+            precision=args.precision,
+            tta=args.tta,
+        )
+        outcomes = ranks.gather(
+            upscale_files(
+                upscaler,
+                ranks.share(jobs),
+                sizing=sizing,
+                quality=args.quality,
+                skip_existing=args.skip_existing,
+                quiet=args.quiet or ranks.rank > 0,
+                report=_report,
+            )
+        )
+    if ranks.rank == 0:
+        _summarise(args, upscaler, outcomes, time.monotonic() - started)
+    return int(any(outcome.status == "failed" for outcome in outcomes))
+
+
+def _report(outcome: Outcome) -> None:
+    """Failures at once, above the bar."""
+    from tqdm import tqdm
+
+    if outcome.status == "failed":
+        tqdm.write(f"sr-kd upscale: {outcome.job.source}: failed: {outcome.error}", file=sys.stderr)
+
+
+def _summarise(args: argparse.Namespace, upscaler: Upscaler, outcomes: Sequence[Outcome], seconds: float) -> None:
+    counts = {status: sum(outcome.status == status for outcome in outcomes) for status in ("done", "skipped", "failed")}
+    if not args.quiet and args.json != "-":
+        words = ", ".join(f"{count} {status}" for status, count in counts.items() if count or status == "done")
+        print(f"{words} in {seconds:.1f} s by {upscaler.name} (x{upscaler.scale}, {upscaler.device}) -> {args.output}")
+    if args.json:
+        summary = {
+            "model": upscaler.name,
+            "scale": upscaler.scale,
+            "device": str(upscaler.device),
+            **counts,
+            "seconds": round(seconds, 3),
+            "files": [_as_json(outcome) for outcome in outcomes],
+        }
+        text = json.dumps(summary, indent=2, ensure_ascii=False) + "\n"
+        if args.json == "-":
+            sys.stdout.write(text)
+        else:
+            from ..files import write_text
+
+            write_text(args.json, text)
+
+
+def _as_json(outcome: Outcome) -> dict[str, Any]:
+    width, height = outcome.size or (None, None)
+    return {
+        "input": str(outcome.job.source),
+        "output": str(outcome.job.target),
+        "status": outcome.status,
+        "error": outcome.error,
+        "width": width,
+        "height": height,
+        "seconds": round(outcome.seconds, 3),
+    }
+
+
+def _listed() -> list[str]:
+    """Paths on standard input, one a line (or separated by NUL, as ``find -print0`` writes them)."""
+    if sys.stdin.isatty():
+        raise UsageError("'-i -' reads a list of files from standard input: pipe one in")
+    text = sys.stdin.read()
+    return [line for line in (text.split("\0") if "\0" in text else text.splitlines()) if line.strip()]
+
+
+def _box(text: str) -> tuple[int, int]:
+    width, _, height = text.lower().partition("x")
+    if not (width.isdigit() and height.isdigit()):
+        raise argparse.ArgumentTypeError(f"'{text}' is no box: write width x height, as in 1920x1080")
+    return int(width), int(height)
+
+
+def _quality(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= 100:
+        raise argparse.ArgumentTypeError(f"'{text}' is no quality: a number from 1 to 100")
+    return int(text)

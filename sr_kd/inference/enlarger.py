@@ -1,0 +1,120 @@
+"""Colour through a network: what happens to one window of a picture, on the device."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from contextlib import AbstractContextManager
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from ..archs.base import SRNetwork
+from ..data.colour import grey_to_y, rgb_to_ycbcr, y_to_grey, ycbcr_to_rgb
+from ..data.resize import imresize
+from ..errors import SrKdError, UsageError, unknown_name
+from .tta import self_ensemble
+
+Precision = Literal["fp32", "fp16", "bf16", "fp64"]
+PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16, "fp64": torch.float64}
+BICUBIC_RADIUS = 2
+logger = logging.getLogger(__name__)
+
+
+class Enlarger:
+    """Enlarges windows: luma or RGB by the network, the chroma of a "y" network bicubically.
+
+    Half precision is checked: values that are not finite switch to fp32 from there on, with a note.
+
+    Args:
+        network: single-scale, or None for bicubic interpolation.
+        scale: the enlargement factor.
+        device: where it works.
+        precision: of the network; colour and interpolation are at least fp32.
+        tta: x8 self-ensemble of the network.
+
+    Raises:
+        UsageError: unknown precision. SrKdError: weights that are not finite.
+    """
+
+    def __init__(
+        self, network: SRNetwork | None, scale: int, device: torch.device, precision: Precision, tta: bool
+    ) -> None:
+        if precision not in PRECISIONS:
+            raise unknown_name("precision", precision, PRECISIONS)
+        if precision == "fp64" and device.type == "mps":
+            raise UsageError("MPS devices have no fp64; use --device cpu")
+        if network is not None and not all(bool(weight.isfinite().all()) for weight in network.parameters()):
+            raise SrKdError(f"the weights of this {network.type_name} are not finite numbers: its training diverged")
+        self.scale = scale
+        self.device = device
+        self.tta = tta
+        self.dtype = PRECISIONS[precision]
+        self._deployed = None if network is None else network.deploy().requires_grad_(False)
+        self._place(self.dtype)
+
+    @property
+    def radius(self) -> int:
+        """How many LR pixels to each side one output pixel depends on at most."""
+        return BICUBIC_RADIUS if self._deployed is None else max(BICUBIC_RADIUS, self._deployed.receptive_radius)
+
+    @property
+    def bytes_per_pixel(self) -> int:
+        """Size of the widest feature map, per LR pixel; what a tile's memory grows with."""
+        widest = 16.0 * self.scale**2
+        if self._deployed is not None:
+            widest = max([tap.channels / tap.stride**2 for tap in self._deployed.taps.values()], default=64.0)
+        return int(widest * self.dtype.itemsize)
+
+    @torch.inference_mode()
+    def __call__(self, window: Tensor) -> Tensor:
+        """(N, 1 or 3, h, w) in [0, 1], float32 or float64 -> (N, same, h * scale, w * scale), not clamped."""
+        if self.dtype == torch.float64:
+            window = window.double()
+        if self._deployed is None:
+            return self.interpolate(window)
+        grey = window.shape[1] == 1
+        if self._deployed.colour == "rgb":
+            rgb = self._run(window.expand(-1, 3, -1, -1) if grey else window)
+            return rgb.mean(dim=1, keepdim=True) if grey else rgb
+        if grey:
+            return y_to_grey(self._run(grey_to_y(window)))
+        ycbcr = rgb_to_ycbcr(window)
+        return ycbcr_to_rgb(torch.cat([self._run(ycbcr[:, :1]), self.interpolate(ycbcr[:, 1:])], dim=1))
+
+    def interpolate(self, window: Tensor) -> Tensor:
+        """Bicubic, whatever the network: for chroma and transparency."""
+        return imresize(window, (window.shape[2] * self.scale, window.shape[3] * self.scale))
+
+    def _run(self, x: Tensor) -> Tensor:
+        """The network, in its precision; the result in the precision of `x`."""
+        result = self._forward(x)
+        if self.dtype in (torch.float16, torch.bfloat16) and not bool(result.isfinite().all()):
+            logger.warning(
+                "%s gave values that are not finite: going on in fp32", str(self.dtype).removeprefix("torch.")
+            )
+            self._place(torch.float32)
+            result = self._forward(x)
+        return result
+
+    def _forward(self, x: Tensor) -> Tensor:
+        network = self._deployed
+        if network is None:
+            raise TypeError("bicubic interpolation has no network")
+        with _exact_convolutions(self.device, self.dtype):
+            y = x.to(self.dtype).contiguous(memory_format=torch.channels_last)
+            y = self_ensemble(network, y) if self.tta else network(y)
+        return y.to(x.dtype)
+
+    def _place(self, dtype: torch.dtype) -> None:
+        self.dtype = dtype
+        if self._deployed is not None:
+            self._deployed.to(device=self.device, dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def _exact_convolutions(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[None]:
+    """CUDA computes float32 convolutions with 10-bit mantissas unless told not to."""
+    if device.type == "cuda" and dtype == torch.float32:
+        return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
+    return contextlib.nullcontext()

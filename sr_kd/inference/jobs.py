@@ -1,0 +1,173 @@
+"""Which files are upscaled, and where each result goes; everything is refused here, before any work."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..data.image import FORMATS, SUFFIXES, output_format
+from ..errors import UsageError, nearest
+
+
+@dataclass(frozen=True)
+class Job:
+    """One picture to read and the file its result goes to."""
+
+    source: Path
+    target: Path
+
+
+@dataclass(frozen=True)
+class Naming:
+    """How results are named.
+
+    Attributes:
+        suffix: "x2" turns ``photo.png`` into ``photo_x2.png``; empty: the same name.
+        ext: "auto" (the input's format, PNG where it cannot be written), or "png", "jpg"...
+    """
+
+    suffix: str = ""
+    ext: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.ext != "auto":
+            output_format(f".{self.ext}")
+
+    def name(self, source: Path) -> str:
+        """The file name of a picture's result."""
+        kept = source.suffix if source.suffix.lower() in FORMATS else ".png"
+        ending = kept if self.ext == "auto" else f".{self.ext}"
+        return f"{source.stem}{'_' if self.suffix else ''}{self.suffix}{ending}"
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A picture and its folder relative to what the user named."""
+
+    source: Path
+    folder: Path
+    scanned: bool  # met in a folder, not named by the user
+
+
+def plan_jobs(
+    inputs: Sequence[str],
+    output: str,
+    naming: Naming,
+    *,
+    listed: Iterable[str] = (),
+    skip_existing: bool = False,
+) -> list[Job]:
+    """Every picture to upscale with the file it goes to, sorted.
+
+    Args:
+        inputs: files, folders (searched recursively, the tree is mirrored) and glob patterns.
+        output: a folder, or for a single picture a file name.
+        naming: of the results.
+        listed: more files and folders, such as the lines of standard input; missing ones are left
+            for the run to report.
+        skip_existing: results of an earlier run beside their pictures are no inputs.
+
+    Raises:
+        UsageError: nothing found, two results of one name, or a result that would overwrite an input.
+    """
+    folder = Path(output)
+    found = [item for name in inputs for item in _find(name, folder)]
+    for name in listed:
+        found.extend(_walk(Path(name), folder) if Path(name).is_dir() else [_Found(Path(name), Path(), False)])
+    found = list({os.path.realpath(item.source): item for item in reversed(found)}.values())[::-1]
+    if not found:
+        raise UsageError(f"no pictures in {', '.join(inputs) or 'the list'}; known suffixes: {_suffixes()}")
+    if _names_a_file(folder, naming):
+        if len(found) > 1:
+            raise UsageError(f"{len(found)} pictures cannot all go into the file {output}: name a folder with -o")
+        jobs = [Job(found[0].source, folder)]
+    else:
+        jobs = [Job(item.source, folder / item.folder / naming.name(item.source)) for item in found]
+    if skip_existing:
+        results = {os.path.realpath(job.target) for job in jobs}
+        scanned = {item.source for item in found if item.scanned}
+        jobs = [job for job in jobs if job.source not in scanned or os.path.realpath(job.source) not in results]
+    _refuse_conflicts(jobs)
+    return jobs
+
+
+def _names_a_file(output: Path, naming: Naming) -> bool:
+    if output.is_dir() or output.suffix.lower() not in SUFFIXES:
+        return False
+    output_format(output.suffix)
+    if naming != Naming():
+        raise UsageError(f"--suffix and --ext do not go with an output file ({output}): name a folder with -o")
+    return True
+
+
+def _refuse_conflicts(jobs: Sequence[Job]) -> None:
+    sources = {os.path.realpath(job.source): job.source for job in jobs}
+    targets: dict[str, Job] = {}
+    for job in jobs:
+        place = os.path.realpath(job.target)
+        if place in sources:
+            raise UsageError(
+                f"the result of {job.source} would overwrite the input {sources[place]}: "
+                f"choose another folder with -o, or a --suffix"
+            )
+        other = targets.setdefault(place, job)
+        if other is not job:
+            raise UsageError(
+                f"{other.source} and {job.source} would both be written to {job.target}: "
+                f"upscale them separately, or keep their formats apart with --ext auto"
+            )
+
+
+def _find(name: str, output: Path) -> list[_Found]:
+    """What one input stands for. Raises UsageError if there is nothing."""
+    path = Path(name)
+    if path.is_dir():
+        return list(_walk(path, output))
+    if path.exists():
+        return [_Found(path, Path(), False)]
+    if not glob.has_magic(name):
+        beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+        raise UsageError(f"no such file or folder: {name}{nearest(path.name, beside)}")
+    root = Path(*_plain_parts(path))
+    matches = sorted(root.glob(str(path.relative_to(root))))
+    pictures = [match for match in matches if match.suffix.lower() in SUFFIXES and match.is_file()]
+    if not pictures:
+        raise UsageError(f"no pictures match {name}; known suffixes: {_suffixes()}")
+    nested = _below(output, root)
+    return [
+        _Found(match, match.relative_to(root).parent, True)
+        for match in pictures
+        if not (nested and _below(match, output))
+    ]
+
+
+def _walk(root: Path, output: Path) -> Iterator[_Found]:
+    """The pictures below a folder, sorted, without hidden files and what lies in a nested output folder."""
+    nested = _below(output, root)
+    for path in sorted(root.rglob("*")):
+        inner = path.relative_to(root)
+        hidden = any(part.startswith(".") for part in inner.parts)
+        if path.suffix.lower() in SUFFIXES and not hidden and path.is_file() and not (nested and _below(path, output)):
+            yield _Found(path, inner.parent, True)
+
+
+def _plain_parts(pattern: Path) -> list[str]:
+    """The leading parts of a pattern that hold no wildcard."""
+    parts: list[str] = []
+    for part in pattern.parts[:-1]:
+        if glob.has_magic(part):
+            break
+        parts.append(part)
+    return parts
+
+
+def _below(path: Path, folder: Path) -> bool:
+    """Whether a path lies somewhere inside a folder (the folder itself does not)."""
+    return Path(os.path.realpath(folder)) in Path(os.path.realpath(path)).parents
+
+
+def _suffixes() -> str:
+    return ", ".join(sorted(SUFFIXES))

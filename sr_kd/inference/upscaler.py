@@ -1,0 +1,161 @@
+"""The upscaler: any picture in, the same kind of picture out, enlarged."""
+
+from __future__ import annotations
+
+import logging
+import math
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..archs.base import Colour, SRNetwork
+from ..data.image import Image
+from ..device import pick_device
+from ..errors import SrKdError, UsageError
+from .alpha import bleed_colours
+from .enlarger import Enlarger, Precision
+from .kinds import unpack
+from .sizing import resize_exactly
+from .tiling import Enlarge, Progress, enlarge_tiled
+
+logger = logging.getLogger(__name__)
+CACHE_BYTES = 8 * 2**20  # what a tile's widest feature map may take on a CPU: 192-pixel tiles for FSRCNN
+BATCH_PIXELS = 512 * 512  # small tiles are computed together up to this many pixels, where launches cost
+LARGEST_TILE, SMALLEST_TILE = 2048, 64
+
+
+class Upscaler:
+    """A network, or bicubic interpolation, ready to enlarge pictures.
+
+    Args:
+        network: trained; multi-scale networks need `scale`. None: bicubic interpolation.
+        scale: the enlargement factor; the network's own if not given, 2 for bicubic.
+        device: "auto", "cpu", "cuda", "cuda:1", "mps".
+        tile: side of a tile in LR pixels; None: chosen for the device's cache or free memory; 0: no
+            tiles. Tiled and whole results are equal up to rounding.
+        precision: "fp32", "fp16", "bf16" (both fall back to fp32 where values overflow) or "fp64".
+        tta: x8 self-ensemble: slightly better, eight times slower.
+        name: what messages call the model.
+
+    Raises:
+        UsageError: a scale the network does not serve, an unknown device or precision.
+    """
+
+    def __init__(
+        self,
+        network: SRNetwork | None = None,
+        *,
+        scale: int | None = None,
+        device: str | torch.device = "auto",
+        tile: int | None = None,
+        precision: Precision = "fp32",
+        tta: bool = False,
+        name: str | None = None,
+    ) -> None:
+        if tile is not None and tile < 0:
+            raise UsageError(f"a tile has {tile} pixels; give a positive number, or 0 for no tiles")
+        if network is not None and scale is not None:
+            network = network.for_scale(scale)
+        self.network = network
+        self.scale: int = (scale or 2) if network is None else network.scale
+        self.name = name or ("bicubic" if network is None else network.type_name)
+        self.device = pick_device(device) if isinstance(device, str) else device
+        self.tile = tile
+        self._enlarger = Enlarger(network, self.scale, self.device, precision, tta)
+
+    @property
+    def colour(self) -> Colour:
+        """What the network sees: "y" (luma) or "rgb"."""
+        return "rgb" if self.network is None else self.network.colour
+
+    def upscale(self, picture: Any, *, size: tuple[int, int] | None = None, progress: Progress | None = None) -> Any:
+        """Enlarge a picture.
+
+        Args:
+            picture: a NumPy array (H, W) or (H, W, C), C = 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGB,
+                alpha), uint8, uint16 or floating point in [0, 1]; a PIL image; a tensor (C, H, W) or
+                (1, C, H, W), C = 1 or 3, in [0, 1] or uint8; or an `sr_kd.data.image.Image`.
+            size: (height, width) of the result, reached by an antialiased bicubic resize after the
+                network; at most `scale` times the picture. Default: exactly `scale` times.
+            progress: called with (tiles done, all tiles).
+
+        Returns:
+            The enlarged picture: same kind, same pixel type, values clamped to its range.
+
+        Raises:
+            UsageError: not a picture. SrKdError: a size out of reach, or too little memory.
+        """
+        image, restore = unpack(picture)
+        if size is not None:
+            self.check_reach(image, size)
+        return restore(self._upscale(image, size, progress))
+
+    def check_reach(self, image: Image, size: tuple[int, int]) -> None:
+        """Refuse a result larger than `scale` times the picture with an SrKdError."""
+        if size[0] > image.height * self.scale or size[1] > image.width * self.scale:
+            factor = max(size[0] / image.height, size[1] / image.width)
+            raise SrKdError(
+                f"{size[1]}x{size[0]} pixels are x{factor:.4g} of {image.width}x{image.height}, and {self.name} "
+                f"enlarges x{self.scale}: use a model of a larger scale, or enlarge its result once more"
+            )
+
+    def _upscale(self, image: Image, size: tuple[int, int] | None, progress: Progress | None) -> Image:
+        pixels, alpha = image.pixels, image.alpha
+        if alpha is not None:
+            pixels = bleed_colours(pixels, alpha)
+        if size is None or size[0] > image.height or size[1] > image.width:
+            pixels = self._enlarge(self._enlarger, pixels, progress)
+            alpha = None if alpha is None else self._enlarge_alpha(alpha)
+        if size is not None:
+            pixels = resize_exactly(pixels, size)
+            alpha = None if alpha is None else resize_exactly(alpha[..., None], size)[..., 0]
+        return Image(pixels, alpha, image.metadata)
+
+    def _enlarge_alpha(self, alpha: np.ndarray) -> np.ndarray:
+        if alpha.min() == alpha.max():
+            return np.full((alpha.shape[0] * self.scale, alpha.shape[1] * self.scale), alpha[0, 0], alpha.dtype)
+        return self._enlarge(self._enlarger.interpolate, alpha[..., None], None)[..., 0]
+
+    def _enlarge(self, enlarge: Enlarge, source: np.ndarray, progress: Progress | None) -> np.ndarray:
+        """Tile by tile; once more with half the tile where memory runs out."""
+        longest = max(source.shape[:2])
+        tile = min(longest, self._automatic_tile() if self.tile is None else self.tile or longest)
+        while True:
+            try:
+                return enlarge_tiled(
+                    enlarge,
+                    source,
+                    self.scale,
+                    self._enlarger.radius,
+                    tile,
+                    device=self.device,
+                    batch=max(1, BATCH_PIXELS // tile**2) if self.device.type != "cpu" else 1,
+                    progress=progress,
+                )
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                if tile <= SMALLEST_TILE:
+                    raise SrKdError(f"out of memory on {self.device}, even with tiles of {tile} pixels") from None
+            tile = self.tile = tile // 2
+            logger.warning("out of memory on %s: going on with tiles of %d pixels", self.device, tile)
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+
+    def _automatic_tile(self) -> int:
+        """What fits the cache (CPU), or half the free memory with several feature maps alive (others)."""
+        budget = CACHE_BYTES
+        if self.device.type == "cuda":
+            budget = torch.cuda.mem_get_info(self.device)[0] // 12
+        elif self.device.type == "mps":
+            budget = torch.mps.recommended_max_memory() // 12
+        return min(LARGEST_TILE, max(SMALLEST_TILE, math.isqrt(budget // self._enlarger.bytes_per_pixel)))
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, on any device."""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    text = str(error).lower()
+    return "out of memory" in text or "can't allocate memory" in text

@@ -1,0 +1,32 @@
+"""Cross-entropy with the true classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+from torch.nn import functional
+
+from ..errors import UsageError
+from .base import Exchange, FeatureLoss, TapPair
+from .numerics import widen
+from .options import Probability
+
+
+class CrossEntropy(FeatureLoss):
+    """mean -log softmax(logits)[label], the task loss of classification.
+
+    Args:
+        label_smoothing: share of the target spread evenly over all classes.
+    """
+
+    def __init__(self, pairs: Sequence[TapPair] = (), label_smoothing: Probability = 0.0) -> None:
+        super().__init__(pairs)
+        self.label_smoothing = label_smoothing
+
+    def forward(self, exchange: Exchange) -> dict[str, Tensor]:
+        if not isinstance(exchange.labels, Tensor):
+            raise UsageError("loss CrossEntropy needs class labels, which this task does not have")
+        logits = widen(exchange.student_output)
+        value = functional.cross_entropy(logits, exchange.labels, label_smoothing=self.label_smoothing)
+        return {"cross_entropy": value}

@@ -1,0 +1,43 @@
+"""Hints: a regressor on the student's map predicts the teacher's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from .base import Exchange, FeatureLoss, TapPair
+from .feature import Distance, feature_distance
+
+
+class Hint(FeatureLoss):
+    """FitNets' hint loss (Romero et al., ICLR 2015, equation 3), summed over the taps.
+
+    A convolution, trained with the student, regresses the teacher's feature from the student's. It has
+    neither batch norm nor ReLU: a ReLU cannot reproduce the negative side of a PReLU feature. FitNets' two
+    stages are two phases: one with this loss alone, the next starting from its result.
+
+    Args:
+        pairs: any number of taps; where the two maps differ in size the larger is averaged down.
+        distance: "l2", mean square (the paper), or "l1".
+
+    The size follows the features' magnitude, not the patch. Starting weight for SR with an L1 loss on
+    [0, 1]: 1 with features around 1, 100 with features around 0.1.
+    """
+
+    needs_pairs = True
+
+    def __init__(self, pairs: Sequence[TapPair], distance: Distance = "l2") -> None:
+        super().__init__(pairs)
+        self.distance = distance
+        self.regressors = nn.ModuleDict(
+            {pair.key: nn.Conv2d(pair.student_tap.channels, pair.teacher_tap.channels, 1) for pair in self.pairs}
+        )
+
+    def forward(self, exchange: Exchange) -> dict[str, Tensor]:
+        losses = [
+            feature_distance(self.regressors[pair.key](student), teacher, self.distance)
+            for pair, student, teacher in self.compared(exchange)
+        ]
+        return {"hint": torch.stack(losses).sum()}

@@ -1,0 +1,184 @@
+"""Inheritance and exploration: half of the student's channels follows the teacher, half avoids it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import UsageError
+from .autoencoder import AutoEncoder, Reconstruction, factor_distance, reconstruction_objective, unit_factors
+from .base import Exchange, FeatureLoss, PretrainingObjective, TapPair
+from .numerics import full_precision, unit, widen
+from .options import Count, OpenFraction, Positive
+from .shapes import match_size
+
+SLOPE = 0.1
+Inherit = Literal["l1", "l2", "cosine", "partial_l2"]
+Explore = Literal["l1", "l2", "cosine", "partial_l2", "orthogonality", "cka"]
+
+
+def cosine(student: Tensor, teacher: Tensor) -> Tensor:
+    """Cosine of the whole factors, per sample: two (N, m, H, W) -> (N,)."""
+    one, other = unit_factors(student, teacher)
+    return (one * other).sum(1)
+
+
+def partial_l2(student: Tensor, teacher: Tensor) -> Tensor:
+    """As `factor_distance` with p = 2, leaving out elements with student <= teacher <= 0 (Heo et al., 2019)."""
+    one, other = unit_factors(student, teacher)
+    counts = ~((one <= other) & (other <= 0))
+    return torch.linalg.vector_norm((one - other) * counts) / math.sqrt(one.numel())
+
+
+def orthogonality(student: Tensor, teacher: Tensor) -> Tensor:
+    """mean squared cosine between every channel map of one factor and every one of the other."""
+    student, teacher = match_size(widen(student), widen(teacher))
+    with full_precision(student):
+        products = unit(student.flatten(2)) @ unit(teacher.flatten(2)).transpose(1, 2)
+    return products.square().mean()
+
+
+def linear_cka(student: Tensor, teacher: Tensor) -> Tensor:
+    """Linear centred kernel alignment over the batch, in [0, 1] (Kornblith et al., 2019); 0 for N = 1."""
+    student, teacher = match_size(widen(student), widen(teacher))
+    with full_precision(student):
+        one, other = (_centred_products(factor.flatten(1)) for factor in (student, teacher))
+    lengths = torch.linalg.vector_norm(one) * torch.linalg.vector_norm(other)
+    return (one * other).sum() / (lengths + 1e-12)
+
+
+INHERIT: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "l1": lambda student, teacher: factor_distance(student, teacher, 1),
+    "l2": lambda student, teacher: factor_distance(student, teacher, 2),
+    "cosine": lambda student, teacher: (1 - cosine(student, teacher)).mean(),
+    "partial_l2": partial_l2,
+}
+EXPLORE: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "l1": lambda student, teacher: -factor_distance(student, teacher, 1),
+    "l2": lambda student, teacher: -factor_distance(student, teacher, 2),
+    "cosine": lambda student, teacher: cosine(student, teacher).abs().mean(),
+    "partial_l2": lambda student, teacher: -partial_l2(student, teacher),
+    "orthogonality": orthogonality,
+    "cka": linear_cka,
+}
+
+
+class Halves(nn.Module):
+    """The student's side of one pair: its channels split in two, and a coder for each part.
+
+    The split is a buffer, so a random one survives a resumed run.
+    """
+
+    order: Tensor
+
+    def __init__(
+        self, channels: int, factor: int, divide: str, ratio: float, kernel_size: int = 3, use_bn: bool = True
+    ) -> None:
+        super().__init__()
+        if channels < 2:
+            raise UsageError("loss IEKD splits the student's channels in two; the tap has only one")
+        self.inherited = min(max(1, round(channels * ratio)), channels - 1)
+        order = torch.randperm(channels) if divide == "random" else torch.arange(channels)
+        self.register_buffer("order", order)
+        self.inherit = coder(self.inherited, factor, kernel_size, use_bn)
+        self.explore = coder(channels - self.inherited, factor, kernel_size, use_bn)
+
+    def forward(self, feature: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, C, H, W) -> the inheriting and the exploring factor, (N, m, H, W) each."""
+        return (
+            self.inherit(feature.index_select(1, self.order[: self.inherited])),
+            self.explore(feature.index_select(1, self.order[self.inherited :])),
+        )
+
+
+class IEKD(FeatureLoss):
+    """IE-KD (Huang et al., CVPR 2021), summed over the taps.
+
+    An auto-encoder is trained to reproduce the teacher's feature and then frozen: its middle is the
+    teacher's compact knowledge F_T. The student's channels are split into two parts, each with a coder
+    of its own: "inherit" draws the first's factor to F_T, "explore" drives the second's away from F_T.
+    Factors are compared whole, scaled to length 1 per sample.
+
+    Args:
+        pairs: any number of taps; where the two factors differ in size the larger is averaged down.
+        k: channels of the factor per teacher channel.
+        divide: "natural", the first channels inherit, or "random", drawn once.
+        ratio: share of the student's channels that inherits.
+        inherit: "l1", mean |F_S - F_T|; "l2", root of the mean square; "cosine", 1 - cos; "partial_l2".
+        explore: minus the same; "cosine", |cos|; or "orthogonality", mean squared cosine of the channel
+            maps; "cka", linear centred kernel alignment over the batch.
+        use_bn: batch norm in coders and auto-encoder (the authors' default).
+        kernel_size: 3 or 1.
+        reconstruction: "l1" (the authors' code) or "l2" (the paper), both means over all elements.
+        pretrain_iter, pretrain_lr: iterations and Adam's learning rate of the auto-encoder.
+
+    With weights by name: ``{inherit: 10, explore: 10}``. The size of l1, l2 and partial_l2 depends on the
+    patch, as 1 / sqrt(C_factor * H * W); the other forms do not. Starting weights for SR with an L1 loss on
+    [0, 1]: 10 and 10. The exploring coder can lower its term alone: watch that the student moves too.
+    """
+
+    needs_pairs = True
+
+    def __init__(
+        self,
+        pairs: Sequence[TapPair],
+        k: Positive = 0.5,
+        divide: Literal["natural", "random"] = "natural",
+        ratio: OpenFraction = 0.5,
+        inherit: Inherit = "l1",
+        explore: Explore = "l1",
+        use_bn: bool = True,
+        kernel_size: Literal[1, 3] = 3,
+        reconstruction: Reconstruction = "l1",
+        pretrain_iter: Count = 5000,
+        pretrain_lr: Positive = 1e-3,
+    ) -> None:
+        super().__init__(pairs)
+        self.inherit, self.explore, self.reconstruction = inherit, explore, reconstruction
+        self.pretrain_iter, self.pretrain_lr = pretrain_iter, pretrain_lr
+        self.autoencoders, self.halves = nn.ModuleDict(), nn.ModuleDict()
+        for pair in self.pairs:
+            channels = pair.teacher_tap.channels
+            factor = max(1, round(channels * k))
+            self.autoencoders[pair.key] = AutoEncoder(
+                coder(channels, factor, kernel_size, use_bn), coder(factor, channels, kernel_size, use_bn)
+            )
+            self.halves[pair.key] = Halves(pair.student_tap.channels, factor, divide, ratio, kernel_size, use_bn)
+        self.freeze()
+
+    def forward(self, exchange: Exchange) -> dict[str, Tensor]:
+        inherit, explore = [], []
+        for pair, student, teacher in self.compared(exchange):
+            knowledge = self.autoencoders[pair.key].factor(teacher)  # type: ignore[operator]
+            inheriting, exploring = self.halves[pair.key](student)
+            inherit.append(INHERIT[self.inherit](inheriting, knowledge))
+            explore.append(EXPLORE[self.explore](exploring, knowledge))
+        return {"inherit": torch.stack(inherit).sum(), "explore": torch.stack(explore).sum()}
+
+    def pretraining(self) -> PretrainingObjective:
+        return reconstruction_objective(
+            self.autoencoders, self.pairs, self.reconstruction, self.pretrain_iter, self.pretrain_lr
+        )
+
+
+def coder(cin: int, cout: int, kernel_size: int = 3, use_bn: bool = True) -> nn.Sequential:
+    """Three bias-free convolutions cin -> cin -> cout -> cout, leaky ReLU 0.1 after each.
+
+    With batch norm a leaky ReLU also comes first. Weights from N(0, sqrt(2 / (k^2 * out))).
+    """
+    layers: list[nn.Module] = [nn.LeakyReLU(SLOPE)] if use_bn else []
+    for channels, out in ((cin, cin), (cin, cout), (cout, cout)):
+        convolution = nn.Conv2d(channels, out, kernel_size, padding=kernel_size // 2, bias=False)
+        nn.init.normal_(convolution.weight, std=math.sqrt(2 / (kernel_size**2 * out)))
+        layers += [convolution, nn.BatchNorm2d(out)] if use_bn else [convolution]
+        layers.append(nn.LeakyReLU(SLOPE))
+    return nn.Sequential(*layers)
+
+
+def _centred_products(rows: Tensor) -> Tensor:
+    centred = rows - rows.mean(0, keepdim=True)
+    return centred @ centred.T

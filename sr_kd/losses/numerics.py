@@ -1,0 +1,26 @@
+"""Precision and normalisation: what keeps the losses finite on flat patches and in half precision."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def widen(feature: Tensor) -> Tensor:
+    """Half precision to float32; float32 and float64 as they are."""
+    return feature.float() if feature.dtype.itemsize < 4 else feature
+
+
+def full_precision(feature: Tensor) -> torch.autocast:
+    """A context without autocast on the tensor's device; its inputs must be widened."""
+    return torch.autocast(feature.device.type, enabled=False)
+
+
+def unit(values: Tensor, eps: float = 1e-10) -> Tensor:
+    """Rows (..., n) scaled to length 1: x / sqrt(sum x^2 + n * eps).
+
+    Smooth at zero: the usual x / max(|x|, 1e-12) sends a gradient of 1e12 into a row that happens to be
+    all zero, and flat patches make such rows routine. `eps` is the mean square under which a row counts
+    as dead; the length of a row far above it is 1 to within rounding.
+    """
+    return values * torch.rsqrt(values.square().sum(-1, keepdim=True) + values.shape[-1] * eps)

@@ -1,0 +1,22 @@
+"""Response distillation: the student's image follows the teacher's."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional
+
+from .base import Exchange, FeatureLoss
+from .numerics import widen
+
+
+class Response(FeatureLoss):
+    """mean |SR_student - SR_teacher|, what the super-resolution literature calls logits distillation.
+
+    On the scale of an L1 task loss whatever the patch: FAKD (He et al., ICIP 2020) gives both 0.5. The
+    image of a privileged teacher is close to HR, so it adds little there.
+    """
+
+    needs_teacher_output = True
+
+    def forward(self, exchange: Exchange) -> dict[str, Tensor]:
+        return {"response": functional.l1_loss(widen(exchange.student_output), widen(exchange.teacher_output))}

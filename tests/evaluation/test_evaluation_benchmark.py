@@ -1,0 +1,149 @@
+"""Scores of networks on sets: golden numbers of published weights, sharing out, and refusals."""
+
+import copy
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from skimage import data
+from torch import Tensor
+
+from sr_kd.archs.base import Colour, SRNetwork
+from sr_kd.archs.build import build_network
+from sr_kd.data.image import Image, write_image
+from sr_kd.data.resize import imresize
+from sr_kd.data.sets import ImageSet, open_set
+from sr_kd.errors import SrKdError, UsageError
+from sr_kd.evaluation.benchmark import score_network
+from sr_kd.evaluation.scores import ImageScore, SetScore, merge_scores
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three small photographs, one of them grey, with sides that are no multiples of the scale."""
+    root = tmp_path_factory.mktemp("photographs")
+    write_image(root / "astronaut.png", Image(data.astronaut()[:81, :97]))
+    write_image(root / "camera.png", Image(data.camera()[100:180, 200:301, None]))
+    write_image(root / "coffee.png", Image(data.coffee()[50:140, 60:151]))
+    return root
+
+
+@pytest.fixture
+def images(folder: Path) -> ImageSet:
+    return open_set([str(folder)], scale=2)
+
+
+class Bicubic(SRNetwork):
+    """MATLAB's bicubic as a network, for several scales at once."""
+
+    type_name = "Bicubic"
+
+    def __init__(self, colour: Colour, scales: tuple[int, ...]) -> None:
+        super().__init__()
+        self.colour, self.scales, self.taps, self.receptive_radius = colour, scales, {}, 2
+
+    def for_scale(self, scale: int) -> SRNetwork:
+        super().for_scale(scale)
+        return Bicubic(self.colour, (scale,))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return imresize(x, (x.shape[-2] * self.scale, x.shape[-1] * self.scale))
+
+
+@pytest.mark.parametrize("scale", [2, 3])
+@pytest.mark.parametrize(("colour", "protocol"), [("y", "yfloat"), ("rgb", "basicsr"), ("y", "rgb")])
+def test_a_network_that_is_bicubic_scores_like_bicubic(folder: Path, scale: int, colour: Colour, protocol: str) -> None:
+    images = open_set([str(folder)], scale=scale)
+    own = score_network(Bicubic(colour, (2, 3)), images, scale=scale, protocol=protocol)
+    bicubic = score_network(None, images, scale=scale, protocol=protocol)
+    assert [image.name for image in own.images] == ["astronaut", "camera", "coffee"]
+    for found, expected in zip(own.images, bicubic.images, strict=True):
+        tolerance = 0.05 if protocol == "rgb" else 1e-4  # there, only bicubic is rounded after each pass
+        assert found.psnr == pytest.approx(expected.psnr, abs=tolerance)
+        assert found.ssim == pytest.approx(expected.ssim, abs=tolerance)
+
+
+def test_shares_of_ranks_put_together_are_the_whole_to_the_last_bit(images: ImageSet) -> None:
+    network = build_network("FSRCNN", init="bicubic", scale=2)
+    whole = score_network(network, images, scale=2)
+    for world_size in (2, 5):
+        shares = [score_network(network, images, scale=2, rank=r, world_size=world_size) for r in range(world_size)]
+        assert merge_scores(shares) == whole
+
+
+def test_the_network_is_left_as_it_was(images: ImageSet) -> None:
+    network = build_network("FSRCNN", scale=2).train()
+    before = copy.deepcopy(network.state_dict())
+    score_network(network, images, scale=2)
+    assert network.training
+    assert all(parameter.requires_grad for parameter in network.parameters())
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+def test_the_forward_pass_can_be_replaced_and_results_kept(images: ImageSet) -> None:
+    network = build_network("FSRCNN", scale=2, colour="rgb")
+
+    def black(x: Tensor) -> Tensor:
+        return torch.zeros(1, 3, 2 * x.shape[2], 2 * x.shape[3])
+
+    kept: dict[str, np.ndarray] = {}
+    score_network(network, images, scale=2, forward=black, keep=kept.__setitem__)
+    assert kept["astronaut"].shape == (80, 96, 3)
+    assert kept["camera"].shape == (80, 100, 1)
+    assert not any(picture.any() for picture in kept.values())
+
+
+def test_a_luma_result_is_kept_in_colour(images: ImageSet) -> None:
+    kept: dict[str, np.ndarray] = {}
+    network = build_network("FSRCNN", init="bicubic", scale=2)
+    score_network(network, images, scale=2, keep=kept.__setitem__)
+    hr = images.read_hr(0).astype(np.float64)
+    assert kept["astronaut"].shape == hr.shape
+    assert np.abs(kept["astronaut"] - hr)[8:-8, 8:-8].mean() < 8
+
+
+def test_only_the_metrics_asked_for(images: ImageSet) -> None:
+    score = score_network(None, images, scale=2, metrics=("psnr",))
+    assert score.ssim is None
+    assert score.psnr is not None
+
+
+def test_refusals(images: ImageSet, folder: Path) -> None:
+    with pytest.raises(UsageError, match="unknown metric 'psn'"):
+        score_network(None, images, scale=2, metrics=("psn",))
+    with pytest.raises(UsageError, match="opened for x2, not x3"):
+        score_network(None, images, scale=3)
+    with pytest.raises(UsageError, match="FSRCNN serves x3, not x2"):
+        score_network(build_network("FSRCNN", scale=3), images, scale=2)
+    with pytest.raises(SrKdError, match="astronaut: the network gives 48x40 pixels, not 96x80"):
+        score_network(build_network("FSRCNN", scale=2), images, scale=2, forward=lambda x: x)
+    with pytest.raises(SrKdError, match="not numbers"):
+        diverged = build_network("FSRCNN", scale=2)
+        torch.nn.init.constant_(diverged.last_layer.bias, math.nan)
+        score_network(diverged, images, scale=2)
+
+
+def test_an_image_too_small_for_the_window_is_named(tmp_path: Path) -> None:
+    write_image(tmp_path / "tiny.png", Image(data.astronaut()[:14, :40]))
+    tiny = open_set([str(tmp_path)], scale=2)
+    with pytest.raises(SrKdError, match=r"tiny \(40x14\) is too small"):
+        score_network(None, tiny, scale=2)
+    assert score_network(None, tiny, scale=2, metrics=("psnr",)).psnr is not None
+
+
+def test_identical_images_do_not_poison_the_mean(tmp_path: Path) -> None:
+    write_image(tmp_path / "flat.png", Image(np.full((32, 32, 3), 90, np.uint8)))
+    write_image(tmp_path / "photograph.png", Image(data.astronaut()[:32, :32]))
+    score = score_network(None, open_set([str(tmp_path)], scale=2), scale=2)
+    assert score.images[0].psnr == math.inf
+    assert score.identical == 1
+    assert score.psnr == score.images[1].psnr
+    assert SetScore("flat", 2, "rgb8", score.images[:1]).psnr == math.inf
+
+
+def test_merging_keeps_the_sets_order() -> None:
+    images = tuple(ImageScore(str(n), float(n), None) for n in range(7))
+    shares = [SetScore("set", 2, "rgb8", images[rank::3]) for rank in range(3)]
+    assert merge_scores(shares).images == images

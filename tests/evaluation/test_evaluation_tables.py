@@ -1,0 +1,74 @@
+"""Markdown and JSON of scores."""
+
+import json
+import math
+
+import pytest
+
+from sr_kd.evaluation.scores import ImageScore, SetScore
+from sr_kd.evaluation.tables import comparison_table, difference_table, results_json
+
+
+def score(name: str, *psnr: float) -> SetScore:
+    return SetScore(name, 2, "rgb8", tuple(ImageScore(f"{n}", value, 0.95) for n, value in enumerate(psnr)))
+
+
+def test_a_table_says_what_was_measured_and_how() -> None:
+    results = {
+        "bicubic": [[score("Set5", 33.0, 34.3466), score("Set14", 30.23)]],
+        "FSRCNN": [[score("Set5", 36.0, 38.0), score("Set14", 32.5)]],
+    }
+    text = comparison_table(results, "sr-kd evaluate -n bicubic")
+    lines = text.splitlines()
+    assert lines[0] == "| model | Set5 | Set14 |"
+    assert lines[1] == "| --- | ---: | ---: |"
+    assert lines[2] == "| bicubic | 33.673 / 0.9500 | 30.230 / 0.9500 |"
+    assert lines[3] == "| FSRCNN | 37.000 / 0.9500 | 32.500 / 0.9500 |"
+    assert lines[5].startswith("x2, protocol rgb8: 8-bit RGB LR")
+    assert lines[-1] == "Command: `sr-kd evaluate -n bicubic`"
+    assert text.endswith("\n")
+
+
+def test_several_runs_are_shown_with_their_spread() -> None:
+    runs = {"PISR": [[score("Set5", 36.0)], [score("Set5", 36.2)]], "bicubic": [[score("Set5", 33.0)]]}
+    lines = comparison_table(runs).splitlines()
+    assert lines[2] == "| PISR (2 seeds) | 36.100 ± 0.141 / 0.9500 ± 0.0000 |"
+    assert lines[3] == "| bicubic | 33.000 / 0.9500 |"
+
+
+def test_identical_images_are_announced() -> None:
+    text = comparison_table({"m": [[score("A", math.inf), score("B", math.inf, 30.0)]]})
+    assert "| m | inf / 0.9500 | 30.000 / 0.9500 |" in text
+    assert "m, B: 1 of 2 images are identical to HR (PSNR inf) and left out of the mean PSNR." in text
+
+
+def test_a_metric_that_was_not_measured_is_left_out() -> None:
+    only_psnr = SetScore("A", 2, "rgb8", (ImageScore("0", 30.0, None),))
+    assert "| m | 30.000 |" in comparison_table({"m": [[only_psnr]]})
+
+
+def test_json_is_exactly_as_documented() -> None:
+    found = results_json("bicubic", [score("Set5", math.inf, 34.0)])
+    assert json.loads(json.dumps(found, allow_nan=False)) == {
+        "model": "bicubic",
+        "scale": 2,
+        "protocol": "rgb8",
+        "sets": [
+            {
+                "name": "Set5",
+                "psnr": 34.0,
+                "ssim": pytest.approx(0.95),
+                "images": [
+                    {"name": "0", "psnr": None, "ssim": 0.95},
+                    {"name": "1", "psnr": 34.0, "ssim": 0.95},
+                ],
+            }
+        ],
+    }
+
+
+def test_differences_to_a_baseline() -> None:
+    results = {"base": [score("Set5", 30.0, 31.0, 32.0)], "new": [score("Set5", 30.5, 31.5, 32.5)]}
+    lines = difference_table(results, "base").splitlines()
+    assert lines[2] == "| new - base | +0.500 (+0.500 to +0.500) |"
+    assert len([line for line in lines if line.startswith("|")]) == 3

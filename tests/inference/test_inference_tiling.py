@@ -1,0 +1,112 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sr_kd.archs import NETWORKS, SRNetwork, build_network
+from sr_kd.inference.enlarger import Enlarger
+from sr_kd.inference.tiling import enlarge_tiled, spans
+from sr_kd.inference.upscaler import Upscaler
+
+CPU = torch.device("cpu")
+SIDE = st.integers(1, 60)
+
+
+def networks() -> list[tuple[str, int, str]]:
+    """Every super-resolution network of the package at every scale and colour it offers."""
+    return [("FSRCNN", scale, colour) for scale in (2, 3, 4) for colour in ("y", "rgb")] + [
+        (name, scale, "rgb" if name == "CARN" else "y")
+        for name in ("VDSR", "IDN", "CARN")
+        if name in NETWORKS.names()
+        for scale in (2, 3, 4)
+    ]
+
+
+@pytest.fixture(scope="module")
+def random_network():
+    """Networks with weights large enough that a seam would show, built once."""
+    made: dict[tuple, SRNetwork] = {}
+
+    def get(name: str, scale: int, colour: str) -> SRNetwork:
+        key = (name, scale, colour)
+        if key not in made:
+            torch.manual_seed(0)
+            try:
+                network = build_network(name, scale=scale, colour=colour)
+            except ModuleNotFoundError:
+                pytest.skip(f"{name} is not there yet")
+            for parameter in network.parameters():
+                if parameter.ndim == 4:
+                    torch.nn.init.kaiming_normal_(parameter, a=0.25)
+            made[key] = network.eval()
+        return made[key]
+
+    return get
+
+
+@given(st.integers(1, 300), st.integers(1, 200), st.integers(0, 40))
+def test_spans_cover_an_axis_once_and_carry_their_radius(length, tile, radius):
+    found = spans(length, tile, radius)
+    assert [pixel for span in found for pixel in range(span.begin, span.end)] == list(range(length))
+    assert len({span.stop - span.start for span in found}) == 1
+    for span in found:
+        assert span.end - span.begin <= tile
+        assert 0 <= span.start <= max(span.begin - radius, 0)
+        assert min(span.end + radius, length) <= span.stop <= length
+
+
+@pytest.mark.parametrize(("name", "scale", "colour"), networks())
+@settings(max_examples=6, deadline=None)
+@given(height=SIDE, width=SIDE, tile=st.integers(1, 40), grey=st.booleans(), seed=st.integers(0, 9))
+def test_tiled_equals_whole(random_network, name, scale, colour, height, width, tile, grey, seed):
+    network = random_network(name, scale, colour)
+    tile = max(tile, min(height, width) // 4, 4)
+    picture = np.random.default_rng(seed).random((height, width) if grey else (height, width, 3))
+    for precision, dtype, tolerance in (("fp64", np.float64, 1e-12), ("fp32", np.float32, 1e-5)):
+        enlarger = Enlarger(network, scale, CPU, precision, tta=False)
+        source = picture.reshape(height, width, -1).astype(dtype)
+        run = {"scale": scale, "radius": enlarger.radius, "device": CPU}
+        whole = enlarge_tiled(_unit(enlarger), source, tile=max(height, width), **run)
+        pieces = enlarge_tiled(_unit(enlarger), source, tile=tile, **run)
+        np.testing.assert_allclose(pieces, whole, rtol=0, atol=tolerance)
+
+
+def _unit(enlarger: Enlarger):
+    """Squeeze what random weights give into [0, 1], so that no difference hides behind the clamp."""
+    return lambda window: torch.sigmoid(enlarger(window))
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_the_radius_is_not_larger_than_needed_by_much_nor_smaller(random_network, scale):
+    network = random_network("FSRCNN", scale, "y").double()
+    x = torch.rand(1, 1, 41, 41, dtype=torch.float64, requires_grad=True)
+    centre = network(x)[..., 20 * scale : 21 * scale, 20 * scale : 21 * scale]
+    (gradient,) = torch.autograd.grad(centre.sum(), x)
+    reach = (gradient[0, 0].abs().sum(0) > 0).nonzero().flatten()
+    measured = max(20 - int(reach.min()), int(reach.max()) - 20)
+    assert measured <= network.receptive_radius <= measured + 1
+    random_network("FSRCNN", scale, "y").float()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("tta", [False, True])
+def test_tiles_differ_by_one_grey_level_at_most(random_network, dtype, tta):
+    network = build_network("FSRCNN", scale=2, init="bicubic")
+    picture = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, (70, 53, 4), dtype, endpoint=True)
+    whole = Upscaler(network, tile=0, tta=tta, device="cpu").upscale(picture)
+    tiled = Upscaler(network, tile=16, tta=tta, device="cpu").upscale(picture)
+    assert whole.dtype == dtype and whole.shape == (140, 106, 4)
+    assert np.abs(whole.astype(int) - tiled).max() <= 1
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 7])
+def test_batches_of_tiles(random_network, batch):
+    enlarger = Enlarger(random_network("FSRCNN", 2, "y"), 2, CPU, "fp64", tta=False)
+    source = np.random.default_rng(0).random((50, 70, 3))
+    options = {"scale": 2, "radius": enlarger.radius, "tile": 16, "device": CPU}
+    calls = []
+    one = enlarge_tiled(_unit(enlarger), source, **options)
+    many = enlarge_tiled(_unit(enlarger), source, batch=batch, progress=lambda *done: calls.append(done), **options)
+    np.testing.assert_allclose(many, one, rtol=0, atol=1e-12)
+    assert calls[-1] == (20, 20) and len(calls) == -(-20 // batch)

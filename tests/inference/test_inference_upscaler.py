@@ -1,0 +1,327 @@
+import io
+
+import numpy as np
+import PIL.Image
+import pytest
+import skimage.color
+import skimage.data
+import torch
+
+import sr_kd
+from sr_kd.archs import SRNetwork, Tap, build_network
+from sr_kd.archs.files import save_network
+from sr_kd.data.image import Image, Metadata
+from sr_kd.data.resize import imresize
+from sr_kd.errors import SrKdError, UsageError
+from sr_kd.inference.alpha import bleed_colours
+from sr_kd.inference.upscaler import Upscaler
+
+PHOTOGRAPH = skimage.data.astronaut()[:50, 100:164]  # 50 x 64
+
+
+@pytest.fixture(scope="module")
+def fsrcnn() -> SRNetwork:
+    return build_network("FSRCNN", scale=2, init="bicubic").eval()
+
+
+@pytest.fixture(scope="module")
+def upscaler(fsrcnn) -> Upscaler:
+    return Upscaler(fsrcnn, device="cpu")
+
+
+class Recorded(SRNetwork):
+    """A network that enlarges by repetition and says what it saw."""
+
+    type_name = "Recorded"
+    scales, receptive_radius = (2,), 0
+
+    def __init__(self, colour: str = "y", factor: float = 1.0) -> None:
+        super().__init__()
+        self.colour = colour
+        self.taps = {"all": Tap(self.channels)}
+        self.factor = torch.nn.Parameter(torch.tensor(factor))
+        self.seen: list[torch.Tensor] = []
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.seen.append(x)
+        return (x * self.factor).repeat_interleave(2, 2).repeat_interleave(2, 3)
+
+    def deploy(self) -> SRNetwork:
+        return self
+
+
+def bicubic(pixels: np.ndarray, scale: int = 2) -> np.ndarray:
+    levels = np.iinfo(pixels.dtype).max
+    image = torch.from_numpy(pixels.astype(np.float64)).permute(2, 0, 1)
+    enlarged = imresize(image, (pixels.shape[0] * scale, pixels.shape[1] * scale)).permute(1, 2, 0)
+    return enlarged.clamp(0, levels).round().numpy().astype(pixels.dtype)
+
+
+# --- colour ---
+
+
+def test_colour_through_a_y_network(upscaler, fsrcnn):
+    y = skimage.color.rgb2ycbcr(PHOTOGRAPH)[..., 0] / 255  # an independent conversion
+    with torch.no_grad():
+        sr = fsrcnn(torch.from_numpy(y).float()[None, None])[0, 0].double().numpy()
+    chroma = skimage.color.rgb2ycbcr(PHOTOGRAPH)[..., 1:] / 255
+    enlarged = imresize(torch.from_numpy(chroma).permute(2, 0, 1), (100, 128)).permute(1, 2, 0).numpy()
+    expected = skimage.color.ycbcr2rgb(np.concatenate([sr[..., None], enlarged], axis=2) * 255)
+    result = upscaler.upscale(PHOTOGRAPH)
+    assert np.abs(result - np.clip(expected, 0, 1) * 255).max() <= 0.51
+
+
+def test_grey_is_one_channel_to_a_y_network():
+    network = Recorded("y")
+    grey = np.tile(np.arange(256, dtype=np.uint8), (4, 1))
+    result = Upscaler(network, device="cpu", tile=0).upscale(grey)
+    assert network.seen[0].shape == (1, 1, 4, 256)
+    np.testing.assert_allclose(network.seen[0].amin().item() * 255, 16, atol=1e-4)
+    np.testing.assert_allclose(network.seen[0].amax().item() * 255, 235, atol=1e-4)
+    np.testing.assert_array_equal(result, grey.repeat(2, 0).repeat(2, 1))
+
+
+def test_grey_and_colour_agree_on_grey_pictures(upscaler):
+    grey = skimage.data.camera()[:40, :40]
+    colour = upscaler.upscale(np.repeat(grey[..., None], 3, axis=2))
+    assert np.abs(colour - upscaler.upscale(grey)[..., None].astype(int)).max() <= 1
+
+
+def test_grey_through_an_rgb_network():
+    network = Recorded("rgb")
+    grey = PHOTOGRAPH[..., :1]
+    result = Upscaler(network, device="cpu", tile=0).upscale(grey)
+    assert network.seen[0].shape[1] == 3
+    np.testing.assert_array_equal(result, grey.repeat(2, 0).repeat(2, 1))
+
+
+def test_bicubic_is_matlabs():
+    for scale in (2, 3, 4):
+        result = Upscaler(None, scale=scale, device="cpu", tile=7).upscale(PHOTOGRAPH)
+        assert np.abs(result.astype(int) - bicubic(PHOTOGRAPH, scale)).max() <= 1
+
+
+# --- kinds of pictures ---
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(), (1,), (2,), (3,), (4,)])
+def test_arrays(upscaler, dtype, shape):
+    samples = np.random.default_rng(0).random((9, 11, *shape))
+    picture = (samples * np.iinfo(dtype).max if np.dtype(dtype).kind == "u" else samples).astype(dtype)
+    result = upscaler.upscale(picture)
+    assert result.dtype == dtype and result.shape == (18, 22, *shape)
+    assert result.min() >= 0
+    assert result.max() <= (np.iinfo(dtype).max if np.dtype(dtype).kind == "u" else 1)
+
+
+def test_sixteen_bits_are_not_eight():
+    ramp = np.linspace(20000, 20200, 64 * 64).reshape(64, 64).astype(np.uint16)
+    colour = np.dstack([ramp, ramp[::-1], ramp[:, ::-1]])
+    for network, picture in ((Recorded("y"), ramp), (Recorded("rgb"), colour)):
+        result = Upscaler(network, device="cpu").upscale(picture)
+        np.testing.assert_array_equal(result, picture.repeat(2, 0).repeat(2, 1))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "RGB", "RGBA", "P", "CMYK", "I;16"])
+def test_pil_images(upscaler, mode):
+    source = PIL.Image.fromarray(PHOTOGRAPH)
+    source = PIL.Image.fromarray(PHOTOGRAPH[..., 0].astype(np.uint16) * 200) if mode == "I;16" else source.convert(mode)
+    source.info = {"dpi": (300, 300), "icc_profile": b"profile"}
+    result = upscaler.upscale(source)
+    assert result.size == (128, 100)
+    assert result.mode == {"1": "L", "P": "RGB", "CMYK": "RGB"}.get(mode, mode)
+    assert result.info == source.info
+
+
+def test_tensors(upscaler):
+    picture = torch.from_numpy(PHOTOGRAPH).permute(2, 0, 1)
+    expected = torch.from_numpy(upscaler.upscale(PHOTOGRAPH)).permute(2, 0, 1)
+    assert torch.equal(upscaler.upscale(picture), expected)
+    floating = upscaler.upscale(picture[None].float() / 255)
+    assert floating.shape == (1, 3, 100, 128) and floating.dtype == torch.float32
+    assert (floating[0] * 255 - expected).abs().max() <= 0.51
+    assert upscaler.upscale(picture.bfloat16() / 255).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize(
+    ("picture", "word"),
+    [
+        ("photo.png", "a str"),
+        (np.zeros((4, 4, 5)), "an array must be"),
+        (np.zeros((0, 4, 3)), "an array must be"),
+        (np.zeros((4, 4), np.int64), "int64"),
+        (torch.zeros(2, 3, 4, 4), "a tensor must be"),
+        (PIL.Image.new("F", (4, 4)), "mode F"),
+    ],
+)
+def test_what_is_no_picture(upscaler, picture, word):
+    with pytest.raises(UsageError, match=word):
+        upscaler.upscale(picture)
+
+
+def test_metadata_stays(upscaler):
+    metadata = Metadata(b"icc", b"exif", (72, 72), {"a": "b"})
+    assert upscaler.upscale(Image(PHOTOGRAPH, None, metadata)).metadata == metadata
+
+
+# --- transparency ---
+
+
+def test_no_dark_fringe_around_what_is_visible(upscaler):
+    """A white disc on transparent black: what is visible of the result stays white."""
+    y, x = np.mgrid[:64, :64]
+    alpha = np.where((y - 32) ** 2 + (x - 32) ** 2 < 20**2, 255, 0).astype(np.uint8)
+    picture = np.repeat(np.where(alpha, 255, 0).astype(np.uint8)[..., None], 3, axis=2)
+    result = upscaler.upscale(np.dstack([picture, alpha]))
+    assert result[..., :3][result[..., 3] > 0].min() >= 250
+    np.testing.assert_array_equal(result[..., 3], bicubic(alpha[..., None])[..., 0])
+
+
+def test_constant_alpha_is_exact(upscaler):
+    for value in (0, 7, 255):
+        alpha = np.full(PHOTOGRAPH.shape[:2], value, np.uint8)
+        result = upscaler.upscale(np.dstack([PHOTOGRAPH, alpha]))
+        assert (result[..., 3] == value).all()
+        np.testing.assert_array_equal(result[..., :3], upscaler.upscale(PHOTOGRAPH))
+
+
+def test_bleeding_takes_the_nearest_visible_colour():
+    pixels = np.array([[[9], [0], [0], [0], [5], [0]]], np.uint8)
+    alpha = np.array([[1, 0, 0, 0, 255, 0]], np.uint8)
+    filled = bleed_colours(pixels, alpha)[0, :, 0].tolist()
+    assert filled in ([9, 9, 9, 5, 5, 5], [9, 9, 5, 5, 5, 5])
+    assert pixels[0, 1, 0] == 0
+
+
+# --- size, precision, self-ensemble, memory ---
+
+
+def test_a_size_after_the_network(upscaler):
+    result = upscaler.upscale(PHOTOGRAPH, size=(75, 96))
+    whole = upscaler.upscale(PHOTOGRAPH)
+    image = torch.from_numpy(whole.astype(np.float64)).permute(2, 0, 1)
+    expected = imresize(image, (75, 96), levels=255).permute(1, 2, 0).numpy()
+    assert np.abs(result - expected).max() <= 1
+    with pytest.raises(SrKdError, match=r"x2\.02.*enlarges x2"):
+        upscaler.upscale(PHOTOGRAPH, size=(101, 128))
+
+
+def test_smaller_results_need_no_network():
+    network = Recorded("rgb")
+    result = Upscaler(network, device="cpu").upscale(PHOTOGRAPH, size=(25, 32))
+    assert result.shape == (25, 32, 3) and not network.seen
+
+
+def test_half_precision_falls_back_by_itself(caplog):
+    picture = PHOTOGRAPH[:8, :8]
+    half = Upscaler(Recorded("rgb", factor=70000.0), device="cpu", precision="fp16")
+    result = half.upscale(picture)
+    np.testing.assert_array_equal(result, Upscaler(Recorded("rgb", 70000.0), device="cpu").upscale(picture))
+    assert [record.getMessage() for record in caplog.records] == [
+        "float16 gave values that are not finite: going on in fp32"
+    ]
+
+
+@pytest.mark.parametrize("precision", ["fp16", "bf16", "fp64"])
+def test_precisions_agree(fsrcnn, precision):
+    picture = PHOTOGRAPH[:16, :16]
+    result = Upscaler(fsrcnn, device="cpu", precision=precision).upscale(picture)
+    expected = Upscaler(fsrcnn, device="cpu").upscale(picture)
+    assert np.abs(result.astype(int) - expected).max() <= {"fp16": 2, "bf16": 12, "fp64": 1}[precision]
+
+
+def test_self_ensemble_is_symmetric(fsrcnn):
+    ensemble = Upscaler(fsrcnn, device="cpu", tta=True, precision="fp64")
+    picture = PHOTOGRAPH / 255
+    result = ensemble.upscale(picture)
+    turned = ensemble.upscale(np.rot90(picture).copy())
+    np.testing.assert_allclose(turned, np.rot90(result), rtol=0, atol=1e-12)
+    plain = Upscaler(fsrcnn, device="cpu", precision="fp64").upscale(picture)
+    assert 0 < np.abs(result - plain).max() < 0.2
+
+
+class Greedy(Recorded):
+    """Runs out of memory on windows of more than `limit` pixels, as a device would."""
+
+    limit = 80 * 80
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if x.shape[2] * x.shape[3] > self.limit:
+            raise torch.OutOfMemoryError("out of memory. Tried to allocate 20.00 GiB")
+        return super().forward(x)
+
+
+def test_tiles_are_halved_when_memory_runs_out(caplog):
+    network = Greedy("rgb")
+    picture = skimage.data.astronaut()[:300, :300]
+    upscaler = Upscaler(network, device="cpu", tile=0)
+    np.testing.assert_array_equal(upscaler.upscale(picture), picture.repeat(2, 0).repeat(2, 1))
+    assert upscaler.tile is not None and 0 < upscaler.tile <= 80
+    assert "out of memory" in caplog.text
+    network.limit = 0
+    with pytest.raises(SrKdError, match="even with tiles"):
+        upscaler.upscale(picture)
+
+
+def test_other_errors_are_not_taken_for_memory(fsrcnn):
+    class Broken(Recorded):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            raise RuntimeError("a defect")
+
+    with pytest.raises(RuntimeError, match="a defect"):
+        Upscaler(Broken(), device="cpu").upscale(PHOTOGRAPH)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 5), (3, 1)])
+def test_the_smallest_pictures(upscaler, size):
+    picture = np.full((*size, 3), 128, np.uint8)
+    assert upscaler.upscale(picture).shape == (2 * size[0], 2 * size[1], 3)
+
+
+# --- loading ---
+
+
+def test_load_model_from_a_file(fsrcnn, upscaler, tmp_path):
+    for suffix in (".pth", ".safetensors"):
+        save_network(tmp_path / f"net{suffix}", fsrcnn)
+        loaded = sr_kd.load_model(tmp_path / f"net{suffix}", device="cpu")
+        assert (loaded.scale, loaded.colour, loaded.name) == (2, "y", f"net{suffix}")
+        np.testing.assert_array_equal(loaded.upscale(PHOTOGRAPH), upscaler.upscale(PHOTOGRAPH))
+    np.testing.assert_array_equal(sr_kd.upscale(PHOTOGRAPH, tmp_path / "net.pth"), upscaler.upscale(PHOTOGRAPH))
+    np.testing.assert_array_equal(sr_kd.upscale(PHOTOGRAPH, upscaler), upscaler.upscale(PHOTOGRAPH))
+    with pytest.raises(UsageError, match="serves x2, not x3"):
+        sr_kd.load_model(tmp_path / "net.pth", scale=3)
+
+
+def test_load_model_by_name():
+    bicubic_x3 = sr_kd.load_model("bicubic", scale=3, device="cpu")
+    assert (bicubic_x3.scale, bicubic_x3.network, bicubic_x3.name) == (3, None, "bicubic")
+    with pytest.raises(UsageError, match=r"'bicubik' \(did you mean 'bicubic'\?\)"):
+        sr_kd.load_model("bicubik")
+
+
+def test_weights_that_are_no_numbers(fsrcnn):
+    broken = build_network("FSRCNN", scale=2)
+    torch.nn.init.constant_(broken.last_layer.weight, float("nan"))
+    with pytest.raises(SrKdError, match="diverged"):
+        Upscaler(broken, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [({"tile": -1}, "-1 pixels"), ({"precision": "fp8"}, "precision 'fp8'"), ({"device": "tpu"}, "device 'tpu'")],
+)
+def test_wrong_options(fsrcnn, options, word):
+    with pytest.raises(UsageError, match=word):
+        Upscaler(fsrcnn, **options)
+
+
+def test_a_pil_photograph_keeps_its_orientation_tag(upscaler):
+    """Pixels and tag stay together: whoever shows the result turns it as they would have the original."""
+    source = PIL.Image.fromarray(PHOTOGRAPH)
+    source.getexif()[0x0112] = 6
+    buffer = io.BytesIO()
+    source.save(buffer, format="PNG", exif=source.getexif())
+    opened = PIL.Image.open(io.BytesIO(buffer.getvalue()))
+    assert upscaler.upscale(opened).getexif()[0x0112] == 6
