@@ -17,6 +17,7 @@ COMMANDS = {
     "test": "measure models on test sets, from an option file",
     "evaluate": "PSNR and SSIM of a model, or of finished pictures",
     "report": "tables and pictures of a finished recipe",
+    "export": "a network as a file for other programs (ONNX, .pt2, safetensors)",
     "check": "validate an option file without running it",
 }
 
