@@ -41,7 +41,7 @@ def check_arguments(kind: str, cls: type, arguments: Mapping[str, Any], given: t
             try:
                 checked[name] = adapter.validate_python(arguments[name])
             except ValidationError as error:
-                problem = error.errors()[0]["msg"]
+                problem = " or ".join(dict.fromkeys(entry["msg"] for entry in error.errors()))
                 raise UsageError(f"{kind}, option '{name}': {problem}; found {arguments[name]!r}") from None
         elif parameter.default is parameter.empty:
             raise UsageError(f"{kind} needs the option '{name}'")

@@ -174,7 +174,7 @@ class SRNetwork(nn.Module):
         """
         (tap,) = self.check_taps([tap])
         if not self.taps[tap].cut:
-            cuts = ", ".join(name for name, value in self.taps.items() if value.cut)
+            cuts = ", ".join(name for name, value in self.taps.items() if value.cut) or "none"
             raise UsageError(f"tap '{tap}' of {self.type_name} does not carry everything downstream; cuts: {cuts}")
         stages = list(self.stages())
         start = [name for name, _ in stages].index(tap) + 1

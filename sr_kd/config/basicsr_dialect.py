@@ -47,7 +47,6 @@ def translate_training(draft: Draft) -> None:
     if draft.section("train", "pixel_opt"):
         _pixel_loss(draft)
     _rest_of_training(draft)
-    _metrics(draft)
 
 
 def translate_test(draft: Draft) -> None:
@@ -60,7 +59,34 @@ def translate_test(draft: Draft) -> None:
     else:
         draft.notices.append((("network_g",), "was ignored: the weights' file says which network it holds"))
     draft.put(("models",), {str(draft.data.get("name")): weights}, ("path", "pretrain_network_g"))
-    _metrics(draft)
+
+
+def translate_metrics(draft: Draft) -> None:
+    """``val.metrics: {label: {type, crop_border, test_y_channel, better}}`` to metric names and a protocol."""
+    metrics = draft.section("val").get("metrics")
+    if not isinstance(metrics, dict):
+        return
+    draft.take("val", "metrics")
+    names, luma = [], set()
+    for label, options in metrics.items():
+        written = ("val", "metrics", label)
+        options = options if isinstance(options, dict) else {}
+        kind = options.get("type")
+        if kind not in METRICS:
+            draft.problems.append(((*written, "type"), f"is {kind!r}; allowed: {', '.join(METRICS)}"))
+            continue
+        names.append(METRICS[kind])
+        luma.add(bool(options.get("test_y_channel", False)))
+        border, scale = options.get("crop_border"), draft.data.get("scale")
+        if border != scale:
+            sentence = f"is {border}, but every protocol here crops the scale, {scale}"
+            draft.notices.append(((*written, "crop_border"), sentence))
+    if len(luma) > 1:
+        draft.problems.append((("val", "metrics"), "mixes test_y_channel true and false; use one"))
+    draft.put(("val", "metrics"), list(dict.fromkeys(names)), ("val", "metrics"))
+    for name, options in draft.section("datasets").items():
+        if name != "train" and isinstance(options, dict):
+            options.setdefault("protocol", "basicsr" if luma == {True} else "rgb")
 
 
 def _scheduler(draft: Draft) -> None:
@@ -118,31 +144,3 @@ def _rest_of_training(draft: Draft) -> None:
         elif value is not None or key not in allowed:
             sentence = f"is unknown{nearest(key, allowed)}; allowed: {', '.join(allowed)}"
             draft.problems.append((("train", key), sentence))
-
-
-def _metrics(draft: Draft) -> None:
-    """``val.metrics: {label: {type, crop_border, test_y_channel, better}}`` to metric names and a protocol."""
-    metrics = draft.section("val").get("metrics")
-    if not isinstance(metrics, dict):
-        return
-    draft.take("val", "metrics")
-    names, luma = [], set()
-    for label, options in metrics.items():
-        written = ("val", "metrics", label)
-        options = options if isinstance(options, dict) else {}
-        kind = options.get("type")
-        if kind not in METRICS:
-            draft.problems.append(((*written, "type"), f"is {kind!r}; allowed: {', '.join(METRICS)}"))
-            continue
-        names.append(METRICS[kind])
-        luma.add(bool(options.get("test_y_channel", False)))
-        border, scale = options.get("crop_border"), draft.data.get("scale")
-        if border != scale:
-            sentence = f"is {border}, but every protocol here crops the scale, {scale}"
-            draft.notices.append(((*written, "crop_border"), sentence))
-    if len(luma) > 1:
-        draft.problems.append((("val", "metrics"), "mixes test_y_channel true and false; use one"))
-    draft.put(("val", "metrics"), list(dict.fromkeys(names)), ("val", "metrics"))
-    for name, options in draft.section("datasets").items():
-        if name != "train" and isinstance(options, dict):
-            options.setdefault("protocol", "basicsr" if luma == {True} else "rgb")

@@ -142,10 +142,11 @@ def _check_initialisation(
     differing = [key for key in {**wanted, **offered} if offered.get(key) != wanted.get(key)]
     if differing:
         key = differing[0]
+        count = "1 weight differs" if len(differing) == 1 else f"{len(differing)} weights differ"
         hint = " (name its 'part': decoder)" if isinstance(source, PrivilegedTeacher) else ""
         yield (
             ("phases", name, "init"),
-            f"does not fit: {len(differing)} weights differ, such as {key}, "
+            f"does not fit: {count}, such as {key}, "
             f"{offered.get(key, 'missing')} in '{init.source}' and {wanted.get(key, 'missing')} here{hint}",
         )
 

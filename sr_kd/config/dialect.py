@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import nearest
-from .basicsr_dialect import translate_test, translate_training
+from .basicsr_dialect import translate_metrics, translate_test, translate_training
 from .draft import Draft
 
 TRAINING_KEYS = frozenset(
@@ -52,6 +52,7 @@ def training_draft(data: dict[str, Any]) -> Draft:
     _sort_out(draft)
     if draft.has("train") or draft.has("network_g"):
         translate_training(draft)
+    translate_metrics(draft)
     seed = draft.take("manual_seed")
     if seed is not None:
         draft.put(("seeds",), [seed], ("manual_seed",))
@@ -67,6 +68,7 @@ def test_draft(data: dict[str, Any]) -> Draft:
     _sort_out(draft)
     if draft.has("network_g"):
         translate_test(draft)
+    translate_metrics(draft)
     draft.take("val", "metrics")
     _check_names(draft, TEST_KEYS)
     draft.move(("val", "save_img"), ("save_img",))

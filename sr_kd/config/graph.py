@@ -87,4 +87,5 @@ def teacher_of(recipe: Recipe, phase: str) -> Teacher | None:
 
 def _needs_teacher(options: LossOptions) -> bool:
     cls = LOSSES.get(options.type)
-    return bool(options.taps) or cls.needs_pairs or cls.needs_teacher_output or cls.needs_teacher_tail
+    needs = (cls.needs_pairs, cls.needs_teacher_output, cls.needs_teacher_tail, cls.needs_forwards)
+    return bool(options.taps) or any(needs)

@@ -27,6 +27,7 @@ LIMITS = {
     "greater_than_equal": "at least {ge}",
     "less_than_equal": "at most {le}",
     "literal_error": "{expected}",
+    "value_error": "{error}",
     "too_short": "a list of {min_length} entries",
     "too_long": "a list of {max_length} entries",
     "missing": "a list with more entries",

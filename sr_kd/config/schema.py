@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, PrivateAttr, ValidationInfo, field_validator
-from pydantic_core import PydanticCustomError
 
 from .origin import Origin
 
@@ -25,7 +24,7 @@ class Section(BaseModel):
     def _no_switch_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
         """Pydantic would read ``true`` as 1."""
         if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
-            raise PydanticCustomError("switch", "a value other than true and false")
+            raise ValueError("a value other than true and false")
         return value
 
 

@@ -3,73 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
-
-import PIL
-import PIL.Image
 
 from ..errors import UsageError, nearest
-from .image import SUFFIXES, Image, read_image
-
-_GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
-_ORIENTATION = 0x0112
-_SIDEWAYS = 5  # EXIF orientations from here on exchange width and height
-
-
-@dataclass(frozen=True)
-class Header:
-    """The size of an image as it will be decoded; `channels` is 1 (grey) or 3."""
-
-    height: int
-    width: int
-    channels: int
-
-
-class StoredImage(Protocol):
-    """An image that can be read: a file, or a value of a data base. ``str()`` says where it is."""
-
-    @property
-    def name(self) -> str:
-        """The file name without its suffix."""
-
-    def header(self) -> Header:
-        """Size and channels, without decoding where the format allows. Raises SrKdError."""
-
-    def read(self) -> Image:
-        """Decode it. Raises SrKdError naming the image."""
-
-
-@dataclass(frozen=True)
-class ImageFile:
-    """An image file."""
-
-    path: Path
-
-    @property
-    def name(self) -> str:
-        return self.path.stem
-
-    def header(self) -> Header:
-        try:
-            with PIL.Image.open(self.path) as file:
-                # The base class's getexif: PNG's own decodes the whole image to look for late chunks.
-                sideways = PIL.Image.Image.getexif(file).get(_ORIENTATION, 1) >= _SIDEWAYS
-                # Pillow's versions differ in whether a TIFF file's size is turned before it is decoded.
-                if not (sideways and file.format == "TIFF"):
-                    width, height = reversed(file.size) if sideways else file.size
-                    return Header(height, width, 1 if file.mode in _GREY_MODES else 3)
-        except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError):
-            pass  # read_image explains
-        image = self.read()
-        return Header(image.height, image.width, image.channels)
-
-    def read(self) -> Image:
-        return read_image(self.path)
-
-    def __str__(self) -> str:
-        return str(self.path)
+from .image import SUFFIXES
 
 
 def natural_key(name: str) -> tuple[list[str | int], str]:
@@ -91,7 +28,7 @@ def find_folder(dataroot: str, inside: list[str]) -> Path:
 
     Args:
         dataroot: as given; if it holds no image itself, one of the folders `inside` may.
-        inside: places to look at below it, patterns such as ``HR`` or ``LR_bicubic/X2``.
+        inside: places to look at below it, in order: patterns such as ``HR`` or ``LR_bicubic/X2``.
 
     Raises:
         UsageError: no such folder, no image in it, or several places that hold images.
@@ -101,13 +38,15 @@ def find_folder(dataroot: str, inside: list[str]) -> Path:
         raise UsageError(_no_folder(folder))
     if _holds_images(folder):
         return folder
-    found = [path for pattern in inside for path in sorted(folder.glob(pattern)) if _holds_images(path)]
-    if len(found) == 1:
-        return found[0]
-    below = found or [path for path in sorted(folder.iterdir()) if _holds_images(path)]
+    for pattern in inside:
+        found = [path for path in sorted(folder.glob(pattern)) if _holds_images(path)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise UsageError(f"no image directly in {folder}; {_name_one(folder, found)}")
+    below = [path for path in sorted(folder.iterdir()) if _holds_images(path)]
     if below:
-        names = ", ".join(path.relative_to(folder).as_posix() for path in below[:8])
-        raise UsageError(f"no image directly in {folder}; name one of its folders: {names}")
+        raise UsageError(f"no image directly in {folder}; {_name_one(folder, below)}")
     raise UsageError(f"no image in {folder}; files that count end in {', '.join(sorted(SUFFIXES))}")
 
 
@@ -140,6 +79,11 @@ def _is_image(path: Path) -> bool:
 
 def _holds_images(folder: Path) -> bool:
     return folder.is_dir() and any(_is_image(path) for path in folder.iterdir())
+
+
+def _name_one(folder: Path, candidates: list[Path]) -> str:
+    names = ", ".join(path.relative_to(folder).as_posix() for path in candidates[:8])
+    return f"name one of its folders: {names}"
 
 
 def _no_folder(folder: Path) -> str:

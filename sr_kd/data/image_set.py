@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,9 +9,9 @@ from functools import cached_property
 import numpy as np
 
 from ..errors import SrKdError, UsageError
-from .folders import StoredImage
 from .image import Image
 from .resize import make_lr
+from .stored import StoredImage
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class ImageSet:
     """The images of a set, read on demand; opened by :func:`open_set`.
 
     Every header is read when the set is opened, so that a set that cannot be used is refused before
-    any work is done. 16-bit images are reduced to 8 bit and alpha is dropped, noted once per set.
+    any work is done. 16-bit images are reduced to 8 bit, and alpha is dropped.
 
     Attributes:
         name: how tables and logs call the set.
@@ -54,7 +53,6 @@ class ImageSet:
         self.lr = None if lr is None else list(lr)
         self.headers = [image.header() for image in self.hr]
         self._lr_headers = None if self.lr is None else [image.header() for image in self.lr]
-        self._noted: dict[str, object] = {}
         for index in range(len(self)):
             self._check_size(index)
 
@@ -64,6 +62,11 @@ class ImageSet:
     def __str__(self) -> str:
         lr = "made from HR" if self.lr is None else "from files"
         return f"{self.name}: {len(self)} images, LR x{self.scale} {lr}"
+
+    def only(self, index: int) -> ImageSet:
+        """The set of one of the images."""
+        lr = None if self.lr is None else [self.lr[index]]
+        return ImageSet(self.name, self.scale, [self.names[index]], [self.hr[index]], lr)
 
     @cached_property
     def lr_sizes(self) -> np.ndarray:
@@ -75,12 +78,17 @@ class ImageSet:
     @cached_property
     def channels(self) -> int:
         """1 if every image of the set is grey, else 3."""
-        return max(header.channels for header in [*self.headers, *(self._lr_headers or [])])
+        return max(self.pair_channels(index) for index in range(len(self)))
+
+    def pair_channels(self, index: int) -> int:
+        """1 if both sizes of an image are grey, else 3."""
+        lr = [] if self._lr_headers is None else [self._lr_headers[index].channels]
+        return max([self.headers[index].channels, *lr])
 
     def read_hr(self, index: int) -> np.ndarray:
         """The HR image (H, W, C) uint8, cropped at the bottom and right to LR's size times the scale."""
         height, width = self.lr_sizes[index] * self.scale
-        pixels = self._read(self.hr[index])
+        pixels = eight_bit(self.hr[index].read())
         if pixels.shape[0] < height or pixels.shape[1] < width:
             raise SrKdError(f"{self.hr[index]} is smaller than its header says")
         return pixels[:height, :width]
@@ -94,24 +102,11 @@ class ImageSet:
         hr = self.read_hr(index)
         if self.lr is None:
             return Pair(self.names[index], hr, make_lr(hr, self.scale))
-        lr = self._read(self.lr[index])
+        lr = eight_bit(self.lr[index].read())
         if lr.shape[:2] != tuple(self.lr_sizes[index]):
             raise SrKdError(f"{self.lr[index]} has another size than its header says")
         channels = max(hr.shape[2], lr.shape[2])
         return Pair(self.names[index], with_channels(hr, channels), with_channels(lr, channels))
-
-    def _read(self, stored: StoredImage) -> np.ndarray:
-        image = stored.read()
-        if image.alpha is not None:
-            self._note("alpha", f"{self.name}: transparency is ignored (first in {stored})")
-        if image.bit_depth == 16:
-            self._note("16-bit", f"{self.name}: 16-bit images are reduced to 8 bit (first in {stored})")
-        return eight_bit(image)
-
-    def _note(self, kind: str, message: str) -> None:
-        token = object()
-        if self._noted.setdefault(kind, token) is token:  # one thread wins
-            logging.getLogger("sr_kd").warning(message)
 
     def _check_size(self, index: int) -> None:
         header, scale = self.headers[index], self.scale

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from ..errors import UsageError, nearest
-from .folders import StoredImage
+from .stored import StoredImage
 
 _SHOWN = 3
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Protocol
 
 import torch
@@ -10,8 +11,9 @@ from torch import Tensor
 from ..archs.base import Colour
 from ..errors import UsageError
 from .image_set import ImageSet
-from .pool import PooledPatches
+from .pool import DecodedImages, PooledPatches
 from .sampler import PatchSampler
+from .streaming import StreamedPatches
 
 _GIB = 2**30
 
@@ -49,6 +51,7 @@ def open_patches(
     memory_budget_gib: float,
     workers: int,
     quiet: bool,
+    decoded: DecodedImages | None = None,
 ) -> PatchSource:
     """Patches of a set: kept in memory when its decoded pixels fit the budget, else streamed.
 
@@ -65,6 +68,7 @@ def open_patches(
         memory_budget_gib: GiB of decoded pixels that may be kept.
         workers: processes that read, when streaming.
         quiet: no progress bar.
+        decoded: what `decode` gave for this set before; its images are then not read again.
 
     Raises:
         UsageError: a gt_size that is no multiple of the scale, or an image smaller than the patch.
@@ -74,13 +78,23 @@ def open_patches(
     sampler = PatchSampler(
         images.lr_sizes, patch, batch_size, hflip=use_hflip, rotate=use_rot, seed=seed, stream=stream
     )
-    decoded = decoded_bytes(images) / _GIB
-    if decoded > memory_budget_gib:
-        raise UsageError(
-            f"{images.name} takes {decoded:.1f} GiB decoded, and memory_budget allows {memory_budget_gib:g}: "
-            "raise memory_budget"
-        )
-    return PooledPatches(images, sampler, patch, colour, device, quiet)
+    decoded = decoded or decode(images, device, memory_budget_gib, quiet)
+    if decoded is not None:
+        return PooledPatches(decoded, sampler, patch, colour, device)
+    logging.getLogger("sr_kd").info(
+        "%s: %.1f GiB decoded, memory_budget %g GiB: streaming with %d worker(s)",
+        images.name,
+        decoded_bytes(images) / _GIB,
+        memory_budget_gib,
+        workers,
+    )
+    return StreamedPatches(images, sampler, patch, colour, device, memory_budget_gib * _GIB, workers)
+
+
+def decode(images: ImageSet, device: torch.device, memory_budget_gib: float, quiet: bool) -> DecodedImages | None:
+    """All images of a set in memory; None if they exceed the budget. Raises SrKdError for one that cannot be read."""
+    fits = decoded_bytes(images) <= memory_budget_gib * _GIB
+    return DecodedImages(images, device, quiet) if fits else None
 
 
 def decoded_bytes(images: ImageSet) -> int:

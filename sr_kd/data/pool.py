@@ -54,43 +54,28 @@ class PixelPool:
         return runs.index_select(0, starts.flatten()).view(len(image), side, side, self.channels)
 
 
-class PooledPatches:
-    """A :class:`~sr_kd.data.patches.PatchSource` over a set that fits in memory.
+class DecodedImages:
+    """HR and LR of a whole set, decoded once; any number of patch sources may share it.
 
     Args:
         images: the set; decoded here, in parallel, with a progress bar.
-        sampler: draws the patches.
-        patch: side of the LR patch.
-        colour: what the network takes.
-        device: where the batches go; the pixels are kept there too on CUDA, else in host memory.
+        device: the pixels are kept there on CUDA, else in host memory.
         quiet: no progress bar.
 
     Raises:
         SrKdError: an image that cannot be decoded.
     """
 
-    def __init__(
-        self,
-        images: ImageSet,
-        sampler: PatchSampler,
-        patch: int,
-        colour: Colour,
-        device: torch.device,
-        quiet: bool,
-    ) -> None:
-        self._sampler = sampler
-        self._patch = patch
-        self._scale = images.scale
-        self._colour = colour
-        self._device = device
+    def __init__(self, images: ImageSet, device: torch.device, quiet: bool) -> None:
         home = device if device.type == "cuda" else torch.device("cpu")
-        self._hr = PixelPool(images.lr_sizes * images.scale, images.channels, home)
-        self._lr = PixelPool(images.lr_sizes, images.channels, home)
+        self.scale = images.scale
+        self.hr = PixelPool(images.lr_sizes * images.scale, images.channels, home)
+        self.lr = PixelPool(images.lr_sizes, images.channels, home)
 
         def load(index: int) -> None:
             pair = images.read(index)
-            self._hr.store(index, pair.hr)
-            self._lr.store(index, pair.lr)
+            self.hr.store(index, pair.hr)
+            self.lr.store(index, pair.lr)
 
         with (
             progress_bar(len(images), f"{images.name}: reading", "image", quiet) as bar,
@@ -99,10 +84,28 @@ class PooledPatches:
             for _ in threads.map(load, range(len(images))):
                 bar.update()
 
+
+class PooledPatches:
+    """A :class:`~sr_kd.data.patches.PatchSource` over a set that fits in memory.
+
+    Args:
+        decoded: its pixels.
+        sampler: draws the patches.
+        patch: side of the LR patch.
+        colour: what the network takes.
+        device: where the batches go.
+    """
+
+    def __init__(
+        self, decoded: DecodedImages, sampler: PatchSampler, patch: int, colour: Colour, device: torch.device
+    ) -> None:
+        self._decoded, self._sampler, self._patch = decoded, sampler, patch
+        self._colour, self._device = colour, device
+
     def batch(self, iteration: int, rank: int = 0, world_size: int = 1) -> tuple[Tensor, Tensor]:
         """This process's part of an iteration's batch; see `PatchSource`."""
         draw = self._sampler.draw(iteration).share(rank, world_size)
-        return self._crop(self._lr, draw, 1), self._crop(self._hr, draw, self._scale)
+        return self._crop(self._decoded.lr, draw, 1), self._crop(self._decoded.hr, draw, self._decoded.scale)
 
     def close(self) -> None:
         """Nothing to end here."""

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import UsageError, nearest
 from .embedded import PREFIX, embedded_files
-from .folders import ImageFile, StoredImage, find_folder, image_files, read_meta_info
+from .folders import find_folder, image_files, read_meta_info
 from .image_set import ImageSet, Pair
+from .lmdb import lmdb_images
 from .pairing import by_name, match
+from .stored import ImageFile, StoredImage
 
 __all__ = ["ImageSet", "Pair", "open_set", "set_name"]
 
-_HR_FOLDERS = ["HR", "GT", "GTmod*", "*_HR"]
 _ROLE = re.compile(r"hr|gt|gtmod\d+|gt_?images?|high|target|original|images?", re.IGNORECASE)
 
 
@@ -54,7 +56,7 @@ def open_set(
     if lr_roots and len(lr_roots) != len(hr_roots):
         raise UsageError(f"dataroot_gt names {len(hr_roots)} folder(s) and dataroot_lq {len(lr_roots)}: one for each")
     listed = None if meta_info_file is None else read_meta_info(meta_info_file)
-    hr_parts = [_open_root(root, _HR_FOLDERS, lmdb) for root in hr_roots]
+    hr_parts = [_open_root(root, _hr_folders(scale), lmdb) for root in hr_roots]
     if listed is not None:
         hr_parts = _chosen(hr_parts, listed, str(meta_info_file))
     lr: list[StoredImage] = []
@@ -63,26 +65,53 @@ def open_set(
         lr += match(part, lr_images, scale=scale, template=filename_tmpl, subset=listed is not None)
     titles = [set_name(root) for root in hr_roots]
     hr = [image for part in hr_parts for image in part]
-    return ImageSet(name or "+".join(titles), scale, _unique_names(hr_parts, titles), hr, lr or None)
+    images = ImageSet(name or "+".join(titles), scale, _unique_names(hr_parts, titles), hr, lr or None)
+    _note_reductions(images)
+    return images
+
+
+def _note_reductions(images: ImageSet) -> None:
+    """Say once per set what is left out of its files."""
+    stored = list(zip(images.hr, images.headers, strict=True))
+    for what, found in (
+        ("16-bit images are reduced to 8 bit", [image for image, header in stored if header.bit_depth == 16]),
+        ("transparency is ignored", [image for image, header in stored if header.alpha]),
+    ):
+        if found:
+            logging.getLogger("sr_kd").warning("%s: %s (%d, such as %s)", images.name, what, len(found), found[0])
 
 
 def set_name(dataroot: str) -> str:
     """The name of a set by its folder: the last part that names no role, so ``Set5/HR`` is Set5."""
     if dataroot.startswith(PREFIX):
         return dataroot
-    path = Path(dataroot).expanduser().resolve()
-    while _ROLE.fullmatch(path.name) and path.parent.name:
-        path = path.parent
-    return path.name.removesuffix(".lmdb")
+    *parents, name = Path(dataroot).expanduser().resolve().parts
+    name = name.removesuffix(".lmdb")
+    while _ROLE.fullmatch(name) and len(parents) > 1:
+        name = parents.pop()
+    return name
+
+
+def _hr_folders(scale: int) -> list[str]:
+    return ["HR", "GT", "GTmod12", f"GTmod{scale}", "*_HR"]
 
 
 def _lr_folders(scale: int) -> list[str]:
-    return [f"X{scale}", f"x{scale}", f"LR_bicubic/X{scale}", f"LRbicx{scale}"]
+    return [
+        f"X{scale}",
+        f"x{scale}",
+        f"LR_bicubic/X{scale}",
+        f"LR/X{scale}",
+        f"LRbicx{scale}",
+        f"*_LR_bicubic/X{scale}",
+    ]
 
 
 def _open_root(dataroot: str, inside: list[str], lmdb: bool) -> list[StoredImage]:
     if dataroot.startswith(PREFIX):
         return [ImageFile(path) for path in embedded_files(dataroot)]
+    if lmdb or dataroot.endswith(".lmdb"):
+        return list(lmdb_images(dataroot))
     return [ImageFile(path) for path in image_files(find_folder(dataroot, inside))]
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from ..data.sets import ImageSet, open_set
 from ..errors import UsageError
-from ..inference.load import Upscaler, load_model
+from ..inference.load import load_model
+from ..inference.upscaler import Upscaler
 from .benchmark import score_network
 from .scores import SetScore
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,8 +13,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..archs.base import SRNetwork
-from ..data.image import Image, write_image
 from ..data.sets import ImageSet
+from ..progress import progress_bar
 from .benchmark import enlarge_image, enlarger_of, score_image
 from .protocols import find_protocol, luma, to_pixels
 
@@ -47,8 +46,7 @@ class Row:
     difference: float
 
 
-def write_montage(
-    path: Path | str,
+def compare_visually(
     models: Mapping[str, SRNetwork | None],
     image_set: ImageSet,
     *,
@@ -56,28 +54,32 @@ def write_montage(
     device: torch.device | str = "cpu",
     images: int = 3,
     side: int = 56,
-) -> None:
+    quiet: bool = True,
+) -> np.ndarray:
     """Draw the images, and the places in them, where the models differ most.
 
     PSNR in the captions is that of protocol rgb8, over the whole image.
 
     Args:
-        path: the picture to write, a PNG as a rule.
         models: label -> network, or None for bicubic (which is added if it is missing).
         image_set: opened at the same scale.
         scale: enlargement factor.
         images: how many images to show at most.
         side: of the square crops, in HR pixels.
+        quiet: no progress bar.
+
+    Returns:
+        (H, W, 3) uint8.
 
     Raises:
-        SrKdError: an image that cannot be read, or a picture that cannot be written.
+        SrKdError: an image that cannot be read.
     """
     protocol = find_protocol("rgb8")
     shown: dict[str, SRNetwork | None] = {} if None in models.values() else {"bicubic": None}
     shown.update(models)
     rows: list[Row] = []
     enlargers = {label: enlarger_of(network, scale, device) for label, network in shown.items()}
-    with torch.inference_mode():
+    with torch.inference_mode(), progress_bar(len(image_set), "montage", "image", quiet) as bar:
         for index, name in enumerate(image_set.names):
             panels, planes = [], {}
             for label, enlarger in enlargers.items():
@@ -89,8 +91,9 @@ def write_montage(
             crop, difference = find_crop(contenders if len(contenders) > 1 else list(planes.values()), side, scale)
             rows.append(Row(name, to_pixels(enlarged.hr), crop, tuple(panels), difference))
             rows = sorted(rows, key=lambda row: -row.difference)[:images]
+            bar.update()
     title = f"{image_set.name} x{scale}; PSNR over the whole image, protocol rgb8"
-    write_image(path, Image(draw(rows, title)))
+    return draw(rows, title)
 
 
 def find_crop(planes: Sequence[Tensor], side: int, border: int) -> tuple[tuple[int, int, int], float]:
@@ -123,7 +126,7 @@ def draw(rows: Sequence[Row], title: str) -> np.ndarray:
     sheet = PillowImage.new("RGB", (width, height), _PAPER)
     top = _GAP
     for picture in pictures:
-        sheet.paste(picture, (_GAP, top))
+        sheet.paste(picture, (width - _GAP - picture.width, top))  # right-aligned: the crops form columns
         top += picture.height + _GAP
     ImageDraw.Draw(sheet).text((_GAP, top), title, _INK, font)
     return np.array(sheet)
@@ -156,8 +159,8 @@ def _draw_row(row: Row) -> PillowImage.Image:
     for picture, label, value in tiles:
         strip.paste(picture, (x, 0))
         middle = x + picture.width / 2
-        canvas.text((middle, tile + 6), _fitted(label, picture.width, fonts[0]), _INK, fonts[0], anchor="mt")
-        canvas.text((middle, tile + 32), value, _INK, fonts[1], anchor="mt")
+        canvas.text((middle, tile + 23), _fitted(label, picture.width, fonts[0]), _INK, fonts[0], anchor="ms")
+        canvas.text((middle, tile + 47), value, _INK, fonts[1], anchor="ms")
         x += picture.width + _GAP
     return strip
 

@@ -19,6 +19,7 @@ from ..archs.base import Colour
 from ..data.colour import rgb_to_y, rgb_to_ycbcr, ycbcr_to_rgb
 from ..data.resize import imresize
 from ..errors import UsageError, unknown_name
+from ..inference.enlarger import exact_convolutions
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Enlarger:
     def __call__(self, levels: Tensor) -> Tensor:
         """(C, h, w) in 0..255 -> (C, H, W) in 0..255 on `device`, not clamped, float32."""
         x = (levels / 255).to(self.device, torch.float32)
-        with self._turn:
+        with self._turn, exact_convolutions(self.device, torch.float32):
             return 255 * self.forward(x.unsqueeze(0))[0]
 
 

@@ -24,7 +24,9 @@ def comparison_table(results: Mapping[str, Sequence[Sequence[SetScore]]], comman
     for label, runs in results.items():
         cells = [_cell(column) for column in zip(*runs, strict=True)]
         rows.append([label if len(runs) == 1 else f"{label} ({len(runs)} seeds)", *cells])
-    return "\n".join([*_table(["model", *(score.name for score in first)], rows), "", *_notes(results, command), ""])
+    mixed = len({score.protocol for score in first}) > 1
+    names = [f"{score.name} ({score.protocol})" if mixed else score.name for score in first]
+    return "\n".join([*_table(["model", *names], rows), "", *_notes(results, command), ""])
 
 
 def difference_table(results: Mapping[str, Sequence[SetScore]], baseline: str) -> str:
@@ -40,8 +42,17 @@ def difference_table(results: Mapping[str, Sequence[SetScore]], baseline: str) -
     return "\n".join([*lines, "", "Intervals: bootstrap over the images of a set, paired, 10,000 draws, seed 0.", ""])
 
 
-def results_json(model: str, scores: Sequence[SetScore]) -> dict[str, Any]:
-    """The scores of one model for a JSON file; an infinite PSNR (identical images) becomes null."""
+def json_document(results: Mapping[str, Sequence[SetScore]]) -> dict[str, Any] | list[dict[str, Any]]:
+    """One :func:`json_result` per model and protocol: the object itself if there is one, else a list."""
+    objects = []
+    for label, scores in results.items():
+        for protocol in dict.fromkeys(score.protocol for score in scores):
+            objects.append(json_result(label, [score for score in scores if score.protocol == protocol]))
+    return objects[0] if len(objects) == 1 else objects
+
+
+def json_result(model: str, scores: Sequence[SetScore]) -> dict[str, Any]:
+    """The scores of one model under one protocol for a JSON file; an infinite PSNR (identical images) becomes null."""
     return {
         "model": model,
         "scale": scores[0].scale,

@@ -102,7 +102,7 @@ class Enlarger:
         network = self._deployed
         if network is None:
             raise TypeError("bicubic interpolation has no network")
-        with _exact_convolutions(self.device, self.dtype):
+        with exact_convolutions(self.device, self.dtype):
             y = x.to(self.dtype).contiguous(memory_format=torch.channels_last)
             y = self_ensemble(network, y) if self.tta else network(y)
         return y.to(x.dtype)
@@ -113,7 +113,7 @@ class Enlarger:
             self._deployed.to(device=self.device, dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
-def _exact_convolutions(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[None]:
+def exact_convolutions(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[None]:
     """CUDA computes float32 convolutions with 10-bit mantissas unless told not to."""
     if device.type == "cuda" and dtype == torch.float32:
         return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)

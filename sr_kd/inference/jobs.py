@@ -132,22 +132,16 @@ def _find(name: str, output: Path) -> list[_Found]:
         beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
         raise UsageError(f"no such file or folder: {name}{nearest(path.name, beside)}")
     root = Path(*_plain_parts(path))
-    matches = sorted(root.glob(str(path.relative_to(root))))
-    pictures = [match for match in matches if match.suffix.lower() in SUFFIXES and match.is_file()]
+    pictures = list(_walk(root, output, str(path.relative_to(root))))
     if not pictures:
         raise UsageError(f"no pictures match {name}; known suffixes: {_suffixes()}")
-    nested = _below(output, root)
-    return [
-        _Found(match, match.relative_to(root).parent, True)
-        for match in pictures
-        if not (nested and _below(match, output))
-    ]
+    return pictures
 
 
-def _walk(root: Path, output: Path) -> Iterator[_Found]:
+def _walk(root: Path, output: Path, pattern: str = "**/*") -> Iterator[_Found]:
     """The pictures below a folder, sorted, without hidden files and what lies in a nested output folder."""
     nested = _below(output, root)
-    for path in sorted(root.rglob("*")):
+    for path in sorted(root.glob(pattern)):
         inner = path.relative_to(root)
         hidden = any(part.startswith(".") for part in inner.parts)
         if path.suffix.lower() in SUFFIXES and not hidden and path.is_file() and not (nested and _below(path, output)):

@@ -10,7 +10,7 @@ import torch
 from ..data.resize import imresize
 from ..errors import UsageError
 
-BLOCK = 512  # rows or columns resized at a time, so that working memory does not grow with the picture
+BLOCK = 256  # rows or columns resized at a time, so that working memory does not grow with the picture
 
 
 @dataclass(frozen=True)
@@ -63,10 +63,9 @@ def resize_exactly(samples: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 def _resize_columns(samples: np.ndarray, height: int) -> np.ndarray:
     """(H, W, C) -> (height, W, C), some columns at a time."""
     levels = int(np.iinfo(samples.dtype).max) if samples.dtype.kind == "u" else None
-    precision = np.float64 if samples.dtype == np.float64 else np.float32
     target = np.empty((height, *samples.shape[1:]), samples.dtype)
     for left in range(0, samples.shape[1], BLOCK):
-        block = np.ascontiguousarray(samples[:, left : left + BLOCK].transpose(2, 0, 1), precision)
+        block = np.ascontiguousarray(samples[:, left : left + BLOCK].transpose(2, 0, 1), np.float64)
         resized = imresize(torch.from_numpy(block), (height, block.shape[2]), levels=levels)
         if levels is None:
             resized = resized.clamp(0, 1)

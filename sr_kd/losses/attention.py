@@ -31,7 +31,7 @@ def attention_transfer(student: Tensor, teacher: Tensor, p: float = 2, form: For
         form: "code", mean over samples and positions of (Q_S - Q_T)^2; "paper", mean over samples of
             |Q_S - Q_T|_2 / 2.
     """
-    eps = max(1e-8**p, 1e-30)  # of an energy map whose features have a root mean square of 1e-4
+    eps = max(1e-10**p, 1e-30)  # of an energy map whose features have a mean square of 1e-10
     difference = unit(energy(student, p), eps) - unit(energy(teacher, p), eps)
     if form == "code":
         return difference.square().mean()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -63,9 +64,15 @@ def unit_factors(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
 def factor_distance(student: Tensor, teacher: Tensor, p: int = 1) -> Tensor:
     """Distance of two factors (N, m, h, w), each scaled to length 1 per sample.
 
-    p = 1: mean |.| over all elements; p = 2: the root of the mean square. Both fall as 1 / sqrt(m * H * W).
+    p = 1: mean |.| over all elements; p = 2: the root mean square per sample, mean over samples. Both fall as
+    1 / sqrt(m * H * W).
     """
     one, other = unit_factors(student, teacher)
     if p == 1:
         return (one - other).abs().mean()
-    return torch.linalg.vector_norm(one - other) / (one.numel() ** 0.5)
+    return root_mean_square(one - other)
+
+
+def root_mean_square(rows: Tensor) -> Tensor:
+    """(N, n) -> mean over samples of sqrt(mean x^2); the gradient at a row of zeros is 0."""
+    return torch.linalg.vector_norm(rows, dim=1).mean() / math.sqrt(rows.shape[1])

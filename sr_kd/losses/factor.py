@@ -21,7 +21,7 @@ class FT(FeatureLoss):
     A paraphraser (three convolutions and three transposed ones, leaky ReLU 0.1 after each) is trained
     to reproduce the teacher's feature, then frozen; its middle is the teacher's factor F_T. A translator
     (three convolutions), trained with the student, makes F_S. The loss is the distance of the whole
-    factors, each scaled to length 1 per sample: p = 1, mean |F_S - F_T|; p = 2, the root of the mean square.
+    factors, each scaled to length 1 per sample: p = 1, mean |F_S - F_T|; p = 2, the root mean square per sample.
 
     Args:
         pairs: any number of taps; where the two factors differ in size the larger is averaged down.

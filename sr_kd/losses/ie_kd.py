@@ -10,7 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import UsageError
-from .autoencoder import AutoEncoder, Reconstruction, factor_distance, reconstruction_objective, unit_factors
+from .autoencoder import (
+    AutoEncoder,
+    Reconstruction,
+    factor_distance,
+    reconstruction_objective,
+    root_mean_square,
+    unit_factors,
+)
 from .base import Exchange, FeatureLoss, PretrainingObjective, TapPair
 from .numerics import full_precision, unit, widen
 from .options import Count, OpenFraction, Positive
@@ -31,7 +38,7 @@ def partial_l2(student: Tensor, teacher: Tensor) -> Tensor:
     """As `factor_distance` with p = 2, leaving out elements with student <= teacher <= 0 (Heo et al., 2019)."""
     one, other = unit_factors(student, teacher)
     counts = ~((one <= other) & (other <= 0))
-    return torch.linalg.vector_norm((one - other) * counts) / math.sqrt(one.numel())
+    return root_mean_square((one - other) * counts)
 
 
 def orthogonality(student: Tensor, teacher: Tensor) -> Tensor:
@@ -108,7 +115,7 @@ class IEKD(FeatureLoss):
         k: channels of the factor per teacher channel.
         divide: "natural", the first channels inherit, or "random", drawn once.
         ratio: share of the student's channels that inherits.
-        inherit: "l1", mean |F_S - F_T|; "l2", root of the mean square; "cosine", 1 - cos; "partial_l2".
+        inherit: "l1", mean |F_S - F_T|; "l2", root mean square per sample; "cosine", 1 - cos; "partial_l2".
         explore: minus the same; "cosine", |cos|; or "orthogonality", mean squared cosine of the channel
             maps; "cka", linear centred kernel alignment over the batch.
         use_bn: batch norm in coders and auto-encoder (the authors' default).

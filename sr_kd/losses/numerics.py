@@ -23,4 +23,4 @@ def unit(values: Tensor, eps: float = 1e-10) -> Tensor:
     all zero, and flat patches make such rows routine. `eps` is the mean square under which a row counts
     as dead; the length of a row far above it is 1 to within rounding.
     """
-    return values * torch.rsqrt(values.square().sum(-1, keepdim=True) + values.shape[-1] * eps)
+    return values / torch.sqrt(values.square().sum(-1, keepdim=True) + values.shape[-1] * eps)

@@ -1,42 +1,72 @@
-"""The task of one phase, from the recipe."""
+"""The tasks of a recipe's phases; the training images are opened and decoded once for all of them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 from torch import nn
 
 from ..archs.base import Colour
 from ..config.build import open_evaluation_set, open_training_set
 from ..config.schema import Recipe
-from ..data.patches import open_patches
+from ..data.image_set import ImageSet
+from ..data.patches import decode, open_patches
+from ..data.pool import DecodedImages
 from .distributed import World
 from .super_resolution import SuperResolution
 from .task import Task
 
 
-def open_task(recipe: Recipe, seed: int, phase: str, networks: Sequence[nn.Module], world: World, quiet: bool) -> Task:
-    """Open the data of a phase.
+class TaskOpener:
+    """Opens the task of one phase after the other.
 
     Args:
-        phase: names the stream of random patches, together with the seed.
-        networks: student and teacher; with an "rgb" one among them the batches are RGB.
+        quiet: no progress bars.
     """
-    colour: Colour = "rgb" if any(network.colour == "rgb" for network in networks) else "y"
-    options = recipe.train
-    patches = open_patches(
-        open_training_set(recipe),
-        colour=colour,
-        gt_size=options.gt_size,
-        batch_size=options.batch_size_per_gpu * world.size,
-        use_hflip=options.use_hflip,
-        use_rot=options.use_rot,
-        seed=seed,
-        stream=phase,
-        device=world.device,
-        memory_budget_gib=options.memory_budget,
-        workers=options.num_worker_per_gpu,
-        quiet=quiet or not world.leads,
-    )
-    validation = [(open_evaluation_set(entry, recipe.scale), entry.protocol) for entry in recipe.validation_sets]
-    return SuperResolution(patches, colour, validation, recipe.scale, recipe.val.metrics, world)
+
+    def __init__(self, recipe: Recipe, world: World, quiet: bool) -> None:
+        self.recipe, self.world, self.quiet = recipe, world, quiet
+
+    def open(self, phase: str, seed: int, networks: Sequence[nn.Module]) -> Task:
+        """The task of a phase.
+
+        Args:
+            phase: names the stream of random patches, together with the seed.
+            networks: student and teacher; with an "rgb" one among them the batches are RGB.
+
+        Raises:
+            UsageError, SrKdError: data that do not fit or cannot be read.
+        """
+        colour: Colour = "rgb" if any(network.colour == "rgb" for network in networks) else "y"
+        options = self.recipe.train
+        patches = open_patches(
+            self._images,
+            colour=colour,
+            gt_size=options.gt_size,
+            batch_size=options.batch_size_per_gpu * self.world.size,
+            use_hflip=options.use_hflip,
+            use_rot=options.use_rot,
+            seed=seed,
+            stream=phase,
+            device=self.world.device,
+            memory_budget_gib=options.memory_budget,
+            workers=options.num_worker_per_gpu,
+            quiet=self.quiet,
+            decoded=self._decoded,
+        )
+        scale = self.recipe.scale
+        return SuperResolution(patches, colour, self._validation, scale, self.recipe.val.metrics, self.world)
+
+    @cached_property
+    def _images(self) -> ImageSet:
+        return open_training_set(self.recipe)
+
+    @cached_property
+    def _decoded(self) -> DecodedImages | None:
+        return decode(self._images, self.world.device, self.recipe.train.memory_budget, self.quiet)
+
+    @cached_property
+    def _validation(self) -> list[tuple[ImageSet, str]]:
+        sets = self.recipe.validation_sets
+        return [(open_evaluation_set(options, self.recipe.scale), options.protocol) for options in sets]

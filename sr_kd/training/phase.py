@@ -6,12 +6,16 @@ import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from torch import nn
 
 from ..archs.files import save_network
+from ..data.image import Image, write_image
 from ..errors import SrKdError
 from ..progress import progress_bar
 from .checkpoint import StateFolder
@@ -35,6 +39,7 @@ class PhaseRun:
         stages: made one after the other, when each begins. lengths: their iterations.
         frequencies: after how many iterations to log, save and validate.
         metadata: written into every exported network.
+        pictures: where validated pictures are written, if they are.
         select_by: metric of the first validation set that chooses the best network.
     """
 
@@ -54,7 +59,9 @@ class PhaseRun:
     validate_every: int
     metadata: dict[str, Any] = field(default_factory=dict)
     select_by: str = "psnr"
+    pictures: Path | None = None
     quiet: bool = False
+    _shown: dict[str, str] = field(default_factory=dict)
     best: float = -math.inf
 
     @property
@@ -129,7 +136,7 @@ class PhaseRun:
 
     def _validate(self, clock: int, final: bool) -> Scores:
         self.step.student.eval()
-        scores = self.task.validate(self.network)
+        scores = self.task.validate(self.network, partial(self._keep, clock))
         self.step.student.train()
         flat = {f"metrics/{name}/{metric}": value for name, row in scores.items() for metric, value in row.items()}
         self.log.scalars(clock, flat)
@@ -143,11 +150,29 @@ class PhaseRun:
                     ", ".join(f"{k} {v:.4f}" for k, v in row.items()),
                 )
             self._export("latest" if final else str(clock), clock, scores)
+            self._drop_old_exports()
             value = next(iter(scores.values()), {}).get(self.select_by, -math.inf)
             if value > self.best:
                 self.best = value
                 self._export("best", clock, scores)
         return scores
+
+    def _drop_old_exports(self) -> None:
+        """As many numbered networks stay as states do."""
+        numbered = sorted(
+            (path for path in self.models.glob("net_g_*.pth") if path.stem[6:].isdigit()),
+            key=lambda path: int(path.stem[6:]),
+        )
+        for path in numbered[: -self.states.keep] if self.states.keep else []:
+            path.unlink(missing_ok=True)
+
+    def _keep(self, clock: int, images: str, name: str, pixels: np.ndarray) -> None:
+        """One validated picture: a crop of it for TensorBoard, all of it as a file where that is asked for."""
+        if self.pictures is not None:
+            write_image(self.pictures / images / name / f"{name}_{self.label}_{clock}.png", Image(pixels))
+        first = self._shown.setdefault(images, name)
+        if name == first:
+            self.log.image(clock, f"{images}/{name}", torch.from_numpy(pixels[:256, :256]).permute(2, 0, 1) / 255)
 
     def _export(self, name: str, clock: int, scores: Scores) -> None:
         metadata = {**self.metadata, "iteration": clock, "scores": scores}

@@ -15,7 +15,7 @@ from ..data.image import Image, write_image
 from ..errors import SrKdError
 from ..evaluation.benchmark import SetScore, score_network
 from ..evaluation.montage import compare_visually
-from ..evaluation.tables import difference_table, json_result, markdown_table, spread_table
+from ..evaluation.tables import comparison_table, difference_table, json_result
 from ..files import write_text
 from .run import finished_network
 from .workspace import Workspace, arms
@@ -62,11 +62,9 @@ def write_report(
 
 def _tables(recipe: Recipe, scores: Mapping[str, Sequence[Sequence[SetScore]]], command: str) -> str:
     """Scores (over seeds where there are several), and each arm's difference to the honest baseline."""
-    first = {label: seeds[0] for label, seeds in scores.items()}
-    table = markdown_table(first, command) if len(recipe.seeds) == 1 else spread_table(scores, command)
-    text = f"# {recipe.name}\n\n{table}"
+    text = f"# {recipe.name}\n\n{comparison_table(scores, command)}"
     if "baseline_total" in scores and len(scores) > 2:
-        arms_only = {label: sets for label, sets in first.items() if label != "bicubic"}
+        arms_only = {label: runs[0] for label, runs in scores.items() if label != "bicubic"}
         text += f"\n{difference_table(arms_only, 'baseline_total')}"
     return text
 

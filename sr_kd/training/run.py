@@ -6,7 +6,7 @@ import json
 import logging
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import torch
@@ -21,7 +21,7 @@ from ..config.graph import phase_order, teacher_of
 from ..config.schema import Phase, Recipe
 from .distributed import World
 from .ema import EMA
-from .open_task import open_task
+from .open_task import TaskOpener
 from .phase import PhaseRun
 from .run_log import RunLog, log_to_file
 from .stages import DistillationStage, PretrainingStage, Stage, Teaching
@@ -48,6 +48,7 @@ def run_recipe(recipe: Recipe, world: World, *, resume: bool = False, quiet: boo
         workspace.prepare(resume)
     world.barrier()
     handler = log_to_file(workspace.log) if world.leads else None
+    opener = TaskOpener(recipe, world, quiet or not world.leads)
     try:
         for seed in recipe.seeds:
             for name in phase_order(recipe):
@@ -57,7 +58,7 @@ def run_recipe(recipe: Recipe, world: World, *, resume: bool = False, quiet: boo
                         "%s is finished already (%d iterations)", workspace.run_name(name, seed), finished["iterations"]
                     )
                     continue
-                _run_phase(recipe, name, seed, workspace, world, quiet)
+                _run_phase(recipe, name, seed, workspace, world, opener, quiet)
     finally:
         if handler is not None:
             logger.removeHandler(handler)
@@ -70,7 +71,9 @@ def finished_network(workspace: Workspace, phase: str, seed: int) -> nn.Module:
     return load_network(workspace.models(phase, seed) / "net_g_latest.pth").network
 
 
-def _run_phase(recipe: Recipe, name: str, seed: int, workspace: Workspace, world: World, quiet: bool) -> None:
+def _run_phase(
+    recipe: Recipe, name: str, seed: int, workspace: Workspace, world: World, opener: TaskOpener, quiet: bool
+) -> None:
     options = recipe.phases[name]
     states = workspace.states(name, seed)
     saved = states.load_latest()
@@ -79,7 +82,7 @@ def _run_phase(recipe: Recipe, name: str, seed: int, workspace: Workspace, world
     with _seeded(seed, f"{name} losses"):
         losses = build_losses(recipe, name, student, teacher)
     networks = [student] if teacher is None else [student, teacher]
-    task = open_task(recipe, seed, name, networks, world, quiet)
+    task = opener.open(name, seed, networks)
     layout = torch.channels_last if options.channels_last else torch.contiguous_format
     step = DistillationStep(student, losses, task).to(world.device).to(memory_format=layout)  # type: ignore[call-overload]
     teaching = None
@@ -92,6 +95,7 @@ def _run_phase(recipe: Recipe, name: str, seed: int, workspace: Workspace, world
         _announce(workspace.run_name(name, seed), start, sum(lengths), student, losses)
     folder = workspace.tensorboard / workspace.run_name(name, seed)
     with (
+        closing(task),
         RunLog(folder if world.leads and recipe.logger.use_tb_logger else None, start) as log,
         StopRequest() as stop,
     ):
@@ -111,6 +115,7 @@ def _run_phase(recipe: Recipe, name: str, seed: int, workspace: Workspace, world
             save_every=recipe.logger.save_checkpoint_freq,
             validate_every=recipe.val.val_freq,
             metadata={"recipe": recipe.name, "phase": name, "seed": seed, "sr_kd": __version__},
+            pictures=workspace.root / "visualization" if recipe.val.save_img else None,
             select_by=recipe.val.metrics[0],
             quiet=quiet,
         )

@@ -12,12 +12,12 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ..config.schema import Optimiser, Phase
 from ..errors import SrKdError
-from ..losses.base import Exchange, PretrainingObjective, TeacherTail, View
+from ..losses.base import Exchange, Forward, PretrainingObjective, TeacherTail, View
 from .distributed import World
 from .ema import EMA
 from .optimiser import build_optimiser, parameter_groups, set_learning_rate
 from .schedule import learning_rate
-from .step import DistillationStep, gradient_norms
+from .step import DistillationStep, gradient_norms, output_for
 from .task import Batch, Task
 
 
@@ -56,6 +56,11 @@ class Teaching:
         with torch.no_grad():
             view = self.task.view(self.network, batch, self.taps, self.output)
         return view, self.task.tail(self.network, batch, view)
+
+    def forward(self, lr: Tensor, hr: Tensor) -> Tensor:
+        """The teacher's output for a pair other than the batch."""
+        with torch.no_grad():
+            return output_for(self.network, lr, hr, self.task)
 
 
 class PretrainingStage:
@@ -119,6 +124,7 @@ class DistillationStage:
             ema,
             world,
         )
+        step.train()  # also freezes what a pre-training has thawed
         self.optimiser = build_optimiser(options.optim, parameter_groups(step, options.optim))
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=options.precision == "fp16")
         forward: nn.Module = step
@@ -164,8 +170,8 @@ class DistillationStage:
         if state["scaler"]:
             self.scaler.load_state_dict(state["scaler"])
 
-    def _taught(self, batch: Batch) -> tuple[View | None, TeacherTail | None]:
-        return (None, None) if self.teaching is None else self.teaching.view(batch)
+    def _taught(self, batch: Batch) -> tuple[View | None, TeacherTail | None, Forward | None]:
+        return (None, None, None) if self.teaching is None else (*self.teaching.view(batch), self.teaching.forward)
 
     def _autocast(self) -> AbstractContextManager[Any]:
         if self.options.precision == "fp32":

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..config.build import WeightedLoss
 from ..errors import UsageError, unknown_name
-from ..losses.base import Exchange, TeacherTail, View
+from ..losses.base import Exchange, Forward, TeacherTail, View
 from .task import Batch, Task
 
 
@@ -34,11 +34,26 @@ class DistillationStep(nn.Module):
         self.needs_teacher_output = any(entry.loss.needs_teacher_output for entry in losses)
 
     def forward(
-        self, batch: Batch, teacher: View | None = None, teacher_tail: TeacherTail | None = None, iteration: int = 0
+        self,
+        batch: Batch,
+        teacher: View | None = None,
+        teacher_tail: TeacherTail | None = None,
+        teacher_forward: Forward | None = None,
+        iteration: int = 0,
     ) -> dict[str, Tensor]:
         """Unweighted loss terms, named ``<loss>/<term>``."""
         student = self.task.view(self.student, batch, self.student_taps, output=True)
-        exchange = Exchange(batch.lr, batch.hr, student, teacher, teacher_tail, batch.labels, iteration)
+        exchange = Exchange(
+            batch.lr,
+            batch.hr,
+            student,
+            teacher,
+            teacher_tail,
+            batch.labels,
+            iteration,
+            lambda lr, hr: output_for(self.student, lr, hr, self.task),
+            teacher_forward,
+        )
         return {f"{name}/{term}": value for name, loss in self.losses.items() for term, value in loss(exchange).items()}
 
     def weighted(self, terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -69,6 +84,14 @@ class DistillationStep(nn.Module):
             for name, loss in self.losses.items()
             for what, value in loss.diagnostics().items()  # type: ignore[operator]
         }
+
+
+def output_for(network: nn.Module, lr: Tensor, hr: Tensor, task: Task) -> Tensor:
+    """A network's output for a pair other than the batch."""
+    output = task.view(network, Batch(lr, hr), (), output=True).output
+    if output is None:
+        raise ValueError("the task's view left the output out")
+    return output
 
 
 def gradient_norms(step: DistillationStep, weighted: Mapping[str, Tensor]) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 from torch import Tensor, nn
 
@@ -15,7 +16,7 @@ from ..errors import UsageError
 from ..evaluation.benchmark import merge_scores, score_network
 from ..losses.base import TeacherTail, View
 from .distributed import World
-from .task import Batch, Scores
+from .task import Batch, Keep, Scores
 from .teacher_report import privileged_scores, teacher_report
 
 
@@ -57,7 +58,7 @@ class SuperResolution:
         lr = self._in_colour_of(network, batch.lr)
         return lambda tap, feature: network.tail(tap, feature, lr)  # type: ignore[operator]
 
-    def validate(self, network: nn.Module) -> Scores:
+    def validate(self, network: nn.Module, keep: Keep | None = None) -> Scores:
         scores: Scores = {}
         for images, protocol in self.validation:
             if isinstance(network, PrivilegedTeacher):
@@ -72,6 +73,7 @@ class SuperResolution:
                 protocol=protocol,
                 device=self.world.device,
                 metrics=self.metrics,
+                keep=None if keep is None else partial(keep, images.name),
                 rank=self.world.rank,
                 world_size=self.world.size,
             )
@@ -84,6 +86,9 @@ class SuperResolution:
             return {}
         images, _ = self.validation[0]
         return teacher_report(network, images, self.world.device)
+
+    def close(self) -> None:
+        self.patches.close()
 
     def _in_colour_of(self, network: nn.Module, image: Tensor) -> Tensor:
         colour = network.colour

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
 from torch import Tensor, nn
 
 from ..losses.base import TeacherTail, View
 
 Scores = dict[str, dict[str, float]]
+# (set, image, pixels (H, W, C) uint8); may be called from several threads
+Keep = Callable[[str, str, np.ndarray], None]
 
 
 @dataclass(frozen=True)
@@ -40,8 +43,11 @@ class Task(Protocol):
     def tail(self, network: nn.Module, batch: Batch, view: View) -> TeacherTail:
         """(tap, feature) -> output, through the network's layers behind the tap."""
 
-    def validate(self, network: nn.Module) -> Scores:
-        """Set name -> metric -> mean; the same on every rank."""
+    def validate(self, network: nn.Module, keep: Keep | None = None) -> Scores:
+        """Set name -> metric -> mean; the same on every rank. `keep` is given this rank's pictures."""
 
     def report(self, network: nn.Module) -> dict[str, float]:
         """What is worth knowing of a trained network beyond its scores (a privileged teacher's nature)."""
+
+    def close(self) -> None:
+        """End whatever reads the data."""

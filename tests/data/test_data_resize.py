@@ -44,12 +44,12 @@ def test_a_line_equals_the_definition(length: int, size: int, seed: int) -> None
     assert np.abs(found - resize_line(line, size)).max() < 1e-9
 
 
-@pytest.mark.parametrize("size", [(128, 64), (97, 111), (900, 1024)])
+@pytest.mark.parametrize("size", [(75, 5), (50, 21), (170, 64)])
 def test_both_axes_equal_the_definition(size: tuple[int, int]) -> None:
-    image = data.camera()[:300, :256].astype(np.float64)
-    rows = np.apply_along_axis(resize_line, 0, image[:, ::16], size[0])
+    image = data.camera()[:150, :16].astype(np.float64)
+    rows = np.apply_along_axis(resize_line, 0, image, size[0])
     expected = np.apply_along_axis(resize_line, 1, rows, size[1])
-    found = imresize(torch.from_numpy(image[:, ::16].copy()), size).numpy()
+    found = imresize(torch.from_numpy(image), size).numpy()
     assert np.abs(found - expected).max() < 1e-9
 
 

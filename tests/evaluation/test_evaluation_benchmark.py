@@ -12,6 +12,7 @@ from torch import Tensor
 
 from sr_kd.archs.base import Colour, SRNetwork
 from sr_kd.archs.build import build_network
+from sr_kd.archs.files import load_network
 from sr_kd.data.image import Image, write_image
 from sr_kd.data.resize import imresize
 from sr_kd.data.sets import ImageSet, open_set
@@ -42,11 +43,12 @@ class Bicubic(SRNetwork):
 
     def __init__(self, colour: Colour, scales: tuple[int, ...]) -> None:
         super().__init__()
-        self.colour, self.scales, self.taps, self.receptive_radius = colour, scales, {}, 2
+        self.arguments = {"colour": colour, "scales": scales}
+        self.colour, self.taps, self.receptive_radius = colour, {}, 2
+        self._serve(scales)
 
-    def for_scale(self, scale: int) -> SRNetwork:
-        super().for_scale(scale)
-        return Bicubic(self.colour, (scale,))
+    def _serve(self, scales: tuple[int, ...]) -> None:
+        self.scales = scales
 
     def forward(self, x: Tensor) -> Tensor:
         return imresize(x, (x.shape[-2] * self.scale, x.shape[-1] * self.scale))
@@ -63,6 +65,29 @@ def test_a_network_that_is_bicubic_scores_like_bicubic(folder: Path, scale: int,
         tolerance = 0.05 if protocol == "rgb" else 1e-4  # there, only bicubic is rounded after each pass
         assert found.psnr == pytest.approx(expected.psnr, abs=tolerance)
         assert found.ssim == pytest.approx(expected.ssim, abs=tolerance)
+
+
+# Scores that another program (NumPy) measured with these public weights.
+PUBLIC = [
+    ("CARN-M/carn_m.npz", "rgb8", 4, 31.88, 0.8910, False),
+    ("CARN-M/carn_m.npz", "rgb8", 3, 34.06, 0.9248, True),
+    ("CARN-M/carn_m.npz", "rgb8", 2, 37.68, 0.9595, True),
+    ("VDSR-twtygqyy/model_epoch_50.npz", "yfloat", 2, 37.59, 0.9591, True),
+    ("VDSR-twtygqyy/model_epoch_50.npz", "yfloat", 3, 33.75, 0.9226, True),
+    ("VDSR-twtygqyy/model_epoch_50.npz", "yfloat", 4, 31.43, 0.8849, True),
+]
+
+
+@pytest.mark.parametrize(
+    ("file", "protocol", "scale", "psnr", "ssim"),
+    [pytest.param(*row, marks=[pytest.mark.slow] if slow else []) for *row, slow in PUBLIC],
+)
+def test_public_weights_on_set5(shared: Path, file: str, protocol: str, scale: int, psnr: float, ssim: float) -> None:
+    network = load_network(shared / "weights" / file).network
+    images = open_set([str(shared / "data" / "benchmark" / "Set5")], scale=scale)
+    score = score_network(network, images, scale=scale, protocol=protocol)
+    assert score.psnr == pytest.approx(psnr, abs=0.006)
+    assert score.ssim == pytest.approx(ssim, abs=0.0001)
 
 
 def test_shares_of_ranks_put_together_are_the_whole_to_the_last_bit(images: ImageSet) -> None:

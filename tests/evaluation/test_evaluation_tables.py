@@ -6,7 +6,7 @@ import math
 import pytest
 
 from sr_kd.evaluation.scores import ImageScore, SetScore
-from sr_kd.evaluation.tables import comparison_table, difference_table, results_json
+from sr_kd.evaluation.tables import comparison_table, difference_table, json_result
 
 
 def score(name: str, *psnr: float) -> SetScore:
@@ -48,7 +48,7 @@ def test_a_metric_that_was_not_measured_is_left_out() -> None:
 
 
 def test_json_is_exactly_as_documented() -> None:
-    found = results_json("bicubic", [score("Set5", math.inf, 34.0)])
+    found = json_result("bicubic", [score("Set5", math.inf, 34.0)])
     assert json.loads(json.dumps(found, allow_nan=False)) == {
         "model": "bicubic",
         "scale": 2,

@@ -57,8 +57,10 @@ def test_weights_after_200_steps_are_equal(weights):
 
 def test_two_ranks_through_the_command_line(write_recipe, tmp_path):
     recipe = write_recipe(datasets__train__batch_size_per_gpu=2)
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    command = ["-m", "sr_kd", "train", "-opt", str(recipe), "--device", "cpu"]
     result = subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "sr_kd", "train", "-opt", str(recipe), "--device", "cpu"],
+        [sys.executable, *launcher, *command],
         env={**os.environ, "PYTHONPATH": str(Path.cwd()), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,

@@ -1,0 +1,106 @@
+"""``sr-kd evaluate``: PSNR and SSIM of models, or of finished pictures."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+from typing import TYPE_CHECKING
+
+from ..errors import UsageError
+
+if TYPE_CHECKING:
+    from ..evaluation.scores import SetScore
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    what = parser.add_argument_group("what is measured")
+    what.add_argument(
+        "-n",
+        "--model",
+        action="append",
+        default=[],
+        metavar="MODEL",
+        help="a network's file, a shipped model or 'bicubic'; repeat it to compare models",
+    )
+    what.add_argument("--sr", metavar="DIR", help="finished pictures instead of a model, paired with HR by name")
+    what.add_argument(
+        "--hr",
+        nargs="+",
+        required=True,
+        metavar="DIR",
+        help="folders of HR images, one set each; also *.lmdb and scikit-image:held_out",
+    )
+    what.add_argument("--lr", nargs="+", metavar="DIR", help="their LR images (default: made from HR as MATLAB does)")
+    what.add_argument("-s", "--scale", type=int, required=True, metavar="S", help="enlargement: 2, 3, 4...")
+    what.add_argument("--protocol", default="rgb8", metavar="NAME", help="rgb8 (default), yfloat, basicsr or rgb")
+    parser.add_argument("--json", metavar="FILE", help="write all scores as JSON; '-': to standard output, no table")
+    parser.add_argument("--montage", metavar="FILE", help="draw where the models differ most in the first set")
+    parser.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps")
+    parser.add_argument("--quiet", action="store_true", help="no progress bars")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure and print a table."""
+    from ..evaluation.tables import comparison_table, difference_table, json_document
+    from ..files import write_text
+    from .console import log_to_console
+
+    if bool(args.model) == bool(args.sr):
+        raise UsageError("name what to measure: models with -n, or a folder of finished pictures with --sr")
+    if args.scale < 1:
+        raise UsageError(f"--scale is {args.scale}; it must be a positive number such as 2")
+    with log_to_console(args.quiet):
+        results = _score_pictures(args) if args.sr else _score_models(args)
+    if args.json:
+        text = json.dumps(json_document(results), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        if args.json == "-":
+            sys.stdout.write(text)
+            return 0
+        write_text(args.json, text)
+    command = shlex.join(["sr-kd", *sys.argv[1:]])
+    print(comparison_table({label: [scores] for label, scores in results.items()}, command), end="")
+    if len(results) > 1:
+        print("\n" + difference_table(results, next(iter(results))), end="")
+    return 0
+
+
+def _score_models(args: argparse.Namespace) -> dict[str, list[SetScore]]:
+    from ..data.image import Image, write_image
+    from ..evaluation.api import open_sets
+    from ..evaluation.montage import compare_visually
+    from ..evaluation.suite import TestSet, label_models, load_models, measure
+
+    models = load_models(label_models(args.model), args.scale, args.device)
+    sets = [TestSet(images, args.protocol) for images in open_sets(args.hr, args.lr, args.scale)]
+    results = measure(models, sets, quiet=args.quiet)
+    if args.montage:
+        networks = {label: upscaler.network for label, upscaler in models.items()}
+        device = next(iter(models.values())).device
+        picture = compare_visually(networks, sets[0].images, scale=args.scale, device=device, quiet=args.quiet)
+        write_image(args.montage, Image(picture))
+    return results
+
+
+def _score_pictures(args: argparse.Namespace) -> dict[str, list[SetScore]]:
+    from ..data.sets import set_name
+    from ..evaluation.api import open_sets
+    from ..evaluation.compare import find_pictures, pair_by_name, score_pictures
+
+    for option in ("lr", "montage"):
+        if getattr(args, option):
+            raise UsageError(f"--{option} is for models (-n), not for finished pictures (--sr)")
+    if len(args.hr) > 1:
+        raise UsageError(
+            f"--sr is one folder of pictures, but --hr names {len(args.hr)} sets; name the one it belongs to"
+        )
+    (images,) = open_sets(args.hr, None, args.scale)
+    pictures = find_pictures(args.sr)
+    chosen = pair_by_name(images.names, pictures)
+    unused = len(pictures) - len(chosen)
+    if unused:
+        print(f"{unused} of {len(pictures)} pictures in {args.sr} belong to no HR image", file=sys.stderr)
+    score = score_pictures(chosen, images, protocol=args.protocol, quiet=args.quiet)
+    return {set_name(args.sr): [score]}

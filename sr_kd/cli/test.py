@@ -1,0 +1,50 @@
+"""``sr-kd test``: measure models on test sets, from an option file."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """BasicSR's flags, and the device."""
+    parser.add_argument("-opt", "--opt", required=True, metavar="FILE", help="test option file (YAML)")
+    parser.add_argument("--force_yml", nargs="+", default=[], metavar="a:b=value", help="override options")
+    parser.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps")
+    parser.add_argument("--quiet", action="store_true", help="no progress bars")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure, print the table, and write results/NAME/{table.md, results.json} and perhaps the pictures."""
+    from pathlib import Path
+
+    import numpy as np
+
+    from ..config.build import open_evaluation_set
+    from ..config.loader import load_test_recipe
+    from ..data.image import Image, write_image
+    from ..data.image_set import ImageSet
+    from ..evaluation.suite import TestSet, load_models, measure
+    from ..evaluation.tables import comparison_table, json_document
+    from ..files import write_text
+    from .console import log_to_console
+
+    recipe = load_test_recipe(args.opt, args.force_yml)
+    folder = Path(recipe.path.results_root) / recipe.name
+
+    def save(label: str, images: ImageSet, name: str, pixels: np.ndarray) -> None:
+        suffix = re.sub(r"[^\w.-]+", "_", label)
+        write_image(folder / "visualization" / images.name / f"{name}_{suffix}.png", Image(pixels))
+
+    with log_to_console(args.quiet):
+        models = load_models(recipe.models, recipe.scale, args.device)
+        sets = [TestSet(open_evaluation_set(options, recipe.scale), options.protocol) for options in recipe.sets]
+        results = measure(models, sets, quiet=args.quiet, keep=save if recipe.save_img else None)
+    command = f"sr-kd test -opt {args.opt}"
+    table = comparison_table({label: [scores] for label, scores in results.items()}, command)
+    write_text(folder / "table.md", table)
+    write_text(folder / "results.json", json.dumps(json_document(results), indent=2, allow_nan=False) + "\n")
+    print(table, end="")
+    print(f"\nwrote {folder / 'table.md'} and {folder / 'results.json'}")
+    return 0

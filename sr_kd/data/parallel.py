@@ -1,0 +1,66 @@
+"""Work on many items in several processes, with results in order and bounded memory."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import TYPE_CHECKING, TypeVar
+
+import cv2
+import torch
+
+from ..errors import SrKdError
+
+if TYPE_CHECKING:
+    from multiprocessing.context import ForkServerContext, SpawnContext
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+_AHEAD = 4  # items that wait for each process
+
+
+def parallel_map(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
+    """`function` of every item, in order, computed by `workers` processes (0 or 1: by this one).
+
+    Raises:
+        SrKdError: a process was killed. What `function` raises is raised here.
+    """
+    if workers < 2:
+        yield from map(function, items)
+        return
+    executor = ProcessPoolExecutor(workers, mp_context=worker_context(), initializer=start_worker)
+    waiting: deque[Future[Result]] = deque()
+    try:
+        for item in items:
+            waiting.append(executor.submit(function, item))
+            if len(waiting) > _AHEAD * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    except BrokenProcessPool:
+        raise SrKdError("a worker process was killed, perhaps for want of memory: try fewer workers") from None
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+def worker_context() -> ForkServerContext | SpawnContext:
+    """How worker processes are started: never forked off this process, whose threads they could hang on.
+
+    They fork off a server process that has the imports behind it, where the system has that.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["sr_kd.data.readers", "sr_kd.data.prepare"])
+    return context
+
+
+def start_worker() -> None:
+    """Settings of a worker process: one thread, and an interrupt is left to the main process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)
+    cv2.setNumThreads(0)

@@ -1,0 +1,87 @@
+"""Several models on several sets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..data.image_set import ImageSet
+from ..errors import SrKdError
+from ..inference.load import load_model
+from ..inference.upscaler import Upscaler
+from .benchmark import score_network
+from .protocols import find_protocol
+from .scores import SetScore
+
+Keep = Callable[[str, ImageSet, str, np.ndarray], None]
+
+
+@dataclass(frozen=True)
+class TestSet:
+    """Images and the protocol they are measured by."""
+
+    __test__ = False  # for pytest, which would collect the name
+
+    images: ImageSet
+    protocol: str = "rgb8"
+
+
+def label_models(names: Sequence[str]) -> dict[str, str]:
+    """Short labels for tables -> the models' names: a file's stem, or all of its path where stems repeat."""
+    stems = [Path(name).stem if Path(name).suffix else name for name in names]
+    return {stem if stems.count(stem) == 1 else name: name for stem, name in zip(stems, names, strict=True)}
+
+
+def load_models(models: Mapping[str, str], scale: int, device: str = "auto") -> dict[str, Upscaler]:
+    """Every model by its label. Raises UsageError and SrKdError as `inference.load.load_model`."""
+    return {label: load_model(name, scale=scale, device=device) for label, name in models.items()}
+
+
+def measure(
+    models: Mapping[str, Upscaler],
+    sets: Sequence[TestSet],
+    *,
+    quiet: bool = True,
+    keep: Keep | None = None,
+) -> dict[str, list[SetScore]]:
+    """The scores of every model on every set; what cannot be measured is refused before any work.
+
+    Args:
+        models: by label; all of one scale, that of the sets.
+        sets: in the order of the results.
+        quiet: no progress bars.
+        keep: called with (label, set, image name, result as (H, W, C) uint8) for every image.
+
+    Raises:
+        UsageError: a model that a protocol cannot measure, a scale that does not fit.
+        SrKdError: an image that cannot be read or compared; the message names the model.
+    """
+    for upscaler in models.values():
+        colour = None if upscaler.network is None else upscaler.network.colour
+        for each in sets:
+            find_protocol(each.protocol).check(colour, each.images.lr is not None)
+    results: dict[str, list[SetScore]] = {}
+    for label, upscaler in models.items():
+        results[label] = []
+        for each in sets:
+            try:
+                score = score_network(
+                    upscaler.network,
+                    each.images,
+                    scale=upscaler.scale,
+                    protocol=each.protocol,
+                    device=upscaler.device,
+                    quiet=quiet,
+                    keep=None if keep is None else _for_image(keep, label, each.images),
+                )
+            except SrKdError as error:
+                raise type(error)(f"{label} on {each.images.name}: {error}") from None
+            results[label].append(score)
+    return results
+
+
+def _for_image(keep: Keep, label: str, images: ImageSet) -> Callable[[str, np.ndarray], None]:
+    return lambda name, pixels: keep(label, images, name, pixels)

@@ -1,0 +1,122 @@
+"""Networks by name, registries and the check of constructor arguments."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+import torch
+from torch import nn
+
+from sr_kd.archs import NETWORKS, build_network
+from sr_kd.archs.fsrcnn import FSRCNN
+from sr_kd.errors import UsageError
+from sr_kd.registry import Registry
+from sr_kd.signature import accepted, check_arguments
+
+
+class Doubler(nn.Module):
+    def __init__(self, gain: float = 2.0) -> None:
+        super().__init__()
+        self.gain = gain
+
+
+def test_every_builtin_network_can_be_found_and_tells_its_name() -> None:
+    assert NETWORKS.names() == ["CARN", "FSRCNN", "Hourglass", "IDN", "PrivilegedTeacher", "VDSR"]
+    for name in NETWORKS.names():
+        assert NETWORKS.get(name).type_name == name
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"type": "FSRCN", "scale": 2}, r"unknown network 'FSRCN' \(did you mean 'FSRCNN'\?\); known: CARN, FSRCNN"),
+        ({"type": "FSRCNN", "scale": 2, "dd": 5}, r"network FSRCNN has no option 'dd'.*known: colour, d, "),
+        ({"type": "FSRCNN"}, "network FSRCNN needs the option 'scale'"),
+        ({"type": "FSRCNN", "scale": "two"}, "network FSRCNN, option 'scale': .*integer.*found 'two'"),
+        ({"type": "FSRCNN", "scale": 2, "colour": "ycbcr"}, "option 'colour': .*'y' or 'rgb'.*found 'ycbcr'"),
+        ({"type": "FSRCNN", "scale": 2, "init": "bicubik"}, r"did you mean 'bicubic'"),
+        ({"type": "PrivilegedTeacher", "scale": 2, "encoder": {"type": "Hourglas"}}, "did you mean 'Hourglass'"),
+        ({"type": "PrivilegedTeacher", "scale": 2, "encoder": {"type": "Hourglass"}}, "needs the option 'decoder'"),
+    ],
+)
+def test_mistakes_are_explained(arguments: dict, says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        build_network(**arguments)
+
+
+def test_arguments_are_converted_as_the_constructor_declares() -> None:
+    network = build_network("FSRCNN", scale="3", slope_per_channel="yes")
+    assert network.arguments["scale"] == 3
+    assert network.arguments["slope_per_channel"] is True
+
+
+def test_parts_inherit_scale_and_colour_unless_they_say_otherwise() -> None:
+    teacher = build_network(
+        "PrivilegedTeacher",
+        scale=3,
+        colour="rgb",
+        encoder={"type": "Hourglass"},
+        decoder={"type": "FSRCNN", "d": 8},
+    )
+    assert teacher.encoder.arguments == {"scale": 3, "colour": "rgb", "d": 56, "s": 12, "k": 1}
+    assert (teacher.scale, teacher.colour) == (3, "rgb")
+
+
+def test_initialisations_start_a_network_afresh() -> None:
+    torch.manual_seed(0)
+    first = build_network("FSRCNN", scale=2)
+    torch.manual_seed(0)
+    second = build_network("FSRCNN", scale=2, init="kaiming")
+    assert not torch.equal(first.shrinking[0].weight, second.shrinking[0].weight)
+
+
+def test_a_registered_network_is_built_by_name() -> None:
+    registry: Registry[nn.Module] = Registry("network", {"FSRCNN": "sr_kd.archs.fsrcnn:FSRCNN"})
+    registry.register("Doubler", Doubler)
+    registry.register("Doubler", Doubler)
+    assert registry.names() == ["Doubler", "FSRCNN"]
+    assert registry.get("Doubler") is Doubler
+    assert registry.get("FSRCNN") is FSRCNN
+
+
+def test_names_are_never_taken_over() -> None:
+    registry: Registry[nn.Module] = Registry("network", {"FSRCNN": "sr_kd.archs.fsrcnn:FSRCNN"})
+    registry.register("Doubler", Doubler)
+    for name in ("Doubler", "FSRCNN"):
+        with pytest.raises(UsageError, match=f"network '{name}' is registered already"):
+            registry.register(name, nn.Linear)
+    assert registry.get("Doubler") is Doubler
+    with pytest.raises(UsageError, match=r"unknown network 'Dubler' \(did you mean 'Doubler'\?\)"):
+        registry.get("Dubler")
+
+
+def test_a_module_that_cannot_be_initialised_is_no_network_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(NETWORKS, "_classes", {})
+    NETWORKS.register("Doubler", Doubler)
+    with pytest.raises(UsageError, match="Doubler is not a network of this package's kind"):
+        build_network("Doubler")
+
+
+def test_signature_checks_leave_out_what_the_caller_gives() -> None:
+    assert list(accepted(Doubler)) == ["gain"]
+    assert check_arguments("loss Doubler", Doubler, {"gain": 3}) == {"gain": 3.0}
+    assert check_arguments("loss Doubler", Doubler, {}) == {}
+    with pytest.raises(UsageError, match="loss Doubler has no option 'gain'"):
+        check_arguments("loss Doubler", Doubler, {"gain": 3}, given=("gain",))
+
+
+def test_catch_all_arguments_are_not_options() -> None:
+    class Open(nn.Module):
+        def __init__(self, gain: float, **others: float) -> None:
+            super().__init__()
+
+    assert list(accepted(Open)) == ["gain"]
+    with pytest.raises(UsageError, match=r"no option 'gian' \(did you mean 'gain'\?\)"):
+        check_arguments("network Open", Open, {"gian": 1})
+
+
+@pytest.mark.parametrize("name", ["FSRCNN", "VDSR", "IDN", "CARN", "Hourglass"])
+def test_networks_record_every_constructor_argument(name: str) -> None:
+    network = build_network(name, scale=2)
+    assert list(network.arguments) == list(inspect.signature(NETWORKS.get(name)).parameters)

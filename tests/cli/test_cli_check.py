@@ -1,0 +1,88 @@
+"""``sr-kd check`` in its own process: what it prints and its exit code."""
+
+from __future__ import annotations
+
+import pytest
+
+RECIPE = """\
+name: pisr
+scale: 2
+datasets:
+  train: {dataroot_gt: "scikit-image:train", gt_size: 64, use_shuffle: true}
+  val_1: {name: photographs, dataroot_gt: "scikit-image:held_out"}
+networks:
+  teacher: {type: PrivilegedTeacher, encoder: {type: Hourglass}, decoder: {type: FSRCNN}}
+  student: {type: FSRCNN}
+phases:
+  teacher: {trains: teacher, total_iter: 3000, losses: [{type: L1}, {type: Imitation, weight: 1e-4}]}
+  student:
+    needs: [teacher]
+    trains: student
+    init: {from: teacher, part: decoder}
+    total_iter: teacher + 500
+    losses:
+      - {type: L1}
+      - {type: VID, weight: 1e-6, taps: [expanding]}
+arms: {PISR: student}
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    path = tmp_path / "pisr.yml"
+    path.write_text(RECIPE, encoding="utf-8")
+    return path
+
+
+def test_a_good_file_is_summed_up(run_cli, recipe):
+    done = run_cli("check", "-opt", recipe)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "pisr: a training recipe, x2",
+        "  phase teacher: teacher (PrivilegedTeacher, 98,728 parameters), 3,000 iterations of Adam 0.001 constant",
+        "    losses: 1 L1, 0.0001 Imitation",
+        "  phase student: student (FSRCNN, 12,644 parameters), 3,500 iterations of Adam 0.001 constant, "
+        "taught by teacher, from teacher decoder",
+        "    losses: 1 L1, 1e-06 VID on expanding",
+        "  arms: PISR (student)",
+        "  seeds: 0",
+        "  train on scikit-image:train: 16 HR patches of 64 pixels",
+        "  validate on photographs, rgb8",
+    ]
+    assert done.stderr.splitlines() == [
+        f"{recipe}:4: key 'datasets.train.use_shuffle' is read by nothing here and was ignored"
+    ]
+
+
+def test_a_wrong_file_is_refused_with_exit_code_2(run_cli, recipe):
+    recipe.write_text(RECIPE.replace("taps: [expanding]", "taps: [expandin]").replace(", use_shuffle: true", ""))
+    done = run_cli("check", "-opt", recipe)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines() == [
+        f"sr-kd check: error: {recipe}:18: key 'phases.student.losses[1]' is refused: unknown tap of the FSRCNN "
+        "'expandin' (did you mean 'expanding'?); known: expanding, feature_extraction, mapping, shrinking"
+    ]
+
+
+def test_missing_images_are_refused_unless_told_otherwise(run_cli, recipe):
+    override = ("--force_yml", "datasets:train:dataroot_gt=nowhere")
+    refused = run_cli("check", "-opt", recipe, *override)
+    assert refused.returncode == 2
+    assert "key 'datasets.train.dataroot_gt' cannot" in refused.stderr or "'datasets.train' cannot" in refused.stderr
+    assert run_cli("check", "-opt", recipe, *override, "--no-data").returncode == 0
+
+
+def test_a_test_file_is_recognised(run_cli, tmp_path):
+    path = tmp_path / "test.yml"
+    text = 'name: t\ndatasets: {test_1: {dataroot_gt: "scikit-image:held_out"}}\nmodels: {Bicubic: bicubic}\n'
+    path.write_text(text, encoding="utf-8")
+    done = run_cli("check", "-opt", path)
+    assert done.stdout.splitlines() == [
+        "t: a test, x2",
+        "  model Bicubic: bicubic",
+        "  set scikit-image:held_out, rgb8",
+    ]
+    path.write_text(text.replace("{Bicubic: bicubic}", "{}"), encoding="utf-8")
+    refused = run_cli("check", "-opt", path)
+    assert refused.returncode == 2
+    assert f"{path}:3: key 'models' is empty: nothing would be measured" in refused.stderr

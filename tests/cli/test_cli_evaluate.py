@@ -1,0 +1,139 @@
+"""``sr-kd evaluate`` and ``sr-kd test`` as their users run them."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from skimage import data
+
+from sr_kd.archs.build import build_network
+from sr_kd.archs.files import save_network
+from sr_kd.cli.main import main
+from sr_kd.data.image import Image, read_image, write_image
+from sr_kd.data.resize import make_lr
+from sr_kd.evaluation.api import evaluate
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """HR photographs in `hr/Small`, their LR in `lr`, and the network `models/student.pth`."""
+    root = tmp_path_factory.mktemp("evaluate")
+    photographs = {"astronaut": data.astronaut()[:80, 90:190], "camera": data.camera()[100:180, 200:300, None]}
+    for name, pixels in photographs.items():
+        write_image(root / "hr" / "Small" / f"{name}.png", Image(pixels))
+        write_image(root / "lr" / f"{name}.png", Image(make_lr(pixels, 2)))
+    torch.manual_seed(0)
+    save_network(root / "models" / "student.pth", build_network("FSRCNN", init="bicubic", scale=2))
+    return root
+
+
+def test_two_models_as_table_json_and_montage(run_cli, folder: Path, tmp_path: Path) -> None:
+    model, hr = folder / "models" / "student.pth", folder / "hr" / "Small"
+    files = ("--json", tmp_path / "scores.json", "--montage", tmp_path / "montage.png")
+    result = run_cli("evaluate", "-n", "bicubic", "-n", model, "--hr", hr, "--scale", 2, *files, "--quiet")
+    assert (result.returncode, result.stderr) == (0, "")
+    lines = result.stdout.splitlines()
+    assert lines[0] == "| model | Small |"
+    assert [line.split(" | ")[0] for line in lines[2:4]] == ["| bicubic", "| student"]
+    assert "x2, protocol rgb8: " in result.stdout
+    assert f"Command: `sr-kd evaluate -n bicubic -n {model} --hr {hr}" in result.stdout
+    assert "| student - bicubic | " in result.stdout
+    bicubic, student = json.loads((tmp_path / "scores.json").read_text())
+    assert list(bicubic) == ["model", "scale", "protocol", "sets"]
+    assert (student["model"], student["scale"], student["protocol"]) == ("student", 2, "rgb8")
+    (own,) = evaluate(model, hr, scale=2, device="cpu")
+    assert student["sets"][0]["psnr"] == pytest.approx(own.psnr, abs=1e-4)
+    assert [image["name"] for image in student["sets"][0]["images"]] == ["astronaut", "camera"]
+    assert read_image(tmp_path / "montage.png").width > 500
+
+
+def test_lr_files_give_what_lr_made_from_hr_gives(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["evaluate", "-n", "bicubic", "--hr", str(folder / "hr" / "Small"), "-s", "2", "--json", "-", "--quiet"]
+    outputs = []
+    for more in ([], ["--lr", str(folder / "lr")]):
+        assert main([*arguments, *more]) == 0
+        outputs.append(json.loads(capsys.readouterr().out))
+    assert outputs[0] == outputs[1]
+
+
+def test_finished_pictures(run_cli, folder: Path, tmp_path: Path) -> None:
+    hr = folder / "hr" / "Small"
+    done = run_cli("upscale", "-i", folder / "lr", "-o", tmp_path / "sr", "-n", "bicubic", "-s", 2, "--quiet")
+    assert done.returncode == 0, done.stderr
+    write_image(tmp_path / "sr" / "poster.png", Image(data.astronaut()[:20, :20]))
+    result = run_cli("evaluate", "--sr", tmp_path / "sr", "--hr", hr, "--scale", 2, "--quiet")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("| model | Small |")
+    assert "1 of 3 pictures" in result.stderr
+    (tmp_path / "sr" / "camera.png").rename(tmp_path / "sr" / "camrea.png")
+    broken = run_cli("evaluate", "--sr", tmp_path / "sr", "--hr", hr, "--scale", 2)
+    assert broken.returncode == 2
+    assert "1 of 2 HR images have no picture of that name: 'camera' (did you mean 'camrea'?)" in broken.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["-n", "bicubic", "--hr", "hr/Smal"], 2, "no folder hr/Smal"),
+        (["-n", "bicubik", "--hr", "hr/Small"], 2, "did you mean 'bicubic'"),
+        (["-n", "bicubic", "--hr", "hr/Small", "--protocol", "yuv"], 2, "unknown protocol 'yuv'"),
+        (["-n", "bicubic", "--hr", "hr/Small", "--scale", "3", "--lr", "lr"], 2, "expected 33x26"),
+        (["-n", "models/student.pth", "--hr", "hr/Small", "--scale", "3"], 2, "serves x2, not x3"),
+        (["-n", "bicubic", "--hr", "hr/Small", "--scale", "0"], 2, "--scale is 0"),
+        (["-n", "bicubic", "--hr", "broken"], 1, "cannot read broken/photo.png"),
+        (["--hr", "hr/Small"], 2, "models with -n, or a folder of finished pictures with --sr"),
+        (["--sr", "hr/Small", "--hr", "hr/Small", "lr"], 2, "--hr names 2 sets"),
+        (["--sr", "lr", "--hr", "hr/Small"], 1, "is the scale right?"),
+        (["-n", "bicubic", "--hr", "hr/Small", "lr", "--lr", "lr"], 2, "2 HR folder(s), but 1 LR folder(s)"),
+    ],
+)
+def test_bad_input_is_one_sentence(
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    code: int,
+    message: str,
+) -> None:
+    (folder / "broken").mkdir(exist_ok=True)
+    (folder / "broken" / "photo.png").write_bytes(b"no image")
+    monkeypatch.chdir(folder)
+    assert main(["evaluate", "--scale", "2", *arguments, "--quiet"]) == code
+    output = capsys.readouterr()
+    assert message in output.err
+    assert output.err.startswith("sr-kd evaluate: error: ")
+    assert output.err.count("\n") == 1
+    assert output.out == ""
+
+
+def test_a_test_recipe_writes_tables_scores_and_pictures(run_cli, folder: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "test.yml"
+    recipe.write_text(
+        f"""
+name: small_x2
+scale: 2
+models:
+  bicubic: bicubic
+  my student: {folder / "models" / "student.pth"}
+datasets:
+  test_1: {{name: Small, dataroot_gt: {folder / "hr" / "Small"}}}
+  test_2: {{name: Luma, dataroot_gt: {folder / "hr" / "Small"}, protocol: yfloat}}
+val: {{save_img: true}}
+"""
+    )
+    result = run_cli("test", "-opt", recipe, "--quiet", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    results = tmp_path / "results" / "small_x2"
+    table = (results / "table.md").read_text()
+    assert table.startswith("| model | Small (rgb8) | Luma (yfloat) |")
+    assert result.stdout.startswith(table)
+    scores = json.loads((results / "results.json").read_text())
+    assert [(each["model"], each["protocol"]) for each in scores] == [
+        ("bicubic", "rgb8"),
+        ("bicubic", "yfloat"),
+        ("my student", "rgb8"),
+        ("my student", "yfloat"),
+    ]
+    picture = read_image(results / "visualization" / "Small" / "astronaut_my_student.png")
+    assert (picture.width, picture.height, picture.channels) == (100, 80, 3)

@@ -1,0 +1,127 @@
+"""What can be refused before any work: plans, networks, losses, taps, shapes, sets."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from sr_kd.config.build import build_losses
+from sr_kd.config.check import check_recipe
+from sr_kd.config.graph import Teacher, phase_order, teacher_of
+from sr_kd.config.loader import load_recipe
+from sr_kd.errors import UsageError
+
+VID = "{type: VID, weight: 1e-6, taps: [expanding]}"
+STUDENT = "  student: {type: FSRCNN}"
+
+
+def refusal(path) -> str:
+    with pytest.raises(UsageError) as refused:
+        check_recipe(load_recipe(path))
+    return str(refused.value)
+
+
+def test_a_good_recipe_passes_and_leaves_the_random_state_alone(pisr):
+    before = torch.get_rng_state()
+    networks = check_recipe(load_recipe(pisr()))
+    assert set(networks) == {"teacher", "student"}
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ([("trains: teacher", "trains: techer")], ":11: key 'phases.teacher.trains' names no network: 'techer' (did"),
+        ([("needs: [teacher]", "needs: [techer]")], ":17: key 'phases.student.needs' names no phase: 'techer' (did"),
+        ([("trains: teacher", "needs: [student]\n    trains: teacher")], "in a circle: teacher -> student -> teacher"),
+        ([("teacher + student", "teacher + studnt")], "'studnt' is no phase (did you mean 'student'?)"),
+        ([("teacher + student", "teacher - student")], "'teacher - student' is no phase"),
+        ([("total_iter: 300", "total_iter: baseline_total")], "depends on itself"),
+        ([("gt_size: 64", "gt_size: 63")], ":4: key 'datasets.train.gt_size' is 63, no multiple of the scale 2; try"),
+        ([("gt_size: 64", "gt_size: 600")], ":4: key 'datasets.train' cannot be used: "),
+        ([("held_out", "held_ou")], ":5: key 'datasets.val_1' cannot be used: unknown embedded set"),
+        ([("networks:", "  val_2: {dataroot_gt: scikit-image:held_out}\nnetworks:")], "give each its own 'name'"),
+        ([("name: pisr", "name: pisr\nseeds: [1, 1]")], ":2: key 'seeds' must be distinct numbers; found [1, 1]"),
+        ([("name: pisr", "name: pisr\narms: {a: studnt}")], ":2: key 'arms.a' names no phase: 'studnt' (did you"),
+        ([("total_iter: 300", "total_iter: 300\n    warmup_iter: 300")], "'phases.teacher.warmup_iter' must be less"),
+        ([("type: FSRCNN}\nphases", "type: FSRCN}\nphases")], ":8: key 'networks.student' cannot be built: unknown"),
+        ([("type: FSRCNN}\nphases", "type: FSRCNN, e: 1}\nphases")], "network FSRCNN has no option 'e'"),
+        ([("type: FSRCNN}\nphases", "type: FSRCNN, scale: 3}\nphases")], "is for x3; the recipe's scale is 2"),
+        ([("type: FSRCNN}\nphases", "type: FSRCNN, init: magic}\nphases")], "unknown initialisation of FSRCNN 'magic'"),
+        ([("type: FSRCNN}\nphases", "type: FSRCNN, path: no.pth}\nphases")], "names weights that do not exist: no.pth"),
+        ([("type: Hourglass}", "type: Hourglass, k: 2}"), ("FSRCNN}}", "FSRCNN, input_channels: 2}}")],
+         ":19: key 'phases.student.init' does not fit: 1 weight differs, such as feature_extraction.0.weight, "
+         "(56, 2, 5, 5) in 'teacher' and (56, 1, 5, 5) here"),
+        ([(", part: decoder", "")], ":19: key 'phases.student.init' does not fit: "),
+        ([(", part: decoder", "")], "(name its 'part': decoder)"),
+        ([("from: teacher", "from: baseline_total")], "key 'phases.student.init.from' is 'baseline_total'; it must be"),
+        ([("taps: [expanding]", "taps: [expandin]")], ":23: key 'phases.student.losses[1]' is refused: unknown tap of"),
+        ([("taps: [expanding]", "taps: [expandin]")], "(did you mean 'expanding'?)"),
+        ([(", taps: [expanding]", "")], "loss VID compares feature maps: name them with 'taps'"),
+        ([("type: VID,", "type: VI,")], ":23: key 'phases.student.losses[1].type' names no loss: 'VI' (did you mean"),
+        ([("type: VID,", "type: VID, likelihood: cauchy,")], "loss VID, option 'likelihood': Input should be 'lap"),
+        ([("needs: [teacher]\n", "channels_last: true\n"), ("    init: {from: teacher, part: decoder}\n", "")],
+         ":22: key 'phases.student.losses[1]' is refused: loss VID compares taps with a teacher's, and this"),
+        ([("teacher + student", "9\n    losses: [{type: Imitation}]")], "Imitation is for a phase that trains a P"),
+        ([("teacher + student", "9\n    losses: []")], "key 'phases.baseline_total.losses' is empty"),
+        ([("FSRCNN}\nphases", "FSRCNN, colour: rgb}\nphases"), ('held_out"', 'held_out", protocol: yfloat')],
+         ":5: key 'datasets.val_1.protocol' is 'yfloat', which needs Y networks; FSRCNN is RGB: use rgb8"),
+    ],
+)  # fmt: skip
+def test_impossible_combinations_are_refused_with_their_line(pisr, changes, sentence):
+    path = pisr(*changes)
+    message = refusal(path)
+    assert sentence in message
+    assert str(path) in message
+
+
+def test_phases_run_after_what_they_need_and_otherwise_as_written(pisr):
+    path = pisr(
+        ("  teacher:\n    trains", "  zero: {trains: student, total_iter: 1, needs: [student]}\n  teacher:\n    trains")
+    )
+    assert phase_order(load_recipe(path)) == ["teacher", "student", "zero", "baseline_total"]
+
+
+def test_the_teacher_is_the_needed_phase_that_trains_another_network(pisr):
+    recipe = load_recipe(pisr())
+    assert teacher_of(recipe, "student") == Teacher("teacher", "teacher")
+    assert teacher_of(recipe, "teacher") is None
+    assert teacher_of(recipe, "baseline_total") is None
+
+
+def test_a_network_with_trained_weights_can_teach(pisr):
+    path = pisr(("needs: [teacher]\n", "teacher: big\n"), (STUDENT, f"{STUDENT}\n  big: {{type: FSRCNN, path: b.pth}}"))
+    assert teacher_of(load_recipe(path), "student") == Teacher("big", None)
+
+
+def test_several_possible_teachers_have_to_be_told_apart(pisr):
+    second = "  second: {trains: teacher, total_iter: 1}\n  student:\n"
+    path = pisr(("  student:\n", second), ("needs: [teacher]", "needs: [teacher, second]"))
+    assert "has several possible teachers: set 'teacher' to one of teacher, second" in refusal(path)
+    chosen = pisr(("  student:\n", second), ("needs: [teacher]", "needs: [teacher, second]\n    teacher: second"))
+    assert teacher_of(load_recipe(chosen), "student") == Teacher("teacher", "second")
+
+
+def test_a_warm_start_without_a_distillation_loss_has_no_teacher(pisr):
+    recipe = load_recipe(pisr((f"      - {VID}\n", "")))
+    check_recipe(recipe)
+    assert teacher_of(recipe, "student") is None
+
+
+def test_losses_of_one_type_get_distinct_names(pisr):
+    path = pisr((VID, f"{VID}\n      - {VID.replace('expanding', 'mapping')}"))
+    recipe = load_recipe(path)
+    networks = check_recipe(recipe)
+    losses = build_losses(recipe, "student", networks["student"], networks["teacher"])
+    assert [(entry.name, entry.weight) for entry in losses] == [("L1", 1.0), ("VID", 1e-6), ("VID_2", 1e-6)]
+    assert [pair.key for entry in losses for pair in entry.loss.pairs] == ["expanding", "mapping"]
+
+
+def test_taps_may_differ_between_student_and_teacher(pisr):
+    recipe = load_recipe(pisr(("taps: [expanding]", "taps: [{student: mapping, teacher: expanding}]")))
+    networks = check_recipe(recipe)
+    _, vid = build_losses(recipe, "student", networks["student"], networks["teacher"])
+    (pair,) = vid.loss.pairs
+    assert (pair.student, pair.student_tap.channels, pair.teacher, pair.teacher_tap.channels) == (
+        ("mapping", 12, "expanding", 56)
+    )

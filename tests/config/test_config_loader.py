@@ -1,0 +1,190 @@
+"""Reading option files: numbers, anchors, and messages with file, line, key and nearest name."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sr_kd.config.document import parse_value, read_document
+from sr_kd.config.loader import load_recipe, load_test_recipe
+from sr_kd.config.schema import EvaluationSet, Recipe
+from sr_kd.errors import UsageError
+
+
+def refusal(path, *overrides, load=load_recipe) -> str:
+    with pytest.raises(UsageError) as refused:
+        load(path, overrides)
+    return str(refused.value)
+
+
+def test_a_recipe_is_read_with_its_defaults(pisr):
+    recipe = load_recipe(pisr())
+    assert recipe.train.dataroot_gt == ["scikit-image:train"]
+    assert [images.protocol for images in recipe.validation_sets] == ["rgb8"]
+    assert recipe.phases["student"].init.source == "teacher"
+    assert recipe.phases["student"].losses[1].weight == 1e-6
+    assert recipe.phases["student"].optim.lr == 1e-3
+    assert recipe.length("baseline_total") == 500
+
+
+@pytest.mark.parametrize("text", ["1e-4", "1E-4", "+1e-4", "!!float 1e-4", "1.0e-4", "0.0001"])
+def test_every_way_to_write_a_number_is_a_number(pisr, text):
+    assert load_recipe(pisr(("weight: 1e-6", f"weight: {text}"))).phases["student"].losses[1].weight == 1e-4
+
+
+def test_an_exponent_may_stand_for_a_whole_number(pisr):
+    assert load_recipe(pisr(("total_iter: 300", "total_iter: 1e5"))).length("baseline_total") == 100_200
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_a_float_survives_however_python_writes_it(number):
+    for text in (repr(number), f"{number:.17e}", f"{number:.17E}"):
+        assert parse_value(text, "value") == number
+
+
+def test_merge_keys_keep_the_line_where_a_key_was_written(pisr):
+    merged = pisr(
+        ("    total_iter: 300\n", "    total_iter: 300\n    optim: &adam {type: Adam, lr: 1e-3}\n"),
+        ("    total_iter: 200\n", "    total_iter: 200\n    optim:\n      <<: *adam\n      lr: 1e-4\n"),
+    )
+    recipe = load_recipe(merged)
+    assert (recipe.phases["teacher"].optim.lr, recipe.phases["student"].optim.lr) == (1e-3, 1e-4)
+    merged.write_text(merged.read_text().replace("Adam", "Adm").replace("lr: 1e-4", "lr: 0"))
+    assert [line.split(" must be")[0] for line in refusal(merged).splitlines()[1:]] == [
+        f"{merged}:13: key 'phases.teacher.optim.type'",
+        f"{merged}:13: key 'phases.student.optim.type'",
+        f"{merged}:24: key 'phases.student.optim.lr'",
+    ]
+
+
+def test_an_unknown_key_is_refused_with_line_nearest_and_allowed_names(pisr):
+    path = pisr(("gt_size: 64", "gt_sise: 64"))
+    assert refusal(path) == (
+        f"{path}:4: key 'datasets.train.gt_sise' is unknown (did you mean 'gt_size'?); allowed: batch_size_per_gpu, "
+        "dataroot_gt, dataroot_lq, filename_tmpl, gt_size, io_backend, memory_budget, meta_info_file, name, "
+        "num_worker_per_gpu, use_hflip, use_rot"
+    )
+
+
+def test_a_missing_key_is_named_with_the_line_of_its_section(pisr):
+    path = pisr(("    trains: student\n    init", "    init"))
+    assert refusal(path) == f"{path}:16: key 'phases.student.trains' is missing"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("scale: 2", "scale: two", ":2: key 'scale' must be a whole number; found 'two'"),
+        ("scale: 2", "scale: 1", ":2: key 'scale' must be at least 2; found 1"),
+        ("gt_size: 64", "gt_size: true", ":4: key 'datasets.train.gt_size' must be a value other than true and false"),
+        ("gt_size: 64", "gt_size: 64.5", ":4: key 'datasets.train.gt_size' must be a whole number; found 64.5"),
+        ("gt_size: 64", "use_rot: often", ":4: key 'datasets.train.use_rot' must be true or false; found 'often'"),
+        ("gt_size: 64", "memory_budget: .inf", "'datasets.train.memory_budget' must be a finite number; found inf"),
+        ("needs: [teacher]", "needs: teacher", ":17: key 'phases.student.needs' must be a list; found 'teacher'"),
+        ("total_iter: 200", "total_iter: 0.5", ":20: key 'phases.student.total_iter' must be a whole number or text"),
+        ("weight: 1e-6", "weight: low", "key 'phases.student.losses[1].weight' must be a number or a mapping"),
+        ("taps: [expanding]", "taps: [{studnt: a}]", ":23: key 'phases.student.losses[1].taps[0].studnt' is unknown"),
+        ("type: FSRCNN}\nphases", "d: 56}\nphases", ":8: key 'networks.student.type' is missing"),
+        ("phases:", "phasess:", ":9: key 'phasess' is unknown (did you mean 'phases'?); allowed: arms, datasets"),
+        ("val_1:", "valid:", ":5: key 'datasets.valid' is no kind of set; allowed: train, val, val_1..."),
+        ("name: pisr", "name: 7", ":1: key 'name' must be text; found 7"),
+        (
+            '"scikit-image:held_out"',
+            '"scikit-image:held_out", protocol: rbg8',
+            ":5: key 'datasets.val_1.protocol' must be 'rgb8', 'yfloat', 'basicsr' or 'rgb'; "
+            "found 'rbg8' (did you mean 'rgb8'?)",
+        ),
+    ],
+)
+def test_a_wrong_value_is_refused_with_what_was_found_and_what_is_allowed(pisr, old, new, sentence):
+    path = pisr((old, new))
+    message = refusal(path)
+    assert str(path) in message
+    assert sentence in message
+
+
+def test_all_problems_are_reported_at_once_in_the_order_of_the_file(pisr):
+    path = pisr(("weight: 1e-6", "weight: low"), ("gt_size", "gt_sise"), ("total_iter: 300", "total_itr: 300"))
+    lines = refusal(path).splitlines()
+    assert lines[0] == "4 problems"  # the changes, and the total_iter that is missing
+    places = [int(line.removeprefix(f"{path}:").split(":")[0]) for line in lines[1:]]
+    assert places == [4, 10, 12, 23]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("name: a\nscale: [2\n", ":3: not valid YAML: "),
+        ("name: a\n\tscale: 2\n", ":2: not valid YAML: "),
+        ("name: a\nname: b\n", ":2: key 'name' is given twice (first in line 1)"),
+        ("val: {val_freq: 1, val_freq: 1}\n", ":1: key 'val.val_freq' is given twice (first in line 1)"),
+        ("1: a\n", ":1: key '1' is not text: write it in quotes"),
+        ("name: &a [*a]\n", ":1: the anchor of 'name[0]' contains itself"),
+        ("name: !!python/object:os.system x\n", ":1: not valid YAML: could not determine a constructor"),
+        ("- a\n", ":1: an option file is a mapping of keys; found list"),
+        ("", ":1: an option file is a mapping of keys; found nothing"),
+    ],
+)
+def test_what_is_no_option_file_gets_one_sentence_with_its_line(write_options, text, sentence):
+    path = write_options(text)
+    message = refusal(path)
+    assert message.startswith(f"{path}{sentence}")
+    assert len(message.splitlines()) == 1
+
+
+def test_a_missing_file_names_its_nearest_neighbour(pisr, tmp_path):
+    pisr()
+    assert (
+        refusal(tmp_path / "option.yml")
+        == f"there is no option file {tmp_path}/option.yml (did you mean 'options.yml'?)"
+    )
+    assert "no folder" in refusal(tmp_path / "nowhere" / "options.yml")
+
+
+def test_a_binary_file_is_refused(tmp_path):
+    path = tmp_path / "weights.yml"
+    path.write_bytes(b"\x80\x02\xff\xfe")
+    assert refusal(path) == f"{path} is not a UTF-8 text file; an option file is YAML"
+
+
+def test_training_and_test_files_are_not_mixed_up(pisr, write_options):
+    assert "sr-kd train" in refusal(pisr(), load=load_test_recipe)
+    test = write_options("name: t\ndatasets: {test_1: {dataroot_gt: a}}\nmodels: {a: bicubic}\n")
+    assert "sr-kd test" in refusal(test)
+
+
+def test_a_test_file_is_read(write_options):
+    path = write_options(
+        "name: t\nscale: 3\nmodels: {Bicubic: bicubic, ours: a.pth}\n"
+        "datasets:\n  test_1: {dataroot_gt: a, protocol: yfloat}\n  test_2: {dataroot_gt: b}\nval: {save_img: true}\n"
+    )
+    recipe = load_test_recipe(path)
+    assert recipe.models == {"Bicubic": "bicubic", "ours": "a.pth"}
+    assert [(images.dataroot_gt, images.protocol) for images in recipe.sets] == [(["a"], "yfloat"), (["b"], "rgb8")]
+    assert recipe.save_img
+
+
+def test_places_know_every_key_of_a_file(pisr):
+    document = read_document(pisr())
+
+    def paths(value, path=()):
+        yield path
+        children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+        for key, child in children:
+            yield from paths(child, (*path, key))
+
+    assert set(paths(document.data)) == set(document.places)
+
+
+def test_a_debug_run_is_short_and_has_a_name_of_its_own(pisr):
+    recipe = load_recipe(pisr(), debug=True)
+    assert recipe.name == "debug_pisr"
+    assert {recipe.length(phase) for phase in recipe.phases} == {8}
+    assert (recipe.val.val_freq, recipe.logger.print_freq) == (4, 1)
+
+
+def test_a_recipe_made_in_python_has_messages_without_a_file():
+    recipe = Recipe(name="a", train={"dataroot_gt": "a"}, networks={}, phases={})
+    assert recipe.origin.sentence(("train", "gt_size"), "is odd") == "key 'train.gt_size' is odd"
+    assert isinstance(EvaluationSet(dataroot_gt="a").dataroot_gt, list)

@@ -1,0 +1,117 @@
+"""Every shipped option file: it loads, builds, says how to run it, and trains for a step."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from sr_kd.config.check import check_recipe
+from sr_kd.config.loader import load_recipe, load_test_recipe
+from sr_kd.data.embedded import embedded_files
+from sr_kd.training.distributed import World
+from sr_kd.training.run import run_recipe
+
+OPTIONS = Path(__file__).resolve().parents[2] / "options"
+TRAINING = sorted(str(path.relative_to(OPTIONS)) for path in (OPTIONS / "train").rglob("*.yml"))
+TESTS = sorted(str(path.relative_to(OPTIONS)) for path in (OPTIONS / "test").rglob("*.yml"))
+IMAGES = ("datasets/", "scikit-image:")
+
+
+def test_there_are_option_files():
+    assert len(TRAINING) >= 20
+    assert len(TESTS) >= 6
+
+
+@pytest.mark.parametrize("file", TRAINING)
+def test_a_training_file_passes_every_check_but_its_images(file, caplog):
+    recipe = load_recipe(OPTIONS / file)
+    networks = check_recipe(recipe, data=False)
+    assert set(networks) == {phase.trains for phase in recipe.phases.values()}  # nothing is left over
+    roots = [root for images in (recipe.train, *recipe.validation_sets) for root in images.dataroot_gt]
+    assert all(root.startswith(IMAGES) for root in roots)
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("file", TESTS)
+def test_a_test_file_loads(file):
+    recipe = load_test_recipe(OPTIONS / file)
+    assert recipe.models["bicubic"] == "bicubic"
+    assert [images.name for images in recipe.sets] == ["Set5", "Set14", "B100", "Urban100"]
+
+
+@pytest.mark.parametrize("file", [*TRAINING, *TESTS])
+def test_a_file_begins_with_what_it_is_and_the_command_that_runs_it(file):
+    lines = (OPTIONS / file).read_text(encoding="utf-8").splitlines()
+    header = [line for line in lines if line.startswith("#")]
+    assert lines[: len(header)] == header
+    command = "train" if file in TRAINING else "test"
+    assert any(f"sr-kd {command} -opt options/{file}" in line for line in header)
+    assert max(map(len, lines)) <= 120
+
+
+def test_no_two_files_write_to_the_same_folder():
+    names = [load_recipe(OPTIONS / file).name for file in TRAINING]
+    names += [load_test_recipe(OPTIONS / file).name for file in TESTS]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_the_published_schedule_is_the_published_one(scale):
+    """PISR's released configuration, epochs of 1,000 iterations."""
+    recipe = load_recipe(OPTIONS / f"train/pisr/fsrcnn_x{scale}.yml")
+    assert recipe.scale == scale
+    assert (recipe.train.gt_size, recipe.train.batch_size_per_gpu) == (192, 16)
+    assert (recipe.train.use_hflip, recipe.train.use_rot) == (True, True)
+    assert [recipe.length(name) for name in ("teacher", "student")] == [1_000_000, 1_000_000]
+    for phase in recipe.phases.values():
+        assert (phase.optim.type, phase.optim.lr, phase.optim.betas) == ("Adam", 1e-3, (0.9, 0.999))
+        assert (phase.scheduler.type, phase.scheduler.eta_min) == ("cosine", 1e-5)
+    losses = {name: [(loss.type, loss.weight) for loss in phase.losses] for name, phase in recipe.phases.items()}
+    assert losses == {"teacher": [("L1", 1.0), ("Imitation", 1e-4)], "student": [("L1", 1.0), ("VID", 1e-6)]}
+    vid = recipe.phases["student"].losses[1]
+    assert (vid.taps, vid.options) == (["expanding"], {"likelihood": "laplace", "scale": "pixel_and_channel"})
+    assert recipe.phases["student"].init.part == "decoder"
+
+
+def test_the_comparison_gives_every_arm_the_same_means():
+    recipe = load_recipe(OPTIONS / "train/pisr/fsrcnn_x2_compare.yml")
+    arms = {label: recipe.phases[phase] for label, phase in recipe.arms.items()}
+    assert set(arms) == {"PISR", "warm_start_only", "baseline_student", "baseline_total"}
+    steps = {label: recipe.length(phase) for label, phase in recipe.arms.items()}
+    assert steps["baseline_total"] == recipe.length("teacher") + steps["PISR"]
+    assert steps["baseline_student"] == steps["warm_start_only"] == steps["PISR"]
+    first = arms["PISR"]
+    for arm in arms.values():
+        assert (arm.trains, arm.optim, arm.scheduler) == (first.trains, first.optim, first.scheduler)
+
+
+@pytest.fixture(scope="module")
+def photograph(tmp_path_factory) -> Path:
+    """A folder with one of the embedded photographs."""
+    folder = tmp_path_factory.mktemp("images")
+    (file,) = (file for file in embedded_files("scikit-image:train") if file.name == "coins.png")
+    shutil.copy(file, folder)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", TRAINING)
+def test_a_training_file_takes_a_step_in_every_phase(file, photograph, tmp_path):
+    recipe = load_recipe(
+        OPTIONS / file,
+        [
+            f"datasets={{train: {{dataroot_gt: {photograph}, gt_size: 24, batch_size_per_gpu: 1}}}}",
+            "seeds=[0]",
+            "logger={print_freq: 1, use_tb_logger: false}",
+            f"path={{experiments_root: {tmp_path}, results_root: {tmp_path}, tb_root: {tmp_path}}}",
+        ],
+    )
+    phases = {name: phase.model_copy(update={"total_iter": 1}) for name, phase in recipe.phases.items()}
+    recipe = recipe.model_copy(update={"phases": phases})
+    check_recipe(recipe)
+    workspace = run_recipe(recipe, World(0, 1, torch.device("cpu")), quiet=True)
+    for name in recipe.phases:
+        assert workspace.result(name, 0)["iterations"] == 1

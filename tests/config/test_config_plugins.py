@@ -1,0 +1,75 @@
+"""A user's own loss from his own file."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+
+from sr_kd.config.check import check_recipe
+from sr_kd.config.loader import load_recipe
+from sr_kd.errors import UsageError
+
+PLUGIN = """\
+from torch import nn
+from sr_kd.losses.base import FeatureLoss
+from sr_kd.losses.build import LOSSES
+
+
+class Smooth(FeatureLoss):
+    \"\"\"mean smooth |SR - HR|\"\"\"
+
+    def __init__(self, pairs=(), beta: float = 1.0):
+        super().__init__(pairs)
+        self.beta = beta
+
+    def forward(self, exchange):
+        return {"smooth": nn.functional.smooth_l1_loss(exchange.student.output, exchange.hr, beta=self.beta)}
+
+
+def register():
+    LOSSES.register("NAME", Smooth)
+"""
+
+
+@pytest.fixture
+def with_plugin(pisr, tmp_path):
+    """Writes a plug-in beside the PISR recipe, which uses the loss of that name."""
+
+    def write(text: str, loss: str = "L1"):
+        (tmp_path / "own.py").write_text(text, encoding="utf-8")
+        return pisr(("scale: 2", "scale: 2\nplugins: [own.py]"), ("- {type: L1}", f"- {{type: {loss}}}"))
+
+    return write
+
+
+def test_a_loss_from_a_file_beside_the_option_file_is_used(with_plugin):
+    name = f"Smooth{uuid.uuid4().hex}"
+    path = with_plugin(PLUGIN.replace("NAME", name), f"{name}, beta: 0.5")
+    check_recipe(load_recipe(path))
+    check_recipe(load_recipe(path))  # a second reading in the same process registers nothing twice
+    with pytest.raises(UsageError, match="has no option 'alpha'"):
+        check_recipe(load_recipe(path, ["phases.teacher.losses.0.alpha=1"]))
+
+
+def test_a_missing_plugin_names_its_nearest_neighbour(with_plugin):
+    path = with_plugin("def register(): pass")
+    with pytest.raises(UsageError, match=r"plug-in owm.py: there is no file .*owm.py \(did you mean 'own.py'\?\)"):
+        load_recipe(path, ["plugins=[owm.py]"])
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("import torch\n1 / 0\n", "plug-in own.py, line 2: ZeroDivisionError: division by zero"),
+        ("def register(:\n", "plug-in own.py, line 1: SyntaxError"),
+        ("x = 1\n", "plug-in own.py: it defines no function register()"),
+        ("\ndef register():\n    raise KeyError('a')\n", "plug-in own.py, line 3: KeyError: 'a'"),
+        (PLUGIN.replace("NAME", "VID"), "loss 'VID' is registered already; choose another name"),
+    ],
+)
+def test_a_failing_plugin_is_one_sentence(with_plugin, text, sentence):
+    with pytest.raises(UsageError) as refused:
+        load_recipe(with_plugin(text))
+    assert sentence in str(refused.value)
+    assert len(str(refused.value).splitlines()) == 1

@@ -1,0 +1,89 @@
+import time
+
+import numpy as np
+import PIL.Image
+import pytest
+import skimage.data
+
+from sr_kd.data.image import read_image
+from sr_kd.inference.folder import upscale_files
+from sr_kd.inference.jobs import Job, Naming, plan_jobs
+from sr_kd.inference.sizing import Sizing
+from sr_kd.inference.upscaler import Upscaler
+
+PHOTOGRAPH = skimage.data.astronaut()[:50, 100:164]
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for index in range(12):
+        PIL.Image.fromarray(np.roll(PHOTOGRAPH, index, axis=0)).save(folder / f"{index:02}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def bicubic():
+    return Upscaler(None, scale=2, device="cpu")
+
+
+def test_results_are_the_upscalers_and_in_order(pictures, bicubic, tmp_path):
+    jobs = plan_jobs([str(pictures)], str(tmp_path / "out"), Naming())
+    told = []
+    outcomes = upscale_files(bicubic, jobs, quiet=True, report=told.append)
+    assert [outcome.job for outcome in outcomes] == jobs and set(told) == set(outcomes)
+    for outcome in outcomes:
+        assert (outcome.status, outcome.size) == ("done", (128, 100))
+        expected = bicubic.upscale(read_image(outcome.job.source).pixels)
+        np.testing.assert_array_equal(read_image(outcome.job.target).pixels, expected)
+
+
+def test_existing_results_are_skipped(pictures, bicubic, tmp_path):
+    jobs = plan_jobs([str(pictures)], str(tmp_path / "out"), Naming())
+    upscale_files(bicubic, jobs[:5], quiet=True)
+    times = [job.target.stat().st_mtime_ns for job in jobs[:5]]
+    time.sleep(0.01)
+    outcomes = upscale_files(bicubic, jobs, quiet=True, skip_existing=True)
+    assert [outcome.status for outcome in outcomes] == ["skipped"] * 5 + ["done"] * 7
+    assert [job.target.stat().st_mtime_ns for job in jobs[:5]] == times
+
+
+def test_failures_stop_nothing(pictures, bicubic, tmp_path):
+    (pictures / "03.png").write_bytes((pictures / "03.png").read_bytes()[:500])
+    (pictures / "05.png").write_bytes(b"")
+    jobs = plan_jobs([str(pictures)], str(tmp_path / "out"), Naming())
+    jobs.append(Job(pictures / "00.png", tmp_path / "in" / "01.png" / "below-a-file.png"))
+    jobs.append(Job(tmp_path / "gone.png", tmp_path / "out" / "gone.png"))
+    outcomes = upscale_files(bicubic, jobs, quiet=True)
+    failed = {outcome.job.source.name: outcome.error for outcome in outcomes if outcome.status == "failed"}
+    assert sorted(failed) == ["00.png", "03.png", "05.png", "gone.png"]
+    assert "damaged" in failed["03.png"] and "empty" in failed["05.png"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        f"{index:02}.png" for index in range(12) if index not in (3, 5)
+    ]
+
+
+def test_a_size_out_of_reach_fails_for_that_picture_alone(pictures, bicubic, tmp_path):
+    PIL.Image.fromarray(PHOTOGRAPH[:, :20]).save(pictures / "narrow.png")
+    jobs = plan_jobs([str(pictures)], str(tmp_path / "out"), Naming())
+    outcomes = upscale_files(bicubic, jobs, sizing=Sizing(width=100), quiet=True)
+    assert {outcome.size for outcome in outcomes[:-1]} == {(100, 78)}
+    assert "x5 of 20x50" in outcomes[-1].error
+
+
+def test_what_the_format_cannot_hold_is_refused_before_the_work(tmp_path):
+    PIL.Image.fromarray(np.dstack([PHOTOGRAPH, PHOTOGRAPH[..., 0]])).save(tmp_path / "x.png")
+
+    class Untouched(Upscaler):
+        def upscale(self, *arguments, **options):
+            raise AssertionError("computed for nothing")
+
+    (outcome,) = upscale_files(Untouched(device="cpu"), [Job(tmp_path / "x.png", tmp_path / "x.jpg")], quiet=True)
+    assert "JPEG has no transparency" in outcome.error
+
+
+def test_the_bar_counts_the_tiles_of_a_single_picture(pictures, tmp_path, capsys):
+    upscaler = Upscaler(None, device="cpu", tile=16)
+    upscale_files(upscaler, [Job(pictures / "00.png", tmp_path / "x.png")])
+    assert "16/16" in capsys.readouterr().err

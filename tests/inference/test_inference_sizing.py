@@ -1,0 +1,38 @@
+import numpy as np
+import pytest
+import skimage.data
+
+from sr_kd.data.resize import resize_pixels
+from sr_kd.errors import UsageError
+from sr_kd.inference.sizing import Sizing, resize_exactly
+
+
+@pytest.mark.parametrize(
+    ("sizing", "expected"),
+    [
+        (Sizing(), None),
+        (Sizing(factor=1.5), (150, 300)),
+        (Sizing(width=300), (150, 300)),
+        (Sizing(height=120), (120, 240)),
+        (Sizing(width=77, height=33), (33, 77)),
+        (Sizing(fit=(300, 300)), (150, 300)),
+        (Sizing(fit=(1000, 120)), (120, 240)),
+        (Sizing(factor=0.001), (1, 1)),
+    ],
+)
+def test_sizes(sizing, expected):
+    assert sizing.size(100, 200) == expected
+
+
+@pytest.mark.parametrize(
+    "options", [{"factor": 2, "width": 5}, {"fit": (5, 5), "height": 5}, {"factor": 0}, {"width": -1}, {"fit": (0, 5)}]
+)
+def test_wishes_that_make_no_sense(options):
+    with pytest.raises(UsageError):
+        Sizing(**options)
+
+
+@pytest.mark.parametrize("size", [(31, 700), (300, 20), (512, 1200), (1, 1)])
+def test_blockwise_resize_is_the_whole_resize(size):
+    picture = np.tile(skimage.data.astronaut()[:300:2], (1, 2, 1))
+    np.testing.assert_array_equal(resize_exactly(picture, size), resize_pixels(picture, size))

@@ -1,0 +1,149 @@
+"""Losses that are one formula: outputs, features, hints, affinity, labels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from loss_exchanges import exchange_of, maps, pair
+from numpy_reference import apply, block_mean, numerical_gradient
+
+from sr_kd.errors import UsageError
+from sr_kd.losses import Exchange, View, build_loss
+from sr_kd.losses.affinity import affinity
+from sr_kd.losses.soft_label import soft_label_divergence
+
+FORMULAS = {"l1": lambda x: np.abs(x).mean(), "l2": lambda x: (x**2).mean()}
+
+
+@pytest.mark.parametrize(
+    ("name", "formula"),
+    [
+        ("L1", FORMULAS["l1"]),
+        ("L2", FORMULAS["l2"]),
+        ("Charbonnier", lambda x: np.sqrt(x**2 + 1e-6).mean()),
+    ],
+)
+def test_reconstruction(name, formula):
+    sr, hr = maps(2, 1, 4, 6).requires_grad_(), maps(2, 1, 4, 6, seed=1)
+    (value,) = build_loss(name)(Exchange(hr, hr, View(sr))).values()
+    value.backward()
+    assert value.item() == pytest.approx(formula(sr.detach().numpy() - hr.numpy()), rel=1e-12)
+    slope = numerical_gradient(lambda x: formula(x - hr.numpy()), sr.detach().numpy())
+    np.testing.assert_allclose(sr.grad.numpy(), slope, atol=1e-7)
+
+
+def test_imitation_compares_the_compact_feature_with_lr():
+    lr, compact = maps(2, 1, 4, 6), maps(2, 1, 4, 6, seed=1)
+    value = build_loss("Imitation")(Exchange(lr, lr, View(None, {"compact": compact})))["imitation"]
+    assert value.item() == pytest.approx(np.abs(compact.numpy() - lr.numpy()).mean(), rel=1e-12)
+    with pytest.raises(UsageError, match="PrivilegedTeacher"):
+        build_loss("Imitation")(Exchange(lr, lr, View(lr)))
+    with pytest.raises(UsageError, match="shape"):
+        build_loss("Imitation")(Exchange(lr, lr, View(None, {"compact": maps(2, 2, 4, 6)})))
+
+
+def test_response_compares_the_outputs():
+    student, teacher = maps(2, 1, 4, 6).requires_grad_(), maps(2, 1, 4, 6, seed=1).requires_grad_()
+    value = build_loss("Response")(Exchange(student, student, View(student), View(teacher)))["response"]
+    value.backward()
+    difference = student.detach().numpy() - teacher.detach().numpy()
+    assert value.item() == pytest.approx(np.abs(difference).mean(), rel=1e-12)
+    np.testing.assert_allclose(student.grad.numpy(), np.sign(difference) / difference.size)
+    assert teacher.grad is None
+
+
+@pytest.mark.parametrize("distance", ["l1", "l2"])
+@pytest.mark.parametrize("name", ["Feature", "Hint"])
+def test_feature_and_hint(name, distance):
+    torch.manual_seed(0)
+    loss = build_loss(name, [pair()], distance=distance).double()
+    student, teacher = maps(2, 4, 6, 10).requires_grad_(), maps(2, 6, 12, 5, seed=1)
+    (value,) = loss(exchange_of(student, teacher)).values()
+    value.backward()
+    ((_, adapter),) = [*(loss.adapters if name == "Feature" else loss.regressors).items()]
+    target = block_mean(teacher.numpy(), 2, 1)
+
+    def reference(s: np.ndarray) -> float:
+        return FORMULAS[distance](block_mean(apply(adapter, s), 1, 2) - target)
+
+    assert value.item() == pytest.approx(reference(student.detach().numpy()), rel=1e-9)
+    slope = numerical_gradient(reference, student.detach().numpy())
+    np.testing.assert_allclose(student.grad.numpy(), slope, atol=1e-7)
+
+
+def test_equal_widths_need_no_adapter_but_a_hint_always_regresses():
+    assert not list(build_loss("Feature", [pair(6, 6)]).parameters())
+    feature = maps(2, 6, 6, 10)
+    assert build_loss("Feature", [pair(6, 6)])(exchange_of(feature, feature))["feature"].item() == 0
+    assert sum(parameter.numel() for parameter in build_loss("Hint", [pair(6, 6)]).parameters()) == 6 * 6 + 6
+
+
+def affinities(feature: np.ndarray) -> np.ndarray:
+    positions = feature.reshape(*feature.shape[:2], -1)
+    made = np.zeros((len(feature), positions.shape[2], positions.shape[2]))
+    for n, i, j in np.ndindex(made.shape):
+        a, b = positions[n, :, i], positions[n, :, j]
+        made[n, i, j] = a @ b / np.sqrt((a @ a) * (b @ b))
+    return made
+
+
+def test_affinity():
+    student, teacher = (2 + maps(2, 4, 3, 4)).requires_grad_(), 2 + maps(2, 6, 3, 4, seed=1)
+    value = build_loss("Affinity", [pair()])(exchange_of(student, teacher))["affinity"]
+    value.backward()
+    s, t = student.detach().numpy(), teacher.numpy()
+    assert value.item() == pytest.approx(np.abs(affinities(s) - affinities(t)).mean(), rel=1e-5)
+    slope = numerical_gradient(lambda x: np.abs(affinities(x) - affinities(t)).mean(), s, 1e-5)
+    np.testing.assert_allclose(student.grad.numpy(), slope, atol=1e-5)
+    assert build_loss("Affinity", [pair(6, 6)])(exchange_of(teacher, teacher))["affinity"].item() == 0
+
+
+@pytest.mark.parametrize(("shape", "positions", "pooled"), [((24, 24), 36, (6, 6)), ((12, 48), 36, (3, 12))])
+def test_affinity_of_large_maps_is_of_pooled_positions(shape, positions, pooled):
+    student, teacher = maps(2, 4, *shape), maps(2, 6, *shape, seed=1)
+    value = build_loss("Affinity", [pair()], positions=positions)(exchange_of(student, teacher))["affinity"]
+    blocks = shape[0] // pooled[0], shape[1] // pooled[1]
+    small = [torch.from_numpy(block_mean(feature.numpy(), *blocks)) for feature in (student, teacher)]
+    assert small[0].shape[2:] == pooled
+    assert value.item() == pytest.approx((affinity(small[0]) - affinity(small[1])).abs().mean().item(), rel=1e-12)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 4.0, 20.0])
+def test_soft_labels_carry_the_squared_temperature(temperature):
+    student, teacher = maps(5, 7).requires_grad_(), maps(5, 7, seed=1)
+    value = build_loss("SoftLabel", temperature=temperature)(Exchange(student, student, View(student), View(teacher)))[
+        "soft_label"
+    ]
+    value.backward()
+
+    def reference(s: np.ndarray) -> float:
+        def probabilities(logits: np.ndarray) -> np.ndarray:
+            return np.exp(logits / temperature) / np.exp(logits / temperature).sum(1, keepdims=True)
+
+        p, q = probabilities(teacher.numpy()), probabilities(s)
+        return temperature**2 * float((p * np.log(p / q)).sum() / len(s))
+
+    assert value.item() == pytest.approx(reference(student.detach().numpy()), rel=1e-9)
+    slope = numerical_gradient(reference, student.detach().numpy())
+    np.testing.assert_allclose(student.grad.numpy(), slope, atol=1e-7)
+    assert soft_label_divergence(teacher, teacher, temperature).item() == pytest.approx(0, abs=1e-12)
+
+
+def test_soft_labels_refuse_images():
+    image = torch.rand(2, 1, 4, 4)
+    with pytest.raises(UsageError, match="Response"):
+        build_loss("SoftLabel")(Exchange(image, image, View(image), View(image)))
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_cross_entropy(smoothing):
+    logits, labels = maps(5, 7), torch.tensor([0, 6, 3, 3, 1])
+    loss = build_loss("CrossEntropy", label_smoothing=smoothing)
+    value = loss(Exchange(logits, logits, View(logits), labels=labels))["cross_entropy"]
+    log_probabilities = logits.numpy() - np.log(np.exp(logits.numpy()).sum(1, keepdims=True))
+    target = np.full((5, 7), smoothing / 7)
+    target[range(5), labels] += 1 - smoothing
+    assert value.item() == pytest.approx(-(target * log_probabilities).sum() / 5, rel=1e-9)
+    with pytest.raises(UsageError, match="labels"):
+        loss(Exchange(logits, logits, View(logits)))
