@@ -80,9 +80,7 @@ class ForeignNetwork(SRNetwork):
         """Run once on a small image, to see what each tap gives."""
         kind = type(self.module).__name__
         x = torch.zeros(1, self.channels, PROBE, PROBE)
-        for parameter in self.module.parameters():
-            x = x.to(parameter)
-            break
+        x = x.to(next(self.module.parameters(), x))  # device and precision
         training = self.module.training
         self.module.eval()
         try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import pickle
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,10 +87,11 @@ def _read_safetensors(path: Path) -> StateFile:
 
 
 def _read_npz(path: Path) -> StateFile:
+    data = path.read_bytes()
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             tensors = {name: torch.from_numpy(arrays[name].copy()) for name in arrays.files}
-    except (ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile):
+    except Exception:  # as above, through the reader of zip files
         raise SrKdError(f"{path}: not an .npz file of plain numeric arrays, or a truncated one") from None
     return StateFile(_unwrap(path, tensors), None)
 
@@ -113,7 +113,8 @@ def _description(path: Path, text: Any) -> dict[str, Any] | None:
         return None
     try:
         description = json.loads(text)
-        if not (isinstance(description["type"], str) and isinstance(description["arguments"], dict)):
+        parts = (description["type"], description["arguments"], description.get("metadata", {}))
+        if [type(part) for part in parts] != [str, dict, dict]:
             raise TypeError
     except (ValueError, TypeError, KeyError):
         raise SrKdError(f"{path}: its description of the network ('{DESCRIPTION_KEY}') is damaged") from None

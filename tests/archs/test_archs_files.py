@@ -6,7 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import nn
 
 from sr_kd.archs import build_network
@@ -154,6 +157,72 @@ def test_basicsr_wrappers_and_shapes_tell_the_network(tmp_path: Path, wrap, colo
     assert equal(again, network)
 
 
+@pytest.mark.parametrize(
+    ("options", "suffix"),
+    [
+        ({"type": "FSRCNN", "colour": "rgb", "input_channels": 6}, ".safetensors"),
+        ({"type": "VDSR", "layers": 6, "width": 8}, ".npz"),
+        ({"type": "VDSR", "layers": 5, "width": 8, "colour": "rgb"}, ".pth"),
+        ({"type": "IDN"}, ".pth"),
+        ({"type": "IDN", "colour": "rgb"}, ".npz"),
+        ({"type": "CARN"}, ".pth"),
+        ({"type": "CARN", "variant": "mobile", "groups": 2, "colour": "y"}, ".safetensors"),
+        ({"type": "CARN", "variant": "mobile", "input_channels": 9}, ".pth"),
+    ],
+)
+def test_shapes_alone_tell_every_network(tmp_path: Path, options: dict, suffix: str) -> None:
+    network = build_network(**options, scale=3)
+    path = tmp_path / f"bare{suffix}"
+    state = {key: value.detach().clone() for key, value in network.state_dict().items()}
+    if suffix == ".pth":
+        torch.save(state, path)
+    elif suffix == ".safetensors":
+        save_file(state, path)
+    else:
+        np.savez(path, **{key: value.numpy() for key, value in state.items()})
+    loaded = load_network(path, scale=3).network
+    assert {**loaded.arguments, "groups": None} == {**network.arguments, "groups": None}
+    assert equal(loaded, network)
+
+
+def test_several_scales_are_told_by_the_heads(tmp_path: Path) -> None:
+    network = build_network("CARN", scales=[2, 4], variant="mobile")
+    torch.save(network.state_dict(), tmp_path / "net.pth")
+    assert load_network(tmp_path / "net.pth").network.scales == (2, 4)
+    assert load_network(tmp_path / "net.pth", scale=4).network.scale == 4
+    with pytest.raises(UsageError, match=r"CARN serves x2, x4, not x3"):
+        load_network(tmp_path / "net.pth", scale=3)
+
+
+@pytest.mark.parametrize("name", ["VDSR", "IDN", "CARN"])
+def test_teachers_with_every_decoder_are_told_by_their_shapes(tmp_path: Path, name: str) -> None:
+    small = {"VDSR": {"layers": 5, "width": 8}, "CARN": {"variant": "mobile"}}
+    teacher = build_network(
+        "PrivilegedTeacher",
+        scale=2,
+        colour="y",
+        encoder={"type": "Hourglass", "d": 8, "s": 4},
+        decoder={"type": name, **small.get(name, {})},
+    )
+    torch.save({"params": teacher.state_dict()}, tmp_path / "teacher.pth")
+    loaded = load_network(tmp_path / "teacher.pth", scale=2).network
+    assert loaded.arguments == teacher.arguments
+    assert equal(loaded, teacher)
+
+
+def test_a_multi_scale_view_is_saved_as_a_single_scale_network(tmp_path: Path) -> None:
+    view = build_network("CARN", scales=[2, 3, 4], variant="mobile").for_scale(4)
+    save_network(tmp_path / "x4.pth", view)
+    loaded = load_network(tmp_path / "x4.pth").network
+    assert loaded.scale == 4
+    assert equal(loaded, view)
+
+
+def test_networks_that_cannot_be_described_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot describe a Conv2d"):
+        save_network(tmp_path / "net.pth", nn.Conv2d(1, 1, 1))
+
+
 def test_a_teacher_in_basicsr_style_tells_its_shape(tmp_path: Path) -> None:
     network = small_teacher()
     torch.save({"params": network.state_dict()}, tmp_path / "t.pth")
@@ -226,6 +295,34 @@ def test_unreadable_files_are_explained_in_one_line(tmp_path: Path, suffix: str,
     assert path.name in str(caught.value)
 
 
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors", ".npz"])
+def test_damaged_files_never_end_in_another_error(tmp_path: Path, suffix: str) -> None:
+    network = build_network("FSRCNN", scale=2, d=4, s=3, m=1)
+    path = tmp_path / f"net{suffix}"
+    if suffix == ".npz":
+        np.savez(path, **{key: value.numpy() for key, value in network.state_dict().items()})
+    else:
+        save_network(path, network)
+    whole = path.read_bytes()
+    damaged = tmp_path / f"damaged{suffix}"
+
+    @given(st.data())
+    @settings(max_examples=60, deadline=None)
+    def damage(data: st.DataObject) -> None:
+        content = bytearray(whole[: data.draw(st.integers(1, len(whole)), label="kept")])
+        for _ in range(data.draw(st.integers(0, 3), label="changes")):
+            content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+        damaged.write_bytes(content)
+        try:
+            loaded = load_network(damaged, scale=2).network
+        except SrKdError as error:
+            assert str(error).startswith(str(damaged))
+        else:
+            assert loaded.state_dict().keys() == network.state_dict().keys()
+
+    damage()
+
+
 def test_the_wrong_suffix_is_explained(tmp_path: Path) -> None:
     network = build_network("FSRCNN", scale=2)
     save_network(tmp_path / "a.safetensors", network)
@@ -259,7 +356,7 @@ def test_files_without_our_weights_are_refused(tmp_path: Path, content) -> None:
 
 def test_a_damaged_description_is_refused(tmp_path: Path) -> None:
     state = build_network("FSRCNN", scale=2).state_dict()
-    for text in ("{", "[]", '{"type": 3, "arguments": {}}'):
+    for text in ("{", "[]", '{"type": 3, "arguments": {}}', '{"type": "IDN", "arguments": {}, "metadata": 1}'):
         torch.save({"params": state, "sr_kd": text}, tmp_path / "net.pth")
         with pytest.raises(SrKdError, match="damaged"):
             load_network(tmp_path / "net.pth")

@@ -10,8 +10,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch.nn import functional
 
 from sr_kd.archs import SRNetwork, build_network
+from sr_kd.archs.bicubic import enlarge
 from sr_kd.archs.complexity import count_multiply_adds, count_parameters
 from sr_kd.errors import UsageError
 
@@ -27,8 +29,20 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "CARN-M-multi": {"type": "CARN", "variant": "mobile", "scales": [2, 3, 4]},
     "CARN-y": {"type": "CARN", "variant": "mobile", "colour": "y", "groups": 2},
 }
+SMALL = ("FSRCNN", "FSRCNN-rgb", "VDSR", "VDSR-multi")
 every_network = pytest.mark.parametrize("name", NETWORKS)
-every_scale = pytest.mark.parametrize("scale", SCALES)
+every_case = pytest.mark.parametrize(
+    ("name", "scale"),
+    [
+        *((name, scale) for name in ("FSRCNN", "VDSR", "IDN") for scale in SCALES),
+        ("FSRCNN-rgb", 3),
+        ("VDSR-multi", 2),
+        ("CARN", 2),
+        ("CARN-M", 3),
+        ("CARN-M-multi", 4),
+        ("CARN-y", 4),
+    ],
+)
 
 
 def build(name: str, scale: int, **more: Any) -> SRNetwork:
@@ -72,8 +86,7 @@ def test_fsrcnn_multiply_adds_for_a_720p_output(scale: int, giga: float) -> None
     assert round(operations / 1e9, 2) == giga
 
 
-@every_network
-@every_scale
+@every_case
 def test_output_and_taps_have_the_promised_shapes(name: str, scale: int) -> None:
     network = build(name, scale)
     x = image(network)
@@ -86,8 +99,7 @@ def test_output_and_taps_have_the_promised_shapes(name: str, scale: int) -> None
         assert feature.shape == (2, described.channels, round(7 / described.stride), round(6 / described.stride))
 
 
-@every_network
-@every_scale
+@every_case
 def test_the_tail_continues_from_every_cut(name: str, scale: int) -> None:
     network = build(name, scale)
     x = image(network)
@@ -103,8 +115,8 @@ def test_the_tail_continues_from_every_cut(name: str, scale: int) -> None:
                 network.tail(tap, feature, x)
 
 
-@given(height=st.integers(1, 9), width=st.integers(1, 9), name=st.sampled_from(sorted(NETWORKS)))
-@settings(max_examples=30, deadline=None)
+@given(height=st.integers(1, 9), width=st.integers(1, 9), name=st.sampled_from([*SMALL, "IDN"]))
+@settings(max_examples=25, deadline=None)
 def test_the_tail_law_holds_for_any_size(height: int, width: int, name: str) -> None:
     network = build(name, 3)
     x = image(network, height, width)
@@ -148,8 +160,7 @@ def test_a_pass_without_output_stops_at_the_deepest_tap(name: str) -> None:
     assert ran == list(network.taps)
 
 
-@every_network
-@every_scale
+@every_case
 def test_deployed_networks_are_equal_up_to_rounding(name: str, scale: int) -> None:
     network = build(name, scale)
     state = copy.deepcopy(network.state_dict())
@@ -173,8 +184,7 @@ def test_deployment_replaces_transposed_convolutions(name: str) -> None:
 
 
 @pytest.mark.parametrize("horizontal", [True, False])
-@every_scale
-@every_network
+@every_case
 def test_the_receptive_radius_is_exact(name: str, scale: int, horizontal: bool) -> None:
     network = build(name, scale).double()
     if "kaiming" in network.initialisations():
@@ -191,8 +201,7 @@ def test_the_receptive_radius_is_exact(name: str, scale: int, horizontal: bool) 
     assert int((used - centre).abs().max()) == radius
 
 
-@every_network
-@every_scale
+@every_case
 def test_every_parameter_gets_a_gradient(name: str, scale: int) -> None:
     network = build(name, scale)
     network(image(network)).square().mean().backward()
@@ -201,8 +210,7 @@ def test_every_parameter_gets_a_gradient(name: str, scale: int) -> None:
         assert bool(parameter.grad.ne(0).any()), key
 
 
-@every_network
-@every_scale
+@every_case
 def test_a_state_dict_fits_a_second_network(name: str, scale: int) -> None:
     network = build(name, scale)
     second = build_network(network.type_name, **network.arguments).eval()
@@ -299,3 +307,14 @@ def test_a_mixed_precision_pass_keeps_the_skip_exact() -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16):
         mixed = network(x)
     assert torch.equal(mixed, network(x))
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_idn_keeps_its_authors_offset_of_the_residual(scale: int) -> None:
+    network = build("IDN", scale).double()
+    x = torch.rand(1, 1, 5, 6, dtype=torch.float64)
+    layer, (_, features) = network.reconstruction, network.features(x, ["block4"])
+    # The released networks: padding 8, and the result belongs at row and column scale - 1.
+    theirs = functional.conv_transpose2d(features["block4"], layer.weight, layer.bias, stride=scale, padding=8)
+    residual = network(x) - enlarge(x, scale)
+    torch.testing.assert_close(residual[..., scale - 1 :, scale - 1 :], theirs, rtol=0, atol=1e-14)
