@@ -47,7 +47,7 @@ def build_network_from(options: NetworkOptions, scale: int) -> nn.Module:
     """
     arguments = options.arguments
     composed = any(isinstance(value, Mapping) and "type" in value for value in arguments.values())
-    if composed or "scale" in accepted(NETWORKS.get(options.type)):
+    if "scales" not in arguments and (composed or "scale" in accepted(NETWORKS.get(options.type))):
         arguments.setdefault("scale", scale)
     return build_network(options.type, init=options.init, **arguments)
 

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path as FilePath
 
 import torch
 from torch import nn
 
 from ..archs.base import SRNetwork
+from ..archs.files import load_weights
 from ..archs.teacher import PrivilegedTeacher
-from ..errors import UsageError, nearest
+from ..errors import SrKdError, UsageError, nearest
 from ..losses.build import LOSSES
 from .build import build_loss_from, build_network_from
 from .check_sets import Problem, refuse, set_problems
 from .graph import phase_order, teacher_of
 from .schema import Initialisation, Recipe
-
-WEIGHT_FILES = (".pth", ".pt", ".safetensors", ".npz")
 
 
 def check_recipe(recipe: Recipe, *, data: bool = True) -> dict[str, nn.Module]:
@@ -89,15 +87,22 @@ def _build_networks(recipe: Recipe) -> dict[str, nn.Module]:
         except UsageError as error:
             problems.append((("networks", name), f"cannot be built: {error}"))
             continue
-        scales = getattr(networks[name], "scales", (getattr(networks[name], "scale", recipe.scale),))
+        scales = _scales(networks[name], recipe.scale)
         if recipe.scale not in scales:
-            problems.append(
-                (("networks", name), f"is for x{', x'.join(map(str, scales))}; the recipe's scale is {recipe.scale}")
-            )
-        if options.path and options.path.endswith(WEIGHT_FILES) and not FilePath(options.path).is_file():
-            problems.append((("networks", name, "path"), f"names weights that do not exist: {options.path}"))
+            served = ", ".join(f"x{scale}" for scale in scales)
+            problems.append((("networks", name), f"is for {served}; the recipe's scale is {recipe.scale}"))
+        if options.path is not None:
+            try:
+                load_weights(networks[name], options.path)
+            except SrKdError as error:
+                problems.append((("networks", name, "path"), f"cannot be loaded: {error}"))
     refuse(recipe, problems)
     return networks
+
+
+def _scales(network: nn.Module, otherwise: int) -> tuple[int, ...]:
+    """The scales a network serves; parts of one and foreign networks may not say."""
+    return network.scales if isinstance(network, SRNetwork) else (getattr(network, "scale", otherwise),)
 
 
 def _check_phase(recipe: Recipe, name: str, networks: Mapping[str, nn.Module]) -> Iterator[Problem]:
@@ -112,11 +117,15 @@ def _check_phase(recipe: Recipe, name: str, networks: Mapping[str, nn.Module]) -
         yield ("phases", name, "losses", index, "type"), _not_among("loss", kind, dict.fromkeys(LOSSES.names()))
     if unknown:
         return
+    student = networks[phase.trains]
+    if not hasattr(student, "features"):
+        yield ("phases", name, "trains"), f"is a {type(student).__name__}, which is no network by itself"
+        return
     source = teacher_of(recipe, name)
     teacher = None if source is None else networks[source.network]
     for index, options in enumerate(phase.losses):
         try:
-            build_loss_from(options, networks[phase.trains], teacher)
+            build_loss_from(options, student, teacher)
         except UsageError as error:
             yield ("phases", name, "losses", index), f"is refused: {error}"
 

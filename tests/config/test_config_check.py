@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from sr_kd.archs.build import build_network
+from sr_kd.archs.files import save_network
 from sr_kd.config.build import build_losses
 from sr_kd.config.check import check_recipe
 from sr_kd.config.graph import Teacher, phase_order, teacher_of
@@ -46,9 +48,10 @@ def test_a_good_recipe_passes_and_leaves_the_random_state_alone(pisr):
         ([("total_iter: 300", "total_iter: 300\n    warmup_iter: 300")], "'phases.teacher.warmup_iter' must be less"),
         ([("type: FSRCNN}\nphases", "type: FSRCN}\nphases")], ":8: key 'networks.student' cannot be built: unknown"),
         ([("type: FSRCNN}\nphases", "type: FSRCNN, e: 1}\nphases")], "network FSRCNN has no option 'e'"),
+        ([("type: FSRCNN}\nphases", "type: Hourglass}\nphases")], "'phases.student.trains' is a Hourglass, which is"),
         ([("type: FSRCNN}\nphases", "type: FSRCNN, scale: 3}\nphases")], "is for x3; the recipe's scale is 2"),
         ([("type: FSRCNN}\nphases", "type: FSRCNN, init: magic}\nphases")], "unknown initialisation of FSRCNN 'magic'"),
-        ([("type: FSRCNN}\nphases", "type: FSRCNN, path: no.pth}\nphases")], "names weights that do not exist: no.pth"),
+        ([("type: FSRCNN}\nphases", "type: FSRCNN, path: no.pth}\nphases")], "'networks.student.path' cannot be load"),
         ([("type: Hourglass}", "type: Hourglass, k: 2}"), ("FSRCNN}}", "FSRCNN, input_channels: 2}}")],
          ":19: key 'phases.student.init' does not fit: 1 weight differs, such as feature_extraction.0.weight, "
          "(56, 2, 5, 5) in 'teacher' and (56, 1, 5, 5) here"),
@@ -92,6 +95,20 @@ def test_the_teacher_is_the_needed_phase_that_trains_another_network(pisr):
 def test_a_network_with_trained_weights_can_teach(pisr):
     path = pisr(("needs: [teacher]\n", "teacher: big\n"), (STUDENT, f"{STUDENT}\n  big: {{type: FSRCNN, path: b.pth}}"))
     assert teacher_of(load_recipe(path), "student") == Teacher("big", None)
+
+
+def test_trained_weights_are_tried(pisr, tmp_path):
+    save_network(tmp_path / "small.pth", build_network("FSRCNN", scale=2, d=32))
+    path = pisr((STUDENT, f"  student: {{type: FSRCNN, path: {tmp_path}/small.pth}}"))
+    assert f"{path}:8: key 'networks.student.path' cannot be loaded: " in refusal(path)
+    check_recipe(
+        load_recipe(path, ["networks.student.d=32", "phases.student.init=null", "phases.student.losses=[{type: L1}]"])
+    )
+
+
+def test_a_multi_scale_network_is_built_for_its_own_scales(pisr):
+    path = pisr((STUDENT, f"{STUDENT}\n  vdsr: {{type: VDSR, scales: [2, 3]}}"))
+    assert check_recipe(load_recipe(path))["vdsr"].scales == (2, 3)
 
 
 def test_several_possible_teachers_have_to_be_told_apart(pisr):
