@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-THREADS = min(os.cpu_count() or 1, int(os.environ.get("OMP_NUM_THREADS", "2")))
+THREADS = min(os.cpu_count() or 1, int(os.environ.get("OMP_NUM_THREADS", "1")))
 
 
 @pytest.fixture(scope="session", autouse=True)

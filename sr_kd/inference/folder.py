@@ -88,8 +88,8 @@ def upscale_files(
                 height, width = size or (image.height * upscaler.scale, image.width * upscaler.scale)
                 check_holds(job.target, width, height, transparent=image.alpha is not None)
                 result = upscaler.upscale(image, size=size, progress=advance if single else None)
-            except SrKdError as error:
-                finish(Outcome(job, "failed", str(error)))
+            except (SrKdError, MemoryError) as error:
+                finish(Outcome(job, "failed", str(error) or "out of memory"))
                 bar.update(not single)
                 continue
             for outcome in writer.put(job, result, started):
@@ -144,6 +144,6 @@ class _Writer:
     def _write(self, job: Job, image: Image, started: float) -> Outcome:
         try:
             write_image(job.target, image, quality=self._quality)
-        except SrKdError as error:
-            return Outcome(job, "failed", str(error))
+        except (SrKdError, MemoryError) as error:
+            return Outcome(job, "failed", str(error) or "out of memory")
         return Outcome(job, "done", None, (image.width, image.height), time.perf_counter() - started)

@@ -76,7 +76,7 @@ def album(tmp_path) -> Path:
     picture = PIL.Image.fromarray(PHOTOGRAPH)
     picture.save(folder / "phone.jpg", exif=exif(6), icc_profile=profile(), dpi=(72, 72), quality=100, subsampling=0)
     deep = PHOTOGRAPH.astype(np.uint16) * 256 + 77
-    metadata = Metadata(profile(), exif().tobytes(), (300.0, 300.0), {"Title": "Ünïcode"})
+    metadata = Metadata(profile(), exif().tobytes(), (300.0, 300.0), {"Title": "Ünïcode 写真"})
     write_image(folder / "deep.png", Image(deep, None, metadata))
     write_image(folder / "deep.tiff", Image(deep, deep[..., 0].copy(), Metadata(profile())))
     alpha = np.zeros(PHOTOGRAPH.shape[:2], np.uint8)

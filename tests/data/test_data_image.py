@@ -203,7 +203,7 @@ def test_png_and_tiff_keep_every_kind(tmp_path_factory, suffix, channels, transp
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tiff", ".avif", ".bmp"])
 def test_metadata_survives(suffix, depth, tmp_path):
     pixels = PHOTOGRAPH if depth == 8 else deep(PHOTOGRAPH)
-    text = {"Title": "Ünïcode", "Software": "camera"}
+    text = {"Title": "Ünïcode 写真", "Software": "camera"}
     big = np.repeat(np.repeat(pixels, 2, axis=0), 2, axis=1)
     path = tmp_path / f"фото 写真{suffix}"
     write_image(path, Image(big, None, Metadata(profile(), exif().tobytes(), (300.0, 150.0), text)))

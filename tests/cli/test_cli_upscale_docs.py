@@ -1,0 +1,57 @@
+"""Every command and every Python example of docs/upscaling.md is run."""
+
+import io
+import re
+import shlex
+
+import PIL.Image
+import pytest
+import skimage.data
+
+from sr_kd.archs import build_network
+from sr_kd.archs.files import save_network
+from sr_kd.cli.main import main
+
+
+@pytest.fixture(scope="module")
+def page(repository) -> str:
+    return (repository / "docs" / "upscaling.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """What the page's examples assume, as the working directory."""
+    monkeypatch.chdir(tmp_path)
+    save_network("net.pth", build_network("FSRCNN", scale=2, init="bicubic"))
+    picture = PIL.Image.fromarray(skimage.data.astronaut()[:50, 100:164])
+    picture.save("photo.jpg")
+    (tmp_path / "photos" / "sub").mkdir(parents=True)
+    picture.save("photos/a.png")
+    picture.save("photos/sub/b.png")
+    return tmp_path
+
+
+def test_every_command(page, folder, monkeypatch, capsys):
+    rows = [line for line in page.splitlines() if line.startswith("| ")]
+    cells = [cell.replace(r"\|", "|") for row in rows for cell in re.findall(r"`([^`]*sr-kd upscale [^`]*)`", row)]
+    assert len(cells) >= 15
+    for cell in cells:
+        if cell.startswith("torchrun"):  # two processes: tested with the command line
+            continue
+        command = cell.split(" | ")[-1]
+        if command != cell:
+            monkeypatch.setattr("sys.stdin", io.StringIO("photos/a.png\nphotos/sub/b.png\n"))
+        code = main([*shlex.split(command)[1:], "--device", "cpu"])
+        assert code == 0, f"{cell}: {capsys.readouterr().err}"
+    made = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert {"big.png", "out2/sub/b.png", "photos/sub/b_x2.png", "out4/photo.webp", "summary.json"} <= made
+    assert PIL.Image.open("out6/photo.jpg").size == (96, 75)
+    assert PIL.Image.open("out8/photo.jpg").size == (100, 78)
+
+
+def test_every_python_example(page, folder):
+    examples = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert len(examples) == 2
+    for example in examples:
+        exec(compile(example, "docs/upscaling.md", "exec"), {})
+    assert PIL.Image.open("big.jpg").size == PIL.Image.open("big.tiff").size == (128, 100)
