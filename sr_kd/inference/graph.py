@@ -21,13 +21,22 @@ Precision = Literal["fp32", "fp16"]
 FREE = {0: Dim("batch"), 2: Dim("height"), 3: Dim("width")}
 
 
-class LumaInRGB(nn.Module):
-    """A "y" network with its colour handling: RGB in, RGB out; chroma enlarged bicubically.
+def luma_in_rgb(network: nn.Module, scale: int, rgb: Tensor) -> Tensor:
+    """RGB through a network of luma; chroma is enlarged bicubically.
 
     Args:
         network: (N, 1, H, W) -> (N, 1, H * scale, W * scale).
-        scale: its enlargement factor.
+        rgb: (N, 3, H, W) in [0, 1].
+
+    Returns:
+        (N, 3, H * scale, W * scale), not clamped.
     """
+    ycbcr = rgb_to_ycbcr(rgb)
+    return ycbcr_to_rgb(torch.cat([network(ycbcr[:, :1]), enlarge(ycbcr[:, 1:], scale)], dim=1))
+
+
+class LumaInRGB(nn.Module):
+    """A "y" network with its colour handling, `luma_in_rgb` as a module."""
 
     def __init__(self, network: nn.Module, scale: int) -> None:
         super().__init__()
@@ -36,8 +45,7 @@ class LumaInRGB(nn.Module):
 
     def forward(self, rgb: Tensor) -> Tensor:
         """(N, 3, H, W) in [0, 1] -> (N, 3, H * scale, W * scale), not clamped."""
-        ycbcr = rgb_to_ycbcr(rgb)
-        return ycbcr_to_rgb(torch.cat([self.network(ycbcr[:, :1]), enlarge(ycbcr[:, 1:], self.scale)], dim=1))
+        return luma_in_rgb(self.network, self.scale, rgb)
 
 
 class HalfInside(nn.Module):
