@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,6 +21,8 @@ _WEIGHTS = (
     (-37.797 / 255, -74.203 / 255, 112.0 / 255),
     (112.0 / 255, -93.786 / 255, -18.214 / 255),
 )
+_INVERSE = np.linalg.inv(_WEIGHTS)
+_INVERSE_OFFSETS = -_INVERSE @ _OFFSETS
 
 
 def rgb_to_y(rgb: Tensor) -> Tensor:
@@ -37,9 +40,7 @@ def rgb_to_ycbcr(rgb: Tensor) -> Tensor:
 def ycbcr_to_rgb(ycbcr: Tensor) -> Tensor:
     """The exact inverse of :func:`rgb_to_ycbcr`: (..., 3, H, W) -> (..., 3, H, W), not clamped to [0, 1]."""
     channels = _channels(ycbcr)
-    inverse = torch.linalg.inv(torch.tensor(_WEIGHTS, dtype=torch.float64))
-    offsets = -inverse @ torch.tensor(_OFFSETS, dtype=torch.float64)
-    rows = zip(inverse.tolist(), offsets.tolist(), strict=True)
+    rows = zip(_INVERSE.tolist(), _INVERSE_OFFSETS.tolist(), strict=True)
     return torch.stack([_weighted(channels, row, offset) for row, offset in rows], dim=-3)
 
 
