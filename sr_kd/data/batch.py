@@ -23,7 +23,7 @@ def network_batch(patches: Tensor, draw: Draw, colour: Colour) -> Tensor:
     Returns:
         (N, 1 or 3, S, S) float32 in [0, 1].
     """
-    image = patches.permute(0, 3, 1, 2).float() / 255
+    image = patches.permute(0, 3, 1, 2).contiguous().float().div_(255)
     if colour == "y":
         image = rgb_to_y(image) if image.shape[1] == 3 else grey_to_y(image)
     elif image.shape[1] == 1:

@@ -173,11 +173,9 @@ def _stages(
     """Factories of the stages, each called when its turn comes, and their lengths."""
     stages: list[Callable[[], Stage]] = []
     lengths = []
-    objectives = []
     for entry in losses:
         objective = entry.loss.pretraining()
         if objective is not None and teaching is not None:
-            objectives.append(objective)
             stages.append(
                 lambda entry=entry, objective=objective: PretrainingStage(  # type: ignore[misc]
                     entry.name, objective, teaching, task, world
@@ -186,9 +184,6 @@ def _stages(
             lengths.append(objective.total_iter)
 
     def distillation() -> Stage:
-        step.train()
-        for objective in objectives:
-            objective.module.eval().requires_grad_(False)
         return DistillationStage(options, total_iter, step, teaching, task, ema, world)
 
     return [*stages, distillation], [*lengths, total_iter]

@@ -12,6 +12,7 @@ from skimage.color import rgb2ycbcr
 
 from sr_kd.data.embedded import embedded_files
 from sr_kd.data.patches import PatchSource, decoded_bytes, open_patches
+from sr_kd.data.pool import PixelPool
 from sr_kd.data.resize import make_lr
 from sr_kd.data.sampler import PatchSampler
 from sr_kd.data.sets import ImageSet, open_set
@@ -158,3 +159,20 @@ def test_loading_reports_progress_unless_quiet(grey: ImageSet, capsys: pytest.Ca
     assert "4/4" in capsys.readouterr().err
     source(grey)
     assert capsys.readouterr().err == ""
+
+
+def test_offsets_beyond_two_gib():
+    pool = PixelPool(np.array([[40_000, 20_000], [64, 64]]), 3, CPU)  # the first image's pages are never touched
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    pool.store(1, pixels)
+    one = torch.ones(1, dtype=torch.int64)
+    assert np.array_equal(pool.crop(one, one * 20, one * 30, 34)[0].numpy(), pixels[20:54, 30:64])
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("colour", ["y", "rgb"])
+def test_batches_are_equal_on_cuda(mixed, colour):
+    on_cuda = source(mixed, colour=colour, device=torch.device("cuda"))
+    for found, expected in zip(on_cuda.batch(2), source(mixed, colour=colour).batch(2), strict=True):
+        assert found.is_cuda
+        torch.testing.assert_close(found.cpu(), expected, rtol=0, atol=1e-6)

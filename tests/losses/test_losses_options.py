@@ -1,0 +1,54 @@
+"""The shipped option files of the distillation losses: one per loss, and the comparison of them all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sr_kd.config.check import check_recipe
+from sr_kd.config.debug import for_debugging
+from sr_kd.config.loader import load_recipe
+from sr_kd.losses import LOSSES
+
+FOLDER = Path(__file__).parents[2] / "options" / "train" / "kd"
+FILES = sorted(FOLDER.glob("*_x2.yml"))
+FOR_IMAGES = set(LOSSES.names()) - {"L1", "L2", "Charbonnier", "Imitation", "CrossEntropy", "SoftLabel"}
+
+
+def losses_in(recipe) -> set[str]:
+    return {options.type for phase in recipe.phases.values() for options in phase.losses}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_every_file_passes_the_check(file):
+    recipe = load_recipe(file)
+    check_recipe(recipe)
+    assert recipe.name == f"kd_{file.stem}"
+    assert "baseline_total" in recipe.arms
+    assert f"-opt options/train/kd/{file.name}" in file.read_text()
+
+
+def test_every_loss_has_its_file_and_its_arm():
+    singles = set().union(*(losses_in(load_recipe(file)) for file in FILES if file.stem != "compare_x2"))
+    compared = load_recipe(FOLDER / "compare_x2.yml")
+    assert singles >= FOR_IMAGES and losses_in(compared) >= FOR_IMAGES
+    assert {phase for phase in compared.phases if phase != "teacher"} == set(compared.arms.values())
+
+
+def test_the_comparison_uses_the_same_options_as_the_single_files():
+    compared = load_recipe(FOLDER / "compare_x2.yml")
+    arms = {tuple(options.type for options in phase.losses): phase for phase in compared.phases.values()}
+    for file in FILES:
+        for phase in load_recipe(file).phases.values():
+            kinds = tuple(options.type for options in phase.losses)
+            if kinds in arms and len(kinds) > 1:
+                weights = [options.weight for options in arms[kinds].losses]
+                assert [options.weight for options in phase.losses] == weights, file.name
+                assert phase.optim == arms[kinds].optim
+
+
+def test_debugging_shortens_the_pretraining_too():
+    recipe = for_debugging(load_recipe(FOLDER / "ft_fsrcnn_x2.yml"))
+    (loss,) = (options for options in recipe.phases["student"].losses if options.type == "FT")
+    assert loss.options["pretrain_iter"] == 8 and loss.options["k"] == 0.5
