@@ -19,15 +19,15 @@ def run(arguments: argparse.Namespace) -> int:
     from ..config.check import check_recipe
     from ..config.check_sets import check_test_recipe
     from ..config.loader import load_any
-    from ..config.schema import Recipe
+    from ..config.schema import TestRecipe
     from ..config.summary import describe_recipe, describe_test
 
     recipe = load_any(arguments.opt, arguments.force_yml)
-    if isinstance(recipe, Recipe):
-        lines = describe_recipe(recipe, check_recipe(recipe, data=not arguments.no_data))
-    else:
+    if isinstance(recipe, TestRecipe):
         if not arguments.no_data:
             check_test_recipe(recipe)
         lines = describe_test(recipe)
+    else:
+        lines = describe_recipe(recipe, check_recipe(recipe, data=not arguments.no_data))
     print("\n".join(lines))
     return 0
