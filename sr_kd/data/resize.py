@@ -46,10 +46,9 @@ def imresize(
         raise UsageError(f"imresize to {size[0]}x{size[1]}: both sides must be at least 1")
     height, width = image.shape[-2:]
     vertical, horizontal = scale or (size[0] / height, size[1] / width)
-    leading = image.shape[:-2]
-    rows = _resize_rows(image.reshape(-1, height, width).transpose(0, 1), size[0], vertical, levels)
-    columns = _resize_rows(rows.permute(2, 1, 0), size[1], horizontal, levels)
-    return columns.permute(1, 2, 0).reshape(*leading, *size)
+    rows = _resize_rows(image.reshape(-1, height, width), size[0], vertical, levels)
+    columns = _resize_rows(rows.transpose(1, 2).contiguous(), size[1], horizontal, levels)
+    return columns.transpose(1, 2).reshape(*image.shape[:-2], *size)
 
 
 def make_lr(hr: np.ndarray, scale: int) -> np.ndarray:
@@ -97,18 +96,20 @@ def mod_crop(hr: np.ndarray, scale: int) -> np.ndarray:
     return hr[: height - height % scale, : width - width % scale]
 
 
-def _resize_rows(image: Tensor, size: int, scale: float, levels: int | None) -> Tensor:
-    """(n, A, B) -> (size, A, B) along the first axis."""
-    indices, weights = _contributions(image.shape[0], size, scale)
-    flat = functional.embedding_bag(
-        indices.to(image.device),
-        image.reshape(image.shape[0], -1),
-        per_sample_weights=weights.to(image),
+def _resize_rows(planes: Tensor, size: int, scale: float, levels: int | None) -> Tensor:
+    """(N, A, B) -> (N, size, B): the N planes are one table of N * A rows."""
+    count, length, width = planes.shape
+    indices, weights = _contributions(length, size, scale)
+    starts = torch.arange(0, count * length, length)[:, None, None]
+    rows = functional.embedding_bag(
+        (indices + starts).flatten(0, 1).to(planes.device),
+        planes.reshape(count * length, width),
+        per_sample_weights=weights.to(planes).repeat(count, 1),
         mode="sum",
     )
     if levels is not None:
-        flat = torch.floor(flat + 0.5).clamp_(0, levels)
-    return flat.reshape(size, *image.shape[1:])
+        rows = torch.floor(rows + 0.5).clamp_(0, levels)
+    return rows.reshape(count, size, width)
 
 
 @lru_cache(maxsize=64)

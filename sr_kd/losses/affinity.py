@@ -20,7 +20,7 @@ def affinity(feature: Tensor) -> Tensor:
 
 
 class Affinity(FeatureLoss):
-    """FAKD's spatial affinity (He, Dai, Lu, Jiang, Xia, ICIP 2020, equations 2 to 4), summed over the taps.
+    """FAKD's spatial affinity (He, Dai, Lu, Jiang, Xia, ICIP 2020), summed over the taps.
 
     mean |A_S - A_T|, A = V V^T of the feature vectors at all positions, each scaled to length 1. Widths may
     differ without an adapter. FAKD compares 48x48 maps whole; larger ones are pooled here, because A grows
@@ -30,8 +30,8 @@ class Affinity(FeatureLoss):
         pairs: any number of taps; where the two maps differ in size the larger is averaged down.
         positions: maps are averaged down to at most this many positions, keeping their aspect.
 
-    The size does not depend on the patch. Starting weight for SR with an L1 loss on [0, 1]: 0.04 (FAKD: 10 with
-    images in 0..255, at three taps).
+    The size does not depend on the patch. Starting weight for SR with an L1 loss on [0, 1]: 0.1 (FAKD: 10
+    with images in 0..255, at three taps).
     """
 
     needs_pairs = True

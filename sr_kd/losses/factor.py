@@ -16,7 +16,7 @@ SLOPE = 0.1
 
 
 class FT(FeatureLoss):
-    """Factor transfer (Kim, Park, Kwak, NeurIPS 2018, equations 1 and 2), summed over the taps.
+    """Factor transfer (Kim, Park, Kwak, NeurIPS 2018), summed over the taps.
 
     A paraphraser (three convolutions and three transposed ones, leaky ReLU 0.1 after each) is trained
     to reproduce the teacher's feature, then frozen; its middle is the teacher's factor F_T. A translator

@@ -31,7 +31,7 @@ class Feature(FeatureLoss):
         distance: "l1" (PISR's ablation calls it MAE) or "l2".
 
     The size follows the features' magnitude, not the patch. Starting weight for SR with an L1 loss on
-    [0, 1]: 0.1 to 1 with features around 0.01.
+    [0, 1]: 0.1 to 1.
     """
 
     needs_pairs = True

@@ -12,7 +12,7 @@ from .feature import Distance, feature_distance
 
 
 class Hint(FeatureLoss):
-    """FitNets' hint loss (Romero et al., ICLR 2015, equation 3), summed over the taps.
+    """FitNets' hint loss (Romero et al., ICLR 2015, equation 3, without its 1/2), summed over the taps.
 
     A convolution, trained with the student, regresses the teacher's feature from the student's. It has
     neither batch norm nor ReLU: a ReLU cannot reproduce the negative side of a PReLU feature. FitNets' two

@@ -64,7 +64,7 @@ def gaussian_mmd(student: Tensor, teacher: Tensor, sigma: float | None = None, e
 
 
 class NST(FeatureLoss):
-    """Neuron selectivity transfer (Huang, Wang, 2017, equations 3 to 6), summed over the taps.
+    """Neuron selectivity transfer (Huang, Wang, "Like What You Like", 2017), summed over the taps.
 
     The squared maximum mean discrepancy between the sets of channel maps f, each a point in R^(H*W)
     normalised to length 1, mean over samples:
@@ -80,7 +80,7 @@ class NST(FeatureLoss):
         eps: a channel's mean square is raised by this before it is normalised; a channel whose root mean
             square is far below 1e-3 (the default's root) counts as dead, with a finite gradient.
 
-    The size does not depend on the patch. Starting weight for SR with an L1 loss on [0, 1]: 1.
+    The size does not depend on the patch. Starting weight for SR with an L1 loss on [0, 1]: 0.2 to 1.
     """
 
     needs_pairs = True

@@ -16,7 +16,7 @@ from .shapes import resize_to
 
 
 class SRRL(FeatureLoss):
-    """SRRL (Yang, Martinez, Bulat, Tzimiropoulos, ICLR 2021, equations 1 to 4), summed over the taps.
+    """SRRL (Yang, Martinez, Bulat, Tzimiropoulos, ICLR 2021), summed over the taps.
 
     A connector r brings the student's map to the teacher's width. Two terms:
     "feature_matching", mean (r(S) - T)^2 over all elements, or over spatial means; and "regression", the

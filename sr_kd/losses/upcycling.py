@@ -73,7 +73,7 @@ class Upcycling(FeatureLoss):
             off. One draw per iteration for the whole batch, a function of `seed` and the iteration alone.
         seed: of the tiles and augmentations.
 
-    On the scale of an L1 task loss whatever the patch. Starting weight for SR: 1.
+    On the scale of an L1 task loss whatever the patch. Starting weight for SR: 0.1 to 1.
     """
 
     needs_forwards = True

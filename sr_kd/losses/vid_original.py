@@ -48,7 +48,7 @@ class ChannelGaussian(nn.Module):
 
 
 class OriginalVID(FeatureLoss):
-    """VID (Ahn, Hu, Damianou, Lawrence, Dai, CVPR 2019, equations 5 and 6), summed over the taps.
+    """VID (Ahn, Hu, Damianou, Lawrence, Dai, CVPR 2019), summed over the taps.
 
     mean [ (t - mu(s))^2 / (2 v_c) + log(v_c) / 2 ], without the constant log(2 pi) / 2. PISR's form, in which
     the scale is predicted from the student's feature, is the loss VID.
@@ -60,7 +60,7 @@ class OriginalVID(FeatureLoss):
         eps: added to the variance; keep it below the features' variance.
 
     The size follows the logarithm of the features' magnitude, not the patch; its gradient grows as
-    1 / v. Starting weight for SR with an L1 loss on [0, 1]: 1e-2 with features around 1, 1e-6 with features
+    1 / v. Starting weight for SR with an L1 loss on [0, 1]: 0.1 with features around 0.1, 1e-6 with features
     around 0.01.
     """
 

@@ -1,0 +1,50 @@
+"""The guide's own loss, copied out of it into a user's file, works from an option file on."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import torch
+import yaml
+from loss_exchanges import exchange_of, maps
+
+from sr_kd.config.build import build_losses
+from sr_kd.config.check import check_recipe
+from sr_kd.config.loader import load_recipe
+from sr_kd.losses import LOSSES, View
+from sr_kd.signature import accepted
+
+
+def test_the_guides_loss_is_found_checked_and_trained(repository, tmp_path):
+    guide = (repository / "docs" / "losses.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
+    fragment = yaml.safe_load(re.findall(r"```yaml\n(.*?)```", guide, re.DOTALL)[-1])
+    (tmp_path / "my_loss.py").write_text(code)
+    options = yaml.safe_load((repository / "options" / "train" / "kd" / "at_fsrcnn_x2.yml").read_text())
+    options["plugins"] = fragment["plugins"]
+    options["phases"]["student"]["losses"] = fragment["phases"]["student"]["losses"]
+    file = tmp_path / "recipe.yml"
+    file.write_text(yaml.safe_dump(options))
+
+    recipe = load_recipe(file)
+    networks = check_recipe(recipe)
+    loss = build_losses(recipe, "student", networks["student"], networks["teacher"])[1].loss
+    student, teacher = maps(2, 56, 6, 10, dtype=torch.float32), maps(2, 56, 6, 10, seed=1, dtype=torch.float32)
+    exchange = replace(
+        exchange_of(student, teacher),
+        student=View(None, {"expanding": student}),
+        teacher=View(None, {"expanding": teacher}),
+    )
+    value = loss(exchange)["sorted_means"]
+    value.backward()
+    assert value > 0 and all(parameter.grad is not None for parameter in loss.parameters())
+
+
+def test_the_guide_has_every_loss_and_every_option(repository):
+    guide = (repository / "docs" / "losses.md").read_text()
+    for name in LOSSES.names():
+        if LOSSES.get(name).__module__.startswith("sr_kd.losses"):
+            (row, *_) = re.findall(rf"^\| `{name}` \|.*$", guide, re.MULTILINE)
+            absent = [option for option in accepted(LOSSES.get(name)) if option != "pairs" and f"`{option}`" not in row]
+            assert not absent, name
