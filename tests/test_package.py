@@ -24,7 +24,7 @@ HEAVY = {"torch", "torchvision", "basicsr", "numpy", "cv2", "pydantic", "skimage
 # rooms (errors, files, registry...) are the ground floor: everyone may use them, they use one another.
 BELOW = {
     "archs": set(),
-    "losses": {"archs"},
+    "losses": {"archs", "data"},
     "data": {"archs"},
     "zoo": set(),
     "config": {"losses", "data", "archs"},

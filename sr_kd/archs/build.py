@@ -22,6 +22,7 @@ NETWORKS: Registry[nn.Module] = Registry(
         "PrivilegedTeacher": "sr_kd.archs.teacher:PrivilegedTeacher",
         "ResNet": "sr_kd.archs.resnet_small:ResNet",
     },
+    families={"basicsr": "sr_kd.interop.basicsr_networks:network_class"},
 )
 
 
@@ -29,7 +30,7 @@ def build_network(type: str, *, init: str = "default", **arguments: Any) -> nn.M
     """Build a network by name.
 
     Args:
-        type: a registered name, such as "FSRCNN".
+        type: a registered name, such as "FSRCNN"; ``basicsr.NAME`` for an architecture of BasicSR.
         init: an initialisation that the network can hold: "default", "bicubic"...
         arguments: the constructor's, usually ``scale``. A nested mapping with a ``type`` (the
             encoder and decoder of a teacher) is built the same way and inherits scale and colour.

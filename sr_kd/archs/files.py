@@ -19,7 +19,7 @@ from .base import SRNetwork
 from .build import build_network
 from .recognise import recognise
 from .spandrel import load_with_spandrel
-from .state_files import DESCRIPTION_KEY, TORCH_SUFFIXES, read_state
+from .state_files import DESCRIPTION_KEY, SCALES_KEY, TORCH_SUFFIXES, read_state
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,8 @@ def save_network(
 
     A ``.pth`` file holds ``params``, ``params_ema`` if `ema` is given, and the description as JSON
     text under ``sr_kd``. A ``.safetensors`` file holds one set of weights (`ema`'s if given) and the
-    same JSON in its metadata.
+    same JSON in its metadata, and beside the weights the scales as a tensor: programs that are handed
+    tensors only (spandrel) could not tell them otherwise.
 
     Args:
         network: with `type_name` and `arguments`, as all networks of this package have.
@@ -60,11 +61,14 @@ def save_network(
     suffix = path.suffix.lower()
     if suffix not in (".safetensors", *TORCH_SUFFIXES):
         raise UsageError(f"cannot save a network as {path}: the suffix must be .safetensors or .pth")
-    text = json.dumps(_describe(network, metadata or {}))
+    description = _describe(network, metadata or {})
+    text = json.dumps(description)
     weights = _plain(network.state_dict())
     with atomic_path(path) as temporary:
         if suffix == ".safetensors":
-            save_file(weights if ema is None else _plain(ema), temporary, {DESCRIPTION_KEY: text})
+            tensors = weights if ema is None else _plain(ema)
+            tensors[SCALES_KEY] = torch.tensor(description["scales"])
+            save_file(tensors, temporary, {DESCRIPTION_KEY: text})
         else:
             content: dict[str, Any] = {"params": weights, DESCRIPTION_KEY: text}
             if ema is not None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from ..errors import UsageError, nearest
 from .base import Colour, SRNetwork, Tap
@@ -29,6 +30,8 @@ class ForeignNetwork(SRNetwork):
         colour: "rgb" or "y".
         taps: dotted names of submodules as in ``module.named_modules()``, each giving one (N, C, H, W).
         receptive_radius: in LR pixels; it is not measured.
+        multiple: sides that the module takes are multiples of this (windows, unshuffles); others are
+            padded by reflection at the bottom and right, and the output is cropped.
 
     Raises:
         UsageError: an unknown submodule (with the nearest name), one that gives no single feature map, or
@@ -44,8 +47,10 @@ class ForeignNetwork(SRNetwork):
         colour: Colour = "rgb",
         taps: Iterable[str] = (),
         receptive_radius: int = 32,
+        multiple: int = 1,
     ) -> None:
         super().__init__()
+        self.multiple = multiple
         self.arguments = {"scale": scale, "colour": colour, "taps": list(taps), "receptive_radius": receptive_radius}
         self.scales, self.colour, self.receptive_radius = (scale,), colour, receptive_radius
         object.__setattr__(self, "module", module)  # not registered: that would put a name before its parameters'
@@ -63,7 +68,8 @@ class ForeignNetwork(SRNetwork):
         return self
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.module(x)
+        height, width = x.shape[-2:]
+        return self.module(self._padded(x))[..., : height * self.scale, : width * self.scale]
 
     def features(self, x: Tensor, taps: Iterable[str], output: bool = True) -> tuple[Tensor | None, dict[str, Tensor]]:
         wanted = self.check_taps(taps)
@@ -71,10 +77,14 @@ class ForeignNetwork(SRNetwork):
             return None, {}
         with recorded(self.module, wanted, copied=self._overwritten, stop=not output) as outputs:
             try:
-                sr = self.module(x)
+                sr = self(x)
             except _AllFoundError:
                 sr = None
         return sr, {name: outputs[name].tensor for name in wanted}
+
+    def _padded(self, x: Tensor) -> Tensor:
+        bottom, right = (-side % self.multiple for side in x.shape[-2:])
+        return functional.pad(x, (0, right, 0, bottom), "reflect") if bottom or right else x
 
     def _probe(self, names: list[str]) -> dict[str, Recorded]:
         """Run once on a small image, to see what each tap gives."""
@@ -85,9 +95,11 @@ class ForeignNetwork(SRNetwork):
         self.module.eval()
         try:
             with torch.no_grad(), recorded(self.module, names) as outputs:
-                sr = self.module(x)
-        except RuntimeError as error:
-            problem = str(error).splitlines()[0]
+                sr = self(x)
+        except UsageError:
+            raise
+        except Exception as error:  # foreign code says in many ways that it is made for something else
+            problem = (str(error) or type(error).__name__).splitlines()[0]
             raise UsageError(f"{kind} does not accept a {self.colour} image {tuple(x.shape)}: {problem}") from None
         finally:
             self.module.train(training)

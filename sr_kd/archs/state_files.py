@@ -19,6 +19,7 @@ from torch import Tensor
 from ..errors import SrKdError
 
 DESCRIPTION_KEY = "sr_kd"
+SCALES_KEY = "sr_kd.scales"  # a tensor beside the weights, for readers that see tensors only
 TORCH_SUFFIXES = (".pth", ".pt", ".ckpt")
 SUFFIXES = (*TORCH_SUFFIXES, ".safetensors", ".npz")
 # Where the weights are in the files of this field, the first one found wins.
@@ -81,6 +82,7 @@ def _read_safetensors(path: Path) -> StateFile:
         with safetensors.safe_open(path, framework="pt") as opened:
             metadata = opened.metadata() or {}
         tensors = load_file(path)
+        tensors.pop(SCALES_KEY, None)
     except (safetensors.SafetensorError, ValueError):
         raise SrKdError(f"{path}: not a safetensors file, or a truncated one") from None
     return StateFile(_unwrap(path, tensors), _description(path, metadata.get(DESCRIPTION_KEY)))

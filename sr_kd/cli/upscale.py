@@ -37,7 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     size.add_argument("-s", "--scale", type=float, metavar="FACTOR", help="any factor up to the model's (default: 2)")
     size.add_argument("--width", type=int, metavar="PIXELS", help="this width; the height follows unless given")
     size.add_argument("--height", type=int, metavar="PIXELS", help="this height; the width follows unless given")
-    size.add_argument("--fit", type=_box, metavar="WxH", help="as large as fits into this box")
+    size.add_argument(
+        "--fit", type=_box, metavar="WxH", help="as large as fits into this box; -s then chooses the model"
+    )
     files = parser.add_argument_group("files")
     files.add_argument("--suffix", default="", metavar="TEXT", help="name results photo_TEXT.png (default: photo.png)")
     files.add_argument("--ext", default="auto", choices=EXTENSIONS, help="format of the results (default: the input's)")
@@ -67,7 +69,8 @@ def run(args: argparse.Namespace) -> int:
 
     warnings.filterwarnings("ignore", module="PIL")  # hints for programmers; real damage raises
     started = time.monotonic()
-    sizing = Sizing(args.scale, args.width, args.height, args.fit)
+    measured = args.width or args.height or args.fit  # then -s only chooses the model
+    sizing = Sizing(None if measured else args.scale, args.width, args.height, args.fit)
     naming = Naming(args.suffix, args.ext)
     inputs = [name for name in args.input if name != "-"]
     with join_ranks() as ranks:

@@ -11,6 +11,8 @@ from .draft import Draft
 
 NETWORK, PHASE = "network_g", "train"
 LOSSES = {"L1Loss": "L1", "MSELoss": "L2", "CharbonnierLoss": "Charbonnier"}
+# BasicSR's networks for single images; those of the same name as ours (FSRCNN...) are ours.
+NETWORKS = ("EDSR", "ECBSR", "MSRResNet", "RCAN", "RRDBNet", "SRVGGNetCompact", "SwinIR")
 METRICS = {"calculate_psnr": "psnr", "calculate_ssim": "ssim"}
 KEPT = ("total_iter", "warmup_iter", "ema_decay")
 REFUSED = {
@@ -30,6 +32,9 @@ def translate_training(draft: Draft) -> None:
         draft.problems += [((key,), problem) for key in ("network_g", "train") if draft.take(key) is not None]
         return
     draft.move(("network_g",), ("networks", NETWORK))
+    network = draft.section("networks", NETWORK)
+    if network.get("type") in NETWORKS:
+        network["type"] = f"basicsr.{network['type']}"
     draft.move(("path", "pretrain_network_g"), ("networks", NETWORK, "path"))
     draft.put(("phases", PHASE, "trains"), NETWORK, ("train",))
     draft.moved["phases", PHASE] = ("train",)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path as FilePath
 
 from ..data.patches import check_patch_size
 from ..data.sets import ImageSet
@@ -12,6 +13,7 @@ from .origin import Path
 from .schema import EvaluationSet, Recipe, TestRecipe, TrainingRecipe
 
 Problem = tuple[Path, str]
+SUFFIXES = (".pth", ".pt", ".safetensors", ".npz")
 
 
 def set_problems(recipe: Recipe | TestRecipe) -> Iterator[Problem]:
@@ -30,8 +32,11 @@ def set_problems(recipe: Recipe | TestRecipe) -> Iterator[Problem]:
 
 
 def check_test_recipe(recipe: TestRecipe) -> None:
-    """Refuse a test without models or with sets that cannot be read. Raises UsageError."""
+    """Refuse a test without models, with missing files, or with sets that cannot be read. Raises UsageError."""
     problems = list(set_problems(recipe))
+    for label, model in recipe.models.items():
+        if FilePath(model).suffix in SUFFIXES and not FilePath(model).is_file():
+            problems.append((("models", label), f"names a file that does not exist: {model}"))
     if not recipe.models:
         problems.append((("models",), "is empty: nothing would be measured"))
     if not recipe.sets:

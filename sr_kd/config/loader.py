@@ -18,9 +18,9 @@ from .origin import Origin
 from .overrides import apply_overrides
 from .plugins import load_plugins
 from .schema import ClassificationRecipe, Recipe, TestRecipe, TrainingRecipe
+from .trial import trial
 
 logger = logging.getLogger("sr_kd")
-DEBUG_ITERATIONS = 8
 RECIPES: dict[str, type[TrainingRecipe]] = {"super_resolution": Recipe, "classification": ClassificationRecipe}
 AnyRecipe = TypeVar("AnyRecipe", bound=TrainingRecipe | TestRecipe)
 
@@ -44,7 +44,7 @@ def load_recipe(path: Path | str, overrides: Sequence[str] = (), *, debug: bool 
     schema = RECIPES.get(str(document.data.get("task")), Recipe)
     recipe: TrainingRecipe = _validated(document, training_draft(document.data), schema)
     load_plugins(recipe.plugins, document.path.parent)
-    return _shortened(recipe) if debug else recipe
+    return trial(recipe) if debug else recipe
 
 
 def load_test_recipe(path: Path | str, overrides: Sequence[str] = ()) -> TestRecipe:
@@ -74,15 +74,3 @@ def _validated(document: Document, draft: Draft, schema: type[AnyRecipe]) -> Any
     if problems:
         raise UsageError(written.report(problems))
     return recipe.with_origin(origin)  # type: ignore[return-value]
-
-
-def _shortened(recipe: TrainingRecipe) -> TrainingRecipe:
-    short = {"total_iter": DEBUG_ITERATIONS, "warmup_iter": 0}
-    return recipe.model_copy(
-        update={
-            "name": f"debug_{recipe.name}",
-            "phases": {name: phase.model_copy(update=short) for name, phase in recipe.phases.items()},
-            "val": recipe.val.model_copy(update={"val_freq": DEBUG_ITERATIONS // 2}),
-            "logger": recipe.logger.model_copy(update={"print_freq": 1, "save_checkpoint_freq": DEBUG_ITERATIONS // 2}),
-        }
-    )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections.abc import Sequence
 
 import numpy as np
 
+from .cache import PixelCache
 from .image_set import ImageSet, with_channels
 from .resize import make_lr
 
@@ -18,14 +19,13 @@ class PatchReader:
     Args:
         images: the set.
         patch: side of the LR patch.
-        cache_bytes: of decoded images kept; the one used longest ago goes first.
+        cache_bytes: of decoded images kept.
     """
 
     def __init__(self, images: ImageSet, patch: int, cache_bytes: float) -> None:
         self._images = images
         self._patch = patch
-        self._room = cache_bytes
-        self._cache: OrderedDict[int, tuple[np.ndarray, ...]] = OrderedDict()
+        self._cache = PixelCache(int(cache_bytes))
 
     def cut(self, index: int, top: int, left: int) -> tuple[np.ndarray, np.ndarray]:
         """LR (patch, patch, C) and HR patch of one image, as the set's pairs hold them; C is the set's.
@@ -40,21 +40,17 @@ class PatchReader:
         channels = self._images.channels
         return with_channels(small, channels), with_channels(large, channels)
 
-    def _decoded(self, index: int) -> tuple[np.ndarray, ...]:
+    def _decoded(self, index: int) -> Sequence[np.ndarray]:
         """HR alone where LR is made from it, else HR and LR."""
-        if index in self._cache:
-            self._cache.move_to_end(index)
-            return self._cache[index]
+        cached = self._cache.get(index)
+        if cached is not None:
+            return cached
         if self._images.lr is None:
-            decoded: tuple[np.ndarray, ...] = (np.ascontiguousarray(self._images.read_hr(index)),)
+            decoded = [self._images.read_hr(index)]
         else:
             pair = self._images.read(index)
-            decoded = np.ascontiguousarray(pair.hr), pair.lr
-        self._cache[index] = decoded
-        self._room -= _size(decoded)
-        while self._room < 0:
-            _, oldest = self._cache.popitem(last=False)
-            self._room += _size(oldest)
+            decoded = [pair.hr, pair.lr]
+        self._cache.put(index, decoded)
         return decoded
 
 
@@ -69,7 +65,3 @@ def lr_region(hr: np.ndarray, top: int, left: int, side: int, scale: int) -> np.
     end = side + _MARGIN
     seen = hr[above * scale : (top + end) * scale, before * scale : (left + end) * scale]
     return make_lr(seen, scale)[top - above :, left - before :][:side, :side]
-
-
-def _size(decoded: tuple[np.ndarray, ...]) -> int:
-    return sum(pixels.nbytes for pixels in decoded)

@@ -50,7 +50,7 @@ class StreamedPatches:
         self._colour, self._device = colour, device
         self._cache_bytes, self._workers = cache_bytes, workers
         self._readers: Readers | None = None
-        self._reader = PatchReader(images, patch, cache_bytes)
+        self._reader = PatchReader(images, patch, 0 if workers else cache_bytes)
         self._share = (0, 0)  # rank and number of processes that the slots are made for
         self._asked: deque[tuple[int, int, Draw]] = deque()  # iteration, slot, draw
 

@@ -32,7 +32,7 @@ class Sizing:
             raise UsageError("sizes and factors must be positive")
         kinds = (self.factor is not None) + (self.width is not None or self.height is not None) + (self.fit is not None)
         if kinds > 1:
-            raise UsageError("--scale, --width / --height and --fit exclude one another: give one of them")
+            raise UsageError("a factor, --width / --height and --fit exclude one another: give one of them")
 
     def size(self, height: int, width: int) -> tuple[int, int] | None:
         """(height, width) of the result for a picture of this size; None: what the model gives."""

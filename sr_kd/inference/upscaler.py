@@ -97,7 +97,7 @@ class Upscaler:
             factor = max(size[0] / image.height, size[1] / image.width)
             raise SrKdError(
                 f"{size[1]}x{size[0]} pixels are x{factor:.4g} of {image.width}x{image.height}, and {self.name} "
-                f"enlarges x{self.scale}: use a model of a larger scale, or enlarge its result once more"
+                f"enlarges x{self.scale}: use a larger scale (another model, or -s), or enlarge its result once more"
             )
 
     def _upscale(self, image: Image, size: tuple[int, int] | None, progress: Progress | None) -> Image:

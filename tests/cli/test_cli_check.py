@@ -82,6 +82,9 @@ def test_a_test_file_is_recognised(run_cli, tmp_path):
         "  model Bicubic: bicubic",
         "  set scikit-image:held_out, rgb8",
     ]
+    missing = run_cli("check", "-opt", path, "--force_yml", "models.ours=nowhere/net.pth")
+    assert missing.returncode == 2
+    assert "key 'models.ours' names a file that does not exist: nowhere/net.pth" in missing.stderr
     path.write_text(text.replace("{Bicubic: bicubic}", "{}"), encoding="utf-8")
     refused = run_cli("check", "-opt", path)
     assert refused.returncode == 2

@@ -3,6 +3,7 @@ import shutil
 import socket
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,7 @@ def here(capsys, monkeypatch, tmp_path):
     return run
 
 
+@cache  # a profile says when it was made
 def profile() -> bytes:
     return PIL.ImageCms.ImageCmsProfile(PIL.ImageCms.createProfile("sRGB")).tobytes()
 
@@ -138,6 +140,7 @@ def test_pixels_and_metadata_of_every_format(run_cli, album, model, upscaler, tm
     assert kept.get_ifd(0x8769)[0x9003] == "2024:05:06 07:08:09"
 
 
+@pytest.mark.slow
 def test_bad_files_are_reported_and_the_run_goes_on(run_cli, album, model, tmp_path):
     add_broken(album)
     summary = tmp_path / "summary.json"
@@ -161,6 +164,7 @@ def test_bad_files_are_reported_and_the_run_goes_on(run_cli, album, model, tmp_p
     assert again.stderr.count("failed:") == 4 and "picture/s" not in again.stderr
 
 
+@pytest.mark.slow
 def test_two_ranks_share_a_folder(album, model, tmp_path, run_cli):
     for index in range(8):
         shutil.copy(album / "phone.jpg", album / f"copy{index}.jpg")
@@ -217,6 +221,7 @@ def test_a_list_on_standard_input(album, model, tmp_path):
         (["-s", "2"], (128, 96)),
         (["-s", "1.5"], (96, 72)),
         (["--width", "100"], (100, 75)),
+        (["-n", "bicubic", "-s", "4", "--width", "250"], (250, 188)),
         (["--fit", "100x50"], (67, 50)),
         (["--width", "100", "--height", "60"], (100, 60)),
     ],
@@ -244,7 +249,7 @@ def test_options_of_files_and_computing(here, album, model, tmp_path):
         (["-n", "bicubik"], ["'bicubik'", "did you mean 'bicubic'"]),
         (["-n", "bicubic", "-t", "-5"], ["-5"]),
         (["-n", "bicubic", "--device", "cuda:99"], ["cuda:99", "not available"]),
-        (["-n", "bicubic", "--width", "5", "-s", "2"], ["exclude one another"]),
+        (["-n", "bicubic", "--width", "5", "--fit", "5x5"], ["exclude one another"]),
         (["-n", "bicubic", "--ext", "png", "-o", "album"], ["overwrite"]),
         (["-n", "MODEL", "-s", "8"], ["x8 is out of its reach", "larger scale"]),
         (["-n", "album/a.png"], ["a.png"]),

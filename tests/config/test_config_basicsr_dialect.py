@@ -170,7 +170,7 @@ def test_the_training_file_becomes_one_phase(write_options):
     assert recipe.train.dataroot_lq == ["datasets/DIV2K/DIV2K_train_LR_bicubic/X2_sub"]
     assert [(images.name, images.protocol) for images in recipe.validation_sets] == [("Set5", "rgb")]
     network = recipe.networks["network_g"]
-    assert (network.type, network.arguments["num_block"], network.path) == ("EDSR", 16, None)
+    assert (network.type, network.arguments["num_block"], network.path) == ("basicsr.EDSR", 16, None)
     (phase,) = recipe.phases.values()
     assert (phase.trains, phase.total_iter, phase.warmup_iter, phase.ema_decay) == ("network_g", 300_000, 0, 0.999)
     assert (phase.optim.lr, phase.optim.betas) == (1e-4, (0.9, 0.99))

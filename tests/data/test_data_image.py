@@ -1,6 +1,7 @@
 import io
 import struct
 import zlib
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import PIL.ImageCms
 import PIL.ImageOps
 import pytest
 import skimage.data
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sr_kd.data.image import SUFFIXES, Image, Metadata, decode_image, read_image, write_image
@@ -18,6 +19,7 @@ from sr_kd.errors import SrKdError, UsageError
 PHOTOGRAPH = skimage.data.astronaut()[:48, 100:164]  # 48 x 64
 
 
+@cache  # a profile says when it was made
 def profile() -> bytes:
     return PIL.ImageCms.ImageCmsProfile(PIL.ImageCms.createProfile("sRGB")).tobytes()
 
@@ -171,6 +173,7 @@ def _with_orientation(data: bytes, orientation: int) -> bytes:
 # --- what is written ---
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from([".png", ".tiff"]),
     st.sampled_from([1, 3]),
@@ -287,6 +290,7 @@ def test_truncated_png(bits, tmp_path):
         decode_image(data[: len(data) // 2], "half.png")
 
 
+@settings(deadline=None)
 @given(st.binary(min_size=1, max_size=64), st.sampled_from(["PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF"]), st.data())
 def test_damaged_files_never_raise_anything_else(noise, kind, data):
     good = bytearray(saved(PIL.Image.fromarray(PHOTOGRAPH[:8, :8]), kind))

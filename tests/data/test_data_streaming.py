@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import multiprocessing
 
+from sr_kd.data.cache import PixelCache
 from sr_kd.data.embedded import embedded_files
 from sr_kd.data.image import read_image
 from sr_kd.data.patch_reader import PatchReader, lr_region
@@ -128,17 +129,31 @@ def test_lr_of_a_region_is_the_region_of_lr(photograph, scale, side, data):
     assert np.array_equal(lr_region(photograph, top, left, side, scale), whole[top : top + side, left : left + side])
 
 
-def test_the_cache_keeps_to_its_bytes(prepared):
-    images = open_kind(prepared, "pairs")
-    room = 250_000
-    reader = PatchReader(images, 10, room)
-    for index in [*range(len(images)), *range(0, len(images), 3)]:
-        reader.cut(index, 0, 0)
-        held = sum(pixels.nbytes for decoded in reader._cache.values() for pixels in decoded)
-        assert 0 < held <= room and held + reader._room == room
-    tight = PatchReader(images, 10, 10)
-    assert np.array_equal(tight.cut(0, 3, 4)[1], reader.cut(0, 3, 4)[1])
-    assert not tight._cache
+@given(size=st.integers(0, 60), puts=st.lists(st.tuples(st.integers(0, 9), st.integers(1, 30), st.integers(0, 9))))
+def test_the_cache_returns_what_was_put_in_or_nothing(size, puts):
+    cache, known = PixelCache(size), {}
+    for number, (key, first, second) in enumerate(puts):
+        if cache.get(key) is None:
+            known[key] = [np.full((1, first), number, np.uint8), np.full(second, number + 1, np.uint8)]
+            cache.put(key, known[key])
+            assert (cache.get(key) is None) == (first + second > size)
+        kept = {other: cache.get(other) for other in known if cache.get(other) is not None}
+        assert sum(array.nbytes for arrays in kept.values() for array in arrays) <= size
+        for other, arrays in kept.items():
+            assert all(np.array_equal(one, two) for one, two in zip(arrays, known[other], strict=True))
+
+
+def test_cached_images_are_not_decoded_again(prepared, tmp_path):
+    copies = [tmp_path / f"{name}.png" for name in "ab"]
+    for copy in copies:
+        copy.write_bytes((prepared / "whole" / "coffee.png").read_bytes())
+    reader = PatchReader(open_set(str(tmp_path), scale=3), 10, 5 * MIB)
+    expected = reader.cut(0, 3, 4)
+    for copy in copies:
+        copy.unlink()
+    assert all(np.array_equal(one, two) for one, two in zip(reader.cut(0, 3, 4), expected, strict=True))
+    with pytest.raises(SrKdError, match=r"b\.png"):
+        reader.cut(1, 3, 4)
 
 
 def test_an_image_that_breaks_while_streaming_is_named(tmp_path):
