@@ -14,9 +14,9 @@ from torch import nn
 
 from .. import __version__
 from ..archs.base import SRNetwork
-from ..archs.files import load_network, load_weights
+from ..archs.files import load_network
 from ..archs.teacher import PrivilegedTeacher
-from ..config.build import WeightedLoss, build_losses, build_network_from, build_phase_network
+from ..config.build import WeightedLoss, build_losses, build_network_from, build_phase_network, load_trained
 from ..config.graph import phase_order, teacher_of
 from ..config.schema import Phase, Recipe
 from .distributed import World
@@ -134,9 +134,7 @@ def _student(recipe: Recipe, phase: str, seed: int, workspace: Workspace) -> nn.
     options = recipe.phases[phase]
     with _seeded(seed, options.trains):
         student = build_phase_network(recipe, phase)
-    path = recipe.networks[options.trains].path
-    if path is not None:
-        load_weights(student, path)
+    load_trained(student, recipe.networks[options.trains])
     if isinstance(student, SRNetwork):
         student = student.for_scale(recipe.scale)
     if options.init is not None:
@@ -156,7 +154,7 @@ def _teacher(recipe: Recipe, name: str, seed: int, workspace: Workspace) -> nn.M
         return finished_network(workspace, source.phase, seed)
     options = recipe.networks[source.network]
     teacher = build_network_from(options, recipe.scale)
-    load_weights(teacher, str(options.path))
+    load_trained(teacher, options)
     return teacher
 
 
