@@ -20,7 +20,7 @@ VERSION = next(
 # torchvision no longer has; sr_kd.interop.basicsr supplies the alias. Its setup asks for torch at
 # build time: scripts/install.sh builds it against the torch that is there.
 REQUIREMENTS = [
-    "torch>=2.4",
+    "torch>=2.6",
     "numpy>=1.26",
     "pillow>=10.3",
     "opencv-python>=4.9",
@@ -34,6 +34,10 @@ REQUIREMENTS = [
     'tensorboard>=2.16; python_version >= "3.13"',
 ]
 
+EXPORT = ["onnx>=1.16", "onnxscript>=0.1", "onnxruntime>=1.18"]
+SPANDREL = ["spandrel>=0.4"]
+TEST = ["pytest>=8", "hypothesis>=6.100", "ruff>=0.6", "mypy>=1.11", "types-PyYAML", "types-tqdm"]
+
 setup(
     name="sr_kd",
     version=VERSION,
@@ -46,10 +50,10 @@ setup(
     package_data={"sr_kd": ["py.typed", "zoo/*.safetensors", "zoo/*.json"]},
     install_requires=REQUIREMENTS,
     extras_require={
-        "test": ["pytest>=8", "hypothesis>=6.100", "ruff>=0.6", "mypy>=1.11", "types-PyYAML", "types-tqdm"],
-        "export": ["onnx>=1.16", "onnxscript>=0.1", "onnxruntime>=1.18"],
+        "test": [*TEST, *EXPORT, *SPANDREL],
+        "export": EXPORT,
         "openvino": ["openvino>=2024.3"],
-        "spandrel": ["spandrel>=0.4"],
+        "spandrel": SPANDREL,
         "classification": ["scikit-learn>=1.4"],
         "detection": ["torchvision>=0.19", "torchmetrics>=1.4", "pycocotools>=2.0.7"],
     },

@@ -99,7 +99,7 @@ def test_the_ground_floor_imports_no_room():
 
 @pytest.mark.parametrize(
     ("foreign", "home"),
-    [("basicsr", "interop/basicsr.py"), ("spandrel", "interop/spandrel.py"), ("torchvision", "interop/basicsr.py")],
+    [("basicsr", "interop/basicsr.py"), ("spandrel", "archs/spandrel.py"), ("torchvision", "interop/basicsr.py")],
 )
 def test_a_foreign_framework_has_one_home(foreign, home):
     users = {

@@ -57,8 +57,10 @@ def enlarge(x: Tensor, scale: int) -> Tensor:
     """
     for axis in (-2, -1):
         length = x.shape[axis]
-        positions = torch.arange(-2, length + 2, device=x.device) % (2 * length)
-        padded = x.index_select(axis, torch.minimum(positions, 2 * length - 1 - positions))
+        positions = torch.arange(-2, length + 2, device=x.device)
+        positions = torch.maximum(positions, -1 - positions)
+        positions = torch.minimum(positions, 2 * length - 1 - positions)
+        padded = x.index_select(axis, torch.maximum(positions, -1 - positions))  # again: for one pixel
         phases = []
         for weights in upscale_phases(scale):
             terms = [weight * padded.narrow(axis, k, length) for k, weight in enumerate(weights) if weight]

@@ -18,6 +18,7 @@ from ..files import atomic_path
 from .base import SRNetwork
 from .build import build_network
 from .recognise import recognise
+from .spandrel import load_with_spandrel
 from .state_files import DESCRIPTION_KEY, TORCH_SUFFIXES, read_state
 
 
@@ -74,6 +75,8 @@ def save_network(
 def load_network(path: Path | str, *, scale: int | None = None) -> LoadedNetwork:
     """Read a network: this package's files, BasicSR-style files of its networks, and the PISR release.
 
+    Other architectures are recognised by spandrel where it is installed.
+
     Args:
         scale: which scale a multi-scale network shall serve; the scale itself where neither the
             file nor its shapes tell it (FSRCNN and IDN have the same shapes at every scale).
@@ -90,8 +93,8 @@ def load_network(path: Path | str, *, scale: int | None = None) -> LoadedNetwork
     else:
         found = recognise(file.tensors)
         if found is None:
-            some = ", ".join(list(file.tensors)[:3])
-            raise SrKdError(f"{path}: weights of no network known here; its first keys: {some}")
+            foreign = load_with_spandrel(file.tensors, path)
+            return LoadedNetwork(foreign if scale is None else _serve(foreign, scale, path), {"format": "spandrel"})
         kind, arguments, tensors = found.type_name, found.arguments_for(path, scale), found.tensors
         metadata = {"format": found.format}
     with torch.random.fork_rng(devices=[]):  # the initialisation is thrown away: draw it from nobody's stream

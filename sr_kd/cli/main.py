@@ -17,6 +17,7 @@ COMMANDS = {
     "test": "measure models on test sets, from an option file",
     "evaluate": "PSNR and SSIM of a model, or of finished pictures",
     "report": "tables and pictures of a finished recipe",
+    "export": "a network as a file for other programs (ONNX, .pt2, safetensors)",
     "prepare": "make LR images, sub-images or LMDBs of a training set",
     "models": "list the models that ship with the package",
     "check": "validate an option file without running it",

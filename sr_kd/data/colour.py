@@ -6,6 +6,7 @@ Channels are the last axis but two: (..., C, H, W).
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,6 +15,7 @@ from ..errors import UsageError
 # ITU-R BT.601, in 8-bit levels for RGB in [0, 1].
 _MATRIX = ((65.481, 128.553, 24.966), (-37.797, -74.203, 112.0), (112.0, -93.786, -18.214))
 _OFFSET = (16.0, 128.0, 128.0)
+_INVERSE = np.linalg.inv(_MATRIX).tolist()
 
 
 def rgb_to_y(rgb: Tensor) -> Tensor:
@@ -32,10 +34,9 @@ def rgb_to_ycbcr(rgb: Tensor) -> Tensor:
 
 def ycbcr_to_rgb(ycbcr: Tensor) -> Tensor:
     """The exact inverse of :func:`rgb_to_ycbcr`: (..., 3, H, W) -> (..., 3, H, W), not clamped to [0, 1]."""
-    inverse = torch.linalg.inv(torch.tensor(_MATRIX, dtype=torch.float64)).tolist()
     pairs = zip(_channels(ycbcr), _OFFSET, strict=True)
     levels = [255 * channel - offset for channel, offset in pairs]
-    return torch.stack([_weighted(row, levels) for row in inverse], dim=-3)
+    return torch.stack([_weighted(row, levels) for row in _INVERSE], dim=-3)
 
 
 def grey_to_y(grey: Tensor) -> Tensor:
