@@ -20,6 +20,7 @@ NETWORKS: Registry[nn.Module] = Registry(
         "CARN": "sr_kd.archs.carn:CARN",
         "Hourglass": "sr_kd.archs.hourglass:Hourglass",
         "PrivilegedTeacher": "sr_kd.archs.teacher:PrivilegedTeacher",
+        "ResNet": "sr_kd.archs.resnet_small:ResNet",
     },
     families={"basicsr": "sr_kd.interop.basicsr_networks:network_class"},
 )

@@ -148,12 +148,12 @@ def _describe(network: nn.Module, metadata: Mapping[str, Any]) -> dict[str, Any]
     kind = getattr(network, "type_name", None)
     if kind is None:
         raise UsageError(f"cannot describe a {type(network).__name__} in a file: it has no type_name and arguments")
-    scales = network.scales if isinstance(network, SRNetwork) else (network.scale,)
+    description = {"type": kind, "arguments": network.arguments}
+    if hasattr(network, "colour"):  # a super-resolution network or its teacher, not a classifier
+        scales = network.scales if isinstance(network, SRNetwork) else (network.scale,)
+        description |= {"scales": scales, "colour": network.colour}
     return {
-        "type": kind,
-        "arguments": network.arguments,
-        "scales": scales,
-        "colour": network.colour,
+        **description,
         "sr_kd": __version__,
         "torch": str(torch.__version__),
         "metadata": dict(metadata),

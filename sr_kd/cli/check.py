@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
+
+from ..errors import UsageError
+
+if TYPE_CHECKING:
+    from ..config.schema import TrainingRecipe
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -12,6 +18,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--force_yml", nargs="+", default=[], metavar="A:B=VALUE", help="options to replace, as for sr-kd train"
     )
     parser.add_argument("--no-data", action="store_true", help="do not look for the images")
+    parser.add_argument(
+        "--diagnose",
+        action="store_true",
+        help="take one batch of every phase: each loss's value, its gradient relative to the task loss's, "
+        "and the weight that would make it a tenth",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -19,15 +31,30 @@ def run(arguments: argparse.Namespace) -> int:
     from ..config.check import check_recipe
     from ..config.check_sets import check_test_recipe
     from ..config.loader import load_any
-    from ..config.schema import Recipe
+    from ..config.schema import TestRecipe
     from ..config.summary import describe_recipe, describe_test
 
     recipe = load_any(arguments.opt, arguments.force_yml)
-    if isinstance(recipe, Recipe):
-        lines = describe_recipe(recipe, check_recipe(recipe, data=not arguments.no_data))
-    else:
+    if isinstance(recipe, TestRecipe):
         if not arguments.no_data:
             check_test_recipe(recipe)
         lines = describe_test(recipe)
+    else:
+        lines = describe_recipe(recipe, check_recipe(recipe, data=not arguments.no_data))
     print("\n".join(lines))
+    if arguments.diagnose:
+        if isinstance(recipe, TestRecipe):
+            raise UsageError(f"{arguments.opt} is a test file, which has no losses to diagnose")
+        _print_diagnoses(recipe)
     return 0
+
+
+def _print_diagnoses(recipe: TrainingRecipe) -> None:
+    from ..device import pick_device
+    from ..losses.diagnosis import diagnosis_table
+    from ..training.diagnose import diagnose_recipe
+    from ..training.distributed import World
+
+    for phase in diagnose_recipe(recipe, World(0, 1, pick_device("auto"))):
+        state = f" ({phase.state})" if phase.state else ""
+        print(f"\nphase {phase.phase}, unweighted, task loss {phase.task}{state}\n{diagnosis_table(phase.rows)}")

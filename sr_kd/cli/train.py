@@ -26,16 +26,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Load, check, train, and write the comparison of the arms."""
     from ..config.check import check_recipe
-    from ..config.debug import for_debugging
     from ..config.loader import load_recipe
     from ..training.distributed import joined
     from ..training.report import write_report
     from ..training.run import run_recipe
     from .console import log_to_console
 
-    recipe = load_recipe(arguments.opt, arguments.force_yml)
-    if arguments.debug:
-        recipe = for_debugging(recipe)
+    recipe = load_recipe(arguments.opt, arguments.force_yml, debug=arguments.debug)
     with joined(arguments.device) as world, log_to_console(quiet=arguments.quiet or not world.leads):
         check_recipe(recipe)
         workspace = run_recipe(recipe, world, resume=arguments.auto_resume, quiet=arguments.quiet)

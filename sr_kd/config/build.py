@@ -12,12 +12,13 @@ from ..archs.base import Tap
 from ..archs.build import NETWORKS, build_network
 from ..archs.files import load_network, load_weights
 from ..archs.teacher import PrivilegedTeacher
+from ..data.labelled import LabelledImages, Part, open_labelled
 from ..data.sets import ImageSet, open_set
 from ..errors import UsageError, unknown_name
 from ..losses.base import FeatureLoss, TapPair
 from ..losses.build import build_loss
 from ..signature import accepted
-from .schema import EvaluationSet, LossOptions, NetworkOptions, Recipe
+from .schema import EvaluationSet, LabelledSet, LabelledTrainSet, LossOptions, NetworkOptions, Recipe, TrainingRecipe
 from .schema import ImageSet as SetOptions
 
 FROM_FILE = "file"
@@ -38,13 +39,13 @@ class WeightedLoss:
     name: str
 
 
-def build_network_from(options: NetworkOptions, scale: int) -> nn.Module:
+def build_network_from(options: NetworkOptions, scale: int | None) -> nn.Module:
     """A network with its initial weights; trained ones are loaded by `load_trained`.
 
     Args:
         options: the recipe's; parts with a `type` of their own (a teacher's) are built with it. The type
             "file" is whatever network the file at `path` holds.
-        scale: given to networks that take it, unless their options say otherwise.
+        scale: given to networks that take it, unless their options say otherwise; None where there is none.
 
     Raises:
         UsageError: an unknown network, argument or initialisation. SrKdError: an unreadable file.
@@ -53,7 +54,8 @@ def build_network_from(options: NetworkOptions, scale: int) -> nn.Module:
     if options.type == FROM_FILE:
         return _from_file(options, scale)
     composed = any(isinstance(value, Mapping) and "type" in value for value in arguments.values())
-    if "scales" not in arguments and (composed or "scale" in accepted(NETWORKS.get(options.type))):
+    takes_scale = composed or "scale" in accepted(NETWORKS.get(options.type))
+    if scale is not None and "scales" not in arguments and takes_scale:
         arguments.setdefault("scale", scale)
     return build_network(options.type, init=options.init, **arguments)
 
@@ -64,7 +66,7 @@ def load_trained(network: nn.Module, options: NetworkOptions) -> None:
         load_weights(network, options.path)
 
 
-def _from_file(options: NetworkOptions, scale: int) -> nn.Module:
+def _from_file(options: NetworkOptions, scale: int | None) -> nn.Module:
     arguments = options.arguments
     taps = arguments.pop("taps", [])
     if options.path is None:
@@ -74,19 +76,20 @@ def _from_file(options: NetworkOptions, scale: int) -> nn.Module:
     return load_network(options.path, scale=scale, taps=taps).network
 
 
-def build_phase_network(recipe: Recipe, phase: str) -> nn.Module:
-    """The network that a phase trains, with its initial weights. Raises UsageError."""
-    return build_network_from(recipe.networks[recipe.phases[phase].trains], recipe.scale)
-
-
 def build_losses(
-    recipe: Recipe, phase: str, student: nn.Module, teacher: nn.Module | None = None
+    recipe: TrainingRecipe,
+    phase: str,
+    student: nn.Module,
+    teacher: nn.Module | None = None,
+    *,
+    reverse: bool = False,
 ) -> list[WeightedLoss]:
     """The losses of a phase, adapters included, in the order written.
 
     Args:
         student: the network that the phase trains.
         teacher: the frozen one, if the phase has one.
+        reverse: exchange the roles of the taps, for the partner that the phase's network teaches.
 
     Raises:
         UsageError: an unknown loss, option or tap, or a loss that needs a teacher where there is none.
@@ -96,7 +99,8 @@ def build_losses(
     for options in recipe.phases[phase].losses:
         found[options.type] = count = found.get(options.type, 0) + 1
         name = options.type if count == 1 else f"{options.type}_{count}"
-        losses.append(WeightedLoss(build_loss_from(options, student, teacher), options.weight, name))
+        chosen = options.reversed() if reverse else options
+        losses.append(WeightedLoss(build_loss_from(chosen, student, teacher), options.weight, name))
     return losses
 
 
@@ -124,6 +128,12 @@ def open_training_set(recipe: Recipe) -> ImageSet:
 def open_evaluation_set(options: EvaluationSet, scale: int) -> ImageSet:
     """A validation or test set. Raises UsageError and SrKdError, as `data.sets.open_set`."""
     return _open(options, scale)
+
+
+def open_labelled_set(options: LabelledSet) -> LabelledImages:
+    """A set of labelled images. Raises UsageError and SrKdError, as `data.labelled.open_labelled`."""
+    part: Part = "train" if isinstance(options, LabelledTrainSet) else "test"
+    return open_labelled(options.dataroot, part, name=options.name, image_size=options.image_size)
 
 
 def _open(options: SetOptions, scale: int) -> ImageSet:

@@ -12,12 +12,13 @@ from ..archs.teacher import PrivilegedTeacher
 from ..errors import SrKdError, UsageError, nearest
 from ..losses.build import LOSSES
 from .build import build_loss_from, build_network_from, load_trained
+from .check_classification import classification_problems
 from .check_sets import Problem, refuse, set_problems
 from .graph import phase_order, teacher_of
-from .schema import Initialisation, Recipe
+from .schema import ClassificationRecipe, Initialisation, Recipe, TrainingRecipe
 
 
-def check_recipe(recipe: Recipe, *, data: bool = True) -> dict[str, nn.Module]:
+def check_recipe(recipe: TrainingRecipe, *, data: bool = True) -> dict[str, nn.Module]:
     """Refuse impossible combinations: phases, networks, losses, taps, shapes, image sets.
 
     Args:
@@ -35,17 +36,22 @@ def check_recipe(recipe: Recipe, *, data: bool = True) -> dict[str, nn.Module]:
     with torch.random.fork_rng(devices=[]):
         networks = _build_networks(recipe)
         problems = [problem for name in order for problem in _check_phase(recipe, name, networks)]
-    problems += _check_protocols(recipe, networks)
-    problems += set_problems(recipe) if data else []
+    if isinstance(recipe, Recipe):
+        problems += _check_super_resolution(recipe, networks)
+        problems += set_problems(recipe) if data else []
+    if isinstance(recipe, ClassificationRecipe):
+        problems += classification_problems(recipe, networks, data)
     refuse(recipe, problems)
     return networks
 
 
-def _check_plan(recipe: Recipe) -> Iterator[Problem]:
+def _check_plan(recipe: TrainingRecipe) -> Iterator[Problem]:
     """Names that refer to each other, and numbers that must fit."""
     for name, phase in recipe.phases.items():
         if phase.trains not in recipe.networks:
             yield ("phases", name, "trains"), _not_among("network", phase.trains, recipe.networks)
+        if phase.partner is not None:
+            yield from _check_partner(recipe, name)
         yield from _check_length(recipe, name)
         if phase.warmup_iter and isinstance(phase.total_iter, int) and phase.warmup_iter >= phase.total_iter:
             yield ("phases", name, "warmup_iter"), f"must be less than total_iter, {phase.total_iter}"
@@ -56,12 +62,24 @@ def _check_plan(recipe: Recipe) -> Iterator[Problem]:
             yield ("arms", label), _not_among("phase", arm, recipe.phases)
     if len(set(recipe.seeds)) < len(recipe.seeds) or not recipe.seeds:
         yield ("seeds",), f"must be distinct numbers; found {recipe.seeds}"
-    if recipe.train.gt_size % recipe.scale:
+    if isinstance(recipe, Recipe) and recipe.train.gt_size % recipe.scale:
         near = recipe.train.gt_size - recipe.train.gt_size % recipe.scale or recipe.scale
         yield ("train", "gt_size"), f"is {recipe.train.gt_size}, no multiple of the scale {recipe.scale}; try {near}"
 
 
-def _check_length(recipe: Recipe, name: str, above: tuple[str, ...] = ()) -> Iterator[Problem]:
+def _check_partner(recipe: TrainingRecipe, name: str) -> Iterator[Problem]:
+    phase = recipe.phases[name]
+    if phase.partner not in recipe.networks:
+        yield ("phases", name, "partner"), _not_among("network", str(phase.partner), recipe.networks)
+    if phase.partner == phase.trains:
+        problem = f"is '{phase.partner}' itself: give the partner a name of its own among the networks"
+        yield ("phases", name, "partner"), problem
+    for key in ("teacher", "ema_decay"):
+        if getattr(phase, key):
+            yield ("phases", name, key), "cannot be combined with a partner: remove one of the two"
+
+
+def _check_length(recipe: TrainingRecipe, name: str, above: tuple[str, ...] = ()) -> Iterator[Problem]:
     """`total_iter` as a sum: known phases, and no phase whose length depends on itself."""
     total = recipe.phases[name].total_iter
     for term in [] if isinstance(total, int) else [term.strip() for term in total.split("+")]:
@@ -77,7 +95,7 @@ def _check_length(recipe: Recipe, name: str, above: tuple[str, ...] = ()) -> Ite
             yield from _check_length(recipe, term, (*above, name))
 
 
-def _build_networks(recipe: Recipe) -> dict[str, nn.Module]:
+def _build_networks(recipe: TrainingRecipe) -> dict[str, nn.Module]:
     networks: dict[str, nn.Module] = {}
     problems: list[Problem] = []
     for name, options in recipe.networks.items():
@@ -98,12 +116,12 @@ def _build_networks(recipe: Recipe) -> dict[str, nn.Module]:
     return networks
 
 
-def _scales(network: nn.Module, otherwise: int) -> tuple[int, ...]:
+def _scales(network: nn.Module, otherwise: int | None) -> tuple[int | None, ...]:
     """The scales a network serves; parts of one and foreign networks may not say."""
     return network.scales if isinstance(network, SRNetwork) else (getattr(network, "scale", otherwise),)
 
 
-def _check_phase(recipe: Recipe, name: str, networks: Mapping[str, nn.Module]) -> Iterator[Problem]:
+def _check_phase(recipe: TrainingRecipe, name: str, networks: Mapping[str, nn.Module]) -> Iterator[Problem]:
     phase = recipe.phases[name]
     if phase.init is not None:
         yield from _check_initialisation(recipe, name, phase.init, networks)
@@ -121,15 +139,19 @@ def _check_phase(recipe: Recipe, name: str, networks: Mapping[str, nn.Module]) -
         return
     source = teacher_of(recipe, name)
     teacher = None if source is None else networks[source.network]
+    if phase.partner is not None:
+        teacher = networks[phase.partner]
     for index, options in enumerate(phase.losses):
         try:
             build_loss_from(options, student, teacher)
+            if phase.partner is not None:
+                build_loss_from(options.reversed(), networks[phase.partner], student)
         except UsageError as error:
             yield ("phases", name, "losses", index), f"is refused: {error}"
 
 
 def _check_initialisation(
-    recipe: Recipe, name: str, init: Initialisation, networks: Mapping[str, nn.Module]
+    recipe: TrainingRecipe, name: str, init: Initialisation, networks: Mapping[str, nn.Module]
 ) -> Iterator[Problem]:
     """The first weights' source: a phase that comes before, and the same shapes."""
     phase = recipe.phases[name]
@@ -158,7 +180,11 @@ def _check_initialisation(
         )
 
 
-def _check_protocols(recipe: Recipe, networks: Mapping[str, nn.Module]) -> Iterator[Problem]:
+def _check_super_resolution(recipe: Recipe, networks: Mapping[str, nn.Module]) -> Iterator[Problem]:
+    for name, network in networks.items():
+        if hasattr(network, "classes"):
+            kind = recipe.networks[name].type
+            yield ("networks", name, "type"), f"is '{kind}', a classifier: it is for 'task: classification'"
     trained = [networks[phase.trains] for phase in recipe.phases.values()]
     rgb = sorted(
         {type(network).__name__ for network in trained if isinstance(network, SRNetwork) and network.colour == "rgb"}

@@ -10,7 +10,7 @@ from ..data.sets import ImageSet
 from ..errors import SrKdError, UsageError
 from .build import open_evaluation_set, open_training_set
 from .origin import Path
-from .schema import EvaluationSet, Recipe, TestRecipe
+from .schema import EvaluationSet, Recipe, TestRecipe, TrainingRecipe
 
 Problem = tuple[Path, str]
 SUFFIXES = (".pth", ".pt", ".safetensors", ".npz")
@@ -44,7 +44,7 @@ def check_test_recipe(recipe: TestRecipe) -> None:
     refuse(recipe, problems)
 
 
-def refuse(recipe: Recipe | TestRecipe, problems: Sequence[Problem]) -> None:
+def refuse(recipe: TrainingRecipe | TestRecipe, problems: Sequence[Problem]) -> None:
     """Raise the problems as one UsageError, a line each; none, no error."""
     if problems:
         raise UsageError(recipe.origin.report(problems))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ..errors import UsageError, nearest
 from ..losses.build import LOSSES
-from .schema import LossOptions, Recipe
+from .schema import LossOptions, TrainingRecipe
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,7 @@ class Teacher:
     """Whose frozen network teaches a phase.
 
     Attributes:
-        network: its name in `Recipe.networks`.
+        network: its name in `TrainingRecipe.networks`.
         phase: the phase whose result it is; None for a network with trained weights of its own (`path`).
     """
 
@@ -22,7 +22,7 @@ class Teacher:
     phase: str | None
 
 
-def phase_order(recipe: Recipe) -> list[str]:
+def phase_order(recipe: TrainingRecipe) -> list[str]:
     """Every phase after those it needs, otherwise as written.
 
     Raises:
@@ -47,8 +47,8 @@ def phase_order(recipe: Recipe) -> list[str]:
     return order
 
 
-def teacher_of(recipe: Recipe, phase: str) -> Teacher | None:
-    """The teacher of a phase; None if none of its losses asks for one.
+def teacher_of(recipe: TrainingRecipe, phase: str) -> Teacher | None:
+    """The frozen teacher of a phase; None if none of its losses asks for one, or a partner teaches.
 
     What `teacher` names; otherwise the needed phase that trains another network, or else the only
     needed phase; otherwise the only network with trained weights besides the phase's own.
@@ -57,7 +57,7 @@ def teacher_of(recipe: Recipe, phase: str) -> Teacher | None:
         UsageError: `teacher` is neither a needed phase nor a network with a `path`, or several could be meant.
     """
     options = recipe.phases[phase]
-    if options.teacher is None and not any(map(_needs_teacher, options.losses)):
+    if options.partner is not None or (options.teacher is None and not any(map(_needs_teacher, options.losses))):
         return None
     pretrained = [name for name, network in recipe.networks.items() if network.path and name != options.trains]
     if options.teacher is not None:

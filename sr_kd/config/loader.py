@@ -17,14 +17,15 @@ from .messages import explain
 from .origin import Origin
 from .overrides import apply_overrides
 from .plugins import load_plugins
-from .schema import Recipe, TestRecipe
+from .schema import ClassificationRecipe, Recipe, TestRecipe, TrainingRecipe
 from .trial import trial
 
 logger = logging.getLogger("sr_kd")
-AnyRecipe = TypeVar("AnyRecipe", Recipe, TestRecipe)
+RECIPES: dict[str, type[TrainingRecipe]] = {"super_resolution": Recipe, "classification": ClassificationRecipe}
+AnyRecipe = TypeVar("AnyRecipe", bound=TrainingRecipe | TestRecipe)
 
 
-def load_recipe(path: Path | str, overrides: Sequence[str] = (), *, debug: bool = False) -> Recipe:
+def load_recipe(path: Path | str, overrides: Sequence[str] = (), *, debug: bool = False) -> TrainingRecipe:
     """A training option file, ours or BasicSR's. Its plug-ins are loaded.
 
     `config.check.check_recipe` looks at what lies behind the options: networks, losses, taps, data.
@@ -40,7 +41,8 @@ def load_recipe(path: Path | str, overrides: Sequence[str] = (), *, debug: bool 
     document = apply_overrides(read_document(path), overrides)
     if is_test(document.data):
         raise UsageError(f"{path} trains nothing (no 'phases', no 'train'): run it with 'sr-kd test'")
-    recipe = _validated(document, training_draft(document.data), Recipe)
+    schema = RECIPES.get(str(document.data.get("task")), Recipe)
+    recipe: TrainingRecipe = _validated(document, training_draft(document.data), schema)
     load_plugins(recipe.plugins, document.path.parent)
     return trial(recipe) if debug else recipe
 
@@ -53,7 +55,7 @@ def load_test_recipe(path: Path | str, overrides: Sequence[str] = ()) -> TestRec
     return _validated(document, test_draft(document.data), TestRecipe)
 
 
-def load_any(path: Path | str, overrides: Sequence[str] = ()) -> Recipe | TestRecipe:
+def load_any(path: Path | str, overrides: Sequence[str] = ()) -> TrainingRecipe | TestRecipe:
     """A training or test option file, whichever it is."""
     data = apply_overrides(read_document(path), overrides).data
     return load_test_recipe(path, overrides) if is_test(data) else load_recipe(path, overrides)
@@ -71,4 +73,4 @@ def _validated(document: Document, draft: Draft, schema: type[AnyRecipe]) -> Any
         problems += [(origin.written(path), problem) for path, problem in explain(error, schema, draft.data)]
     if problems:
         raise UsageError(written.report(problems))
-    return recipe.with_origin(origin)
+    return recipe.with_origin(origin)  # type: ignore[return-value]

@@ -21,6 +21,7 @@ EXPECTED = {
     "tuple": "a list",
     "dict": "a mapping",
     "model": "a mapping",
+    "none_required": "left out",
 }
 LIMITS = {
     "greater_than": "greater than {gt}",

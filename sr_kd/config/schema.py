@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, PrivateAttr, ValidationInfo, field_validator
@@ -71,6 +72,27 @@ class EvaluationSet(ImageSet):
     protocol: Literal["rgb8", "yfloat", "basicsr", "rgb"] = "rgb8"
 
 
+class LabelledSet(Section):
+    """A set of labelled images, for classification.
+
+    `dataroot` is "scikit-learn:digits", a folder of CIFAR files (binary version), or a folder with one
+    sub-folder of images per class; of the first two, `datasets.val` is the test part. `image_size`:
+    images of folders are cropped to a square and resized to this side.
+    """
+
+    name: str | None = None
+    dataroot: str
+    image_size: PositiveInt | None = None
+
+
+class LabelledTrainSet(LabelledSet):
+    """The training set of a classification and how images are drawn from it."""
+
+    batch_size_per_gpu: PositiveInt = 128
+    use_hflip: bool = False
+    shift: Annotated[int, Field(ge=0)] = 0  # pixels to each side
+
+
 class NetworkOptions(Section):
     """A network: its type, its constructor's arguments (checked when it is built), its first weights."""
 
@@ -126,6 +148,12 @@ class LossOptions(Section):
         """The constructor's options as written."""
         return dict(self.model_extra or {})
 
+    def reversed(self) -> Self:
+        """The same loss with student and teacher taps exchanged."""
+        other = {"student": "teacher", "teacher": "student"}
+        taps = [tap if isinstance(tap, str) else {other[role]: name for role, name in tap.items()} for tap in self.taps]
+        return self.model_copy(update={"taps": taps})
+
 
 class Initialisation(Section):
     """Weights taken from another phase's result. `part`: "decoder" or "encoder" of a teacher."""
@@ -138,12 +166,14 @@ class Phase(Section):
     """One training run of one network, with its own optimiser, schedule and length in iterations.
 
     `needs` names phases that come first; `teacher` the needed phase (or the network with a `path`)
-    whose frozen result teaches. `total_iter` is a number or a sum of phases ("teacher + student").
+    whose frozen result teaches; `partner` a network that trains beside this one, each the other's teacher
+    (in `taps`, the teacher's are the partner's). `total_iter` is a number or a sum of phases ("teacher + student").
     """
 
     trains: str
     needs: list[str] = []
     teacher: str | None = None
+    partner: str | None = None
     init: Initialisation | None = None
     total_iter: PositiveInt | str
     optim: Optimiser = Optimiser()
@@ -159,11 +189,18 @@ class Phase(Section):
 
 
 class Validation(Section):
-    """When to validate, and by what the best checkpoint is chosen (on the first validation set)."""
+    """When to validate, and by what the best checkpoint is chosen (the first metric on the first set)."""
 
     val_freq: PositiveInt = 5000
     metrics: list[Literal["psnr", "ssim"]] = ["psnr", "ssim"]
     save_img: bool = False
+
+
+class LabelledValidation(Validation):
+    """As `Validation`; top-1 accuracy in percent is what there is to measure."""
+
+    metrics: list[Literal["top1"]] = ["top1"]  # type: ignore[assignment]
+    save_img: Literal[False] = False
 
 
 class Logger(Section):
@@ -200,16 +237,16 @@ class OptionFile(Section):
         return copy
 
 
-class Recipe(OptionFile):
-    """A training option file. `arms`: label in tables -> phase; default: the phases nothing else needs."""
+class TrainingRecipe(OptionFile):
+    """A training option file of any task. `arms`: label in tables -> phase; default: the phases nothing else needs."""
 
     name: str
-    task: Literal["super_resolution", "classification", "detection"] = "super_resolution"
-    scale: Annotated[int, Field(ge=2)] = 2
+    task: Literal["super_resolution", "classification"] = "super_resolution"
+    scale: int | None = None
     seeds: list[int] = [0]
     plugins: list[str] = []
-    train: TrainSet
-    validation_sets: list[EvaluationSet] = []
+    train: Section
+    validation_sets: Sequence[Section] = []
     networks: dict[str, NetworkOptions]
     phases: dict[str, Phase]
     arms: dict[str, str] = {}
@@ -223,6 +260,24 @@ class Recipe(OptionFile):
         if isinstance(total, int):
             return total
         return sum(int(term) if term.isdigit() else self.length(term) for term in map(str.strip, total.split("+")))
+
+
+class Recipe(TrainingRecipe):
+    """A training option file for super-resolution."""
+
+    scale: Annotated[int, Field(ge=2)] = 2
+    train: TrainSet
+    validation_sets: list[EvaluationSet] = []
+
+
+class ClassificationRecipe(TrainingRecipe):
+    """A training option file for classification; there is no scale."""
+
+    task: Literal["classification"] = "classification"
+    scale: None = None
+    train: LabelledTrainSet
+    validation_sets: list[LabelledSet] = []
+    val: LabelledValidation = LabelledValidation()
 
 
 class TestRecipe(OptionFile):

@@ -8,36 +8,34 @@ from torch import nn
 
 from ..archs.complexity import count_parameters
 from .graph import phase_order, teacher_of
-from .schema import ImageSet, LossOptions, Recipe, TestRecipe
+from .schema import ClassificationRecipe, ImageSet, LossOptions, Recipe, TestRecipe, TrainingRecipe
 
 
-def describe_recipe(recipe: Recipe, networks: Mapping[str, nn.Module]) -> list[str]:
+def describe_recipe(recipe: TrainingRecipe, networks: Mapping[str, nn.Module]) -> list[str]:
     """Phases in order with their networks, lengths and losses; data; arms.
 
     Args:
         recipe: checked.
         networks: as `check_recipe` built them.
     """
-    lines = [f"{recipe.name}: a training recipe, x{recipe.scale}"]
+    lines = [f"{recipe.name}: a training recipe, {_task(recipe)}"]
     for name in phase_order(recipe):
         phase = recipe.phases[name]
         network = networks[phase.trains]
         teacher = teacher_of(recipe, name)
         taught = "" if teacher is None else f", taught by {teacher.phase or teacher.network}"
+        if phase.partner is not None:
+            taught = f", with {phase.partner} ({_size(networks[phase.partner])}), each the other's teacher"
         begun = "" if phase.init is None else f", from {' '.join(filter(None, (phase.init.source, phase.init.part)))}"
-        size = f"{type(network).__name__}, {count_parameters(network):,} parameters"
         lines.append(
-            f"  phase {name}: {phase.trains} ({size}), {recipe.length(name):,} iterations of "
+            f"  phase {name}: {phase.trains} ({_size(network)}), {recipe.length(name):,} iterations of "
             f"{phase.optim.type} {phase.optim.lr:g} {phase.scheduler.type}{taught}{begun}"
         )
         lines.append(f"    losses: {', '.join(_loss(options) for options in phase.losses)}")
     if recipe.arms:
         lines.append(f"  arms: {', '.join(f'{label} ({phase})' for label, phase in recipe.arms.items())}")
     lines.append(f"  seeds: {', '.join(map(str, recipe.seeds))}")
-    train = recipe.train
-    lines.append(f"  train on {_set(train)}: {train.batch_size_per_gpu} HR patches of {train.gt_size} pixels")
-    lines += [f"  validate on {_set(images)}, {images.protocol}" for images in recipe.validation_sets]
-    return lines
+    return lines + _data(recipe)
 
 
 def describe_test(recipe: TestRecipe) -> list[str]:
@@ -45,6 +43,25 @@ def describe_test(recipe: TestRecipe) -> list[str]:
     lines = [f"{recipe.name}: a test, x{recipe.scale}"]
     lines += [f"  model {label}: {model}" for label, model in recipe.models.items()]
     return lines + [f"  set {_set(images)}, {images.protocol}" for images in recipe.sets]
+
+
+def _size(network: nn.Module) -> str:
+    return f"{type(network).__name__}, {count_parameters(network):,} parameters"
+
+
+def _task(recipe: TrainingRecipe) -> str:
+    return recipe.task if recipe.scale is None else f"x{recipe.scale}"
+
+
+def _data(recipe: TrainingRecipe) -> list[str]:
+    if isinstance(recipe, Recipe):
+        train = recipe.train
+        first = f"  train on {_set(train)}: {train.batch_size_per_gpu} HR patches of {train.gt_size} pixels"
+        return [first, *(f"  validate on {_set(images)}, {images.protocol}" for images in recipe.validation_sets)]
+    if isinstance(recipe, ClassificationRecipe):
+        first = f"  train on {recipe.train.dataroot}: {recipe.train.batch_size_per_gpu} images"
+        return [first, *(f"  validate on {images.dataroot}" for images in recipe.validation_sets)]
+    return []
 
 
 def _loss(options: LossOptions) -> str:

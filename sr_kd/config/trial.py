@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from ..losses.build import LOSSES
 from ..signature import accepted
-from .schema import LossOptions, Phase, Recipe
+from .schema import LossOptions, Phase, TrainingRecipe
 
 
-def trial(recipe: Recipe, iterations: int = 8) -> Recipe:
+def trial(recipe: TrainingRecipe, iterations: int = 8) -> TrainingRecipe:
     """The recipe under the name ``debug_NAME``, as in BasicSR.
 
     Args:

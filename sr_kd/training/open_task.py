@@ -4,40 +4,55 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from typing import Protocol
 
 from torch import nn
 
 from ..archs.base import Colour
-from ..config.build import open_evaluation_set, open_training_set
-from ..config.schema import Recipe
+from ..config.build import open_evaluation_set, open_labelled_set, open_training_set
+from ..config.schema import ClassificationRecipe, Recipe, TrainingRecipe
 from ..data.image_set import ImageSet
+from ..data.labelled import LabelledImages
 from ..data.patches import decode, open_patches
 from ..data.pool import DecodedImages
+from ..errors import UsageError
+from .classification import Classification
 from .distributed import World
 from .super_resolution import SuperResolution
 from .task import Task
 
 
-class TaskOpener:
-    """Opens the task of one phase after the other.
-
-    Args:
-        quiet: no progress bars.
-    """
-
-    def __init__(self, recipe: Recipe, world: World, quiet: bool) -> None:
-        self.recipe, self.world, self.quiet = recipe, world, quiet
+class TaskOpener(Protocol):
+    """Opens the task of one phase after the other."""
 
     def open(self, phase: str, seed: int, networks: Sequence[nn.Module]) -> Task:
         """The task of a phase.
 
         Args:
-            phase: names the stream of random patches, together with the seed.
-            networks: student and teacher; with an "rgb" one among them the batches are RGB.
+            phase: names the stream of random batches, together with the seed.
+            networks: student and teacher.
 
         Raises:
             UsageError, SrKdError: data that do not fit or cannot be read.
         """
+
+
+def task_opener(recipe: TrainingRecipe, world: World, quiet: bool) -> TaskOpener:
+    """The opener for a recipe's task; with `quiet`, without progress bars."""
+    if isinstance(recipe, Recipe):
+        return SuperResolutionOpener(recipe, world, quiet)
+    if isinstance(recipe, ClassificationRecipe):
+        return ClassificationOpener(recipe, world)
+    raise UsageError(f"{type(recipe).__name__} is the recipe of no task")
+
+
+class SuperResolutionOpener:
+    """Patches and whole images; with an "rgb" network among a phase's, its batches are RGB."""
+
+    def __init__(self, recipe: Recipe, world: World, quiet: bool) -> None:
+        self.recipe, self.world, self.quiet = recipe, world, quiet
+
+    def open(self, phase: str, seed: int, networks: Sequence[nn.Module]) -> SuperResolution:
         colour: Colour = "rgb" if any(network.colour == "rgb" for network in networks) else "y"
         options = self.recipe.train
         patches = open_patches(
@@ -70,3 +85,31 @@ class TaskOpener:
     def _validation(self) -> list[tuple[ImageSet, str]]:
         sets = self.recipe.validation_sets
         return [(open_evaluation_set(options, self.recipe.scale), options.protocol) for options in sets]
+
+
+class ClassificationOpener:
+    """Labelled images."""
+
+    def __init__(self, recipe: ClassificationRecipe, world: World) -> None:
+        self.recipe, self.world = recipe, world
+
+    def open(self, phase: str, seed: int, networks: Sequence[nn.Module]) -> Classification:
+        options = self.recipe.train
+        return Classification(
+            self._train,
+            self._validation,
+            batch_size=options.batch_size_per_gpu * self.world.size,
+            shift=options.shift,
+            hflip=options.use_hflip,
+            seed=seed,
+            stream=phase,
+            world=self.world,
+        )
+
+    @cached_property
+    def _train(self) -> LabelledImages:
+        return open_labelled_set(self.recipe.train)
+
+    @cached_property
+    def _validation(self) -> list[LabelledImages]:
+        return [open_labelled_set(options) for options in self.recipe.validation_sets]

@@ -21,6 +21,7 @@ from ..progress import progress_bar
 from .checkpoint import StateFolder
 from .distributed import World
 from .ema import EMA
+from .mutual import MutualStep
 from .run_log import RunLog
 from .stages import Stage
 from .step import DistillationStep
@@ -44,7 +45,7 @@ class PhaseRun:
     """
 
     label: str
-    step: DistillationStep
+    step: DistillationStep | MutualStep
     stages: Sequence[Callable[[], Stage]]
     lengths: Sequence[int]
     ema: EMA | None

@@ -9,46 +9,52 @@ from pathlib import Path
 import torch
 
 from ..archs.base import SRNetwork
+from ..archs.files import load_network
 from ..config.build import open_evaluation_set
-from ..config.schema import Recipe
+from ..config.schema import Recipe, TrainingRecipe
 from ..data.image import Image, write_image
-from ..errors import SrKdError
 from ..evaluation.benchmark import SetScore, score_network
 from ..evaluation.montage import compare_visually
 from ..evaluation.tables import comparison_table, difference_table, json_result
 from ..files import write_text
-from .run import finished_network
-from .workspace import Workspace, arms
+from .accuracy_report import write_accuracies
+from .workspace import Workspace, finished_arms
 
 
 def write_report(
-    recipe: Recipe, workspace: Workspace, device: torch.device, command: str, quiet: bool = False
+    recipe: TrainingRecipe, workspace: Workspace, device: torch.device, command: str, quiet: bool = False
 ) -> list[Path]:
-    """Measure bicubic and the result of every arm and seed on the validation sets.
+    """Compare the results of every arm and seed on the validation sets.
 
     Args:
         command: the command line that made the results, printed below the table.
 
     Returns:
-        The files written in ``results/NAME``: table.md, results.json and montage.png.
+        The files written in ``results/NAME``: table.md, results.json and, for super-resolution, montage.png.
 
     Raises:
         SrKdError: an arm that is not finished.
     """
-    if recipe.task != "super_resolution" or not recipe.validation_sets:
+    if not recipe.validation_sets:
         return []
+    if isinstance(recipe, Recipe):
+        return _write_comparison(recipe, workspace, device, command, quiet)
+    return write_accuracies(recipe, workspace, command)
+
+
+def _write_comparison(
+    recipe: Recipe, workspace: Workspace, device: torch.device, command: str, quiet: bool
+) -> list[Path]:
+    """Measure bicubic and every arm's networks again."""
     scores: dict[str, list[list[SetScore]]] = {"bicubic": [_score(recipe, None, device, quiet)]}
     shown: dict[str, SRNetwork | None] = {"bicubic": None}
-    for label, phase in arms(recipe).items():
-        for seed in recipe.seeds:
-            if workspace.result(phase, seed) is None:
-                raise SrKdError(f"{workspace.run_name(phase, seed)} is not finished; run the recipe with --auto_resume")
-            network = finished_network(workspace, phase, seed)
-            if not isinstance(network, SRNetwork):
-                continue
-            network.to(device)
-            shown.setdefault(label, network)
-            scores.setdefault(label, []).append(_score(recipe, network, device, quiet))
+    for arm in finished_arms(workspace):
+        network = load_network(arm.file).network
+        if not isinstance(network, SRNetwork):
+            continue
+        network.to(device)
+        shown.setdefault(arm.label, network)
+        scores.setdefault(arm.label, []).append(_score(recipe, network, device, quiet))
     table, results, montage = (workspace.results / name for name in ("table.md", "results.json", "montage.png"))
     write_text(table, _tables(recipe, scores, command))
     runs = [

@@ -4,35 +4,32 @@ from __future__ import annotations
 
 import json
 import logging
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from typing import Any
+from collections.abc import Sequence
+from contextlib import closing
 
-import torch
 from torch import nn
 
 from .. import __version__
 from ..archs.base import SRNetwork
-from ..archs.files import load_network
+from ..archs.files import save_network
 from ..archs.teacher import PrivilegedTeacher
-from ..config.build import WeightedLoss, build_losses, build_network_from, build_phase_network, load_trained
-from ..config.graph import phase_order, teacher_of
-from ..config.schema import Phase, Recipe
+from ..config.build import WeightedLoss
+from ..config.graph import phase_order
+from ..config.schema import TrainingRecipe
 from .distributed import World
-from .ema import EMA
-from .open_task import TaskOpener
+from .mutual import MutualStep
+from .networks import first_network, new_network, teacher_network
+from .open_task import TaskOpener, task_opener
 from .phase import PhaseRun
+from .plan import plan_phase
 from .run_log import RunLog, log_to_file
-from .stages import DistillationStage, PretrainingStage, Stage, Teaching
-from .step import DistillationStep
 from .stopping import StopRequest
-from .workspace import Workspace
+from .workspace import PARTNER_FILE, Workspace
 
 logger = logging.getLogger("sr_kd")
 
 
-def run_recipe(recipe: Recipe, world: World, *, resume: bool = False, quiet: bool = False) -> Workspace:
+def run_recipe(recipe: TrainingRecipe, world: World, *, resume: bool = False, quiet: bool = False) -> Workspace:
     """Run all that is not finished yet.
 
     Args:
@@ -48,7 +45,7 @@ def run_recipe(recipe: Recipe, world: World, *, resume: bool = False, quiet: boo
         workspace.prepare(resume)
     world.barrier()
     handler = log_to_file(workspace.log) if world.leads else None
-    opener = TaskOpener(recipe, world, quiet or not world.leads)
+    opener = task_opener(recipe, world, quiet or not world.leads)
     try:
         for seed in recipe.seeds:
             for name in phase_order(recipe):
@@ -66,33 +63,21 @@ def run_recipe(recipe: Recipe, world: World, *, resume: bool = False, quiet: boo
     return workspace
 
 
-def finished_network(workspace: Workspace, phase: str, seed: int) -> nn.Module:
-    """The result of a finished phase (its averaged weights where there are any)."""
-    return load_network(workspace.models(phase, seed) / "net_g_latest.pth").network
-
-
 def _run_phase(
-    recipe: Recipe, name: str, seed: int, workspace: Workspace, world: World, opener: TaskOpener, quiet: bool
+    recipe: TrainingRecipe, name: str, seed: int, workspace: Workspace, world: World, opener: TaskOpener, quiet: bool
 ) -> None:
     options = recipe.phases[name]
     states = workspace.states(name, seed)
     saved = states.load_latest()
-    student = _student(recipe, name, seed, workspace)
-    teacher = _teacher(recipe, name, seed, workspace)
-    with _seeded(seed, f"{name} losses"):
-        losses = build_losses(recipe, name, student, teacher)
-    networks = [student] if teacher is None else [student, teacher]
-    task = opener.open(name, seed, networks)
-    layout = torch.channels_last if options.channels_last else torch.contiguous_format
-    step = DistillationStep(student, losses, task).to(world.device).to(memory_format=layout)  # type: ignore[call-overload]
-    teaching = None
-    if teacher is not None:
-        teaching = Teaching(teacher.to(world.device).to(memory_format=layout), step, task)  # type: ignore[call-overload]
-    ema = EMA(step.student, options.ema_decay) if options.ema_decay else None
-    stages, lengths = _stages(options, recipe.length(name), step, losses, teaching, task, ema, world)
+    student = first_network(recipe, name, seed, workspace)
+    other = teacher_network(recipe, name, seed, workspace)
+    if options.partner is not None:
+        other = new_network(recipe, options.partner, seed)
+    task = opener.open(name, seed, [student] if other is None else [student, other])
+    plan = plan_phase(recipe, name, seed, student, other, task, world)
     start = 0 if saved is None else saved[0]
     if world.leads:
-        _announce(workspace.run_name(name, seed), start, sum(lengths), student, losses)
+        _announce(workspace.run_name(name, seed), start, plan.total_iter, student, plan.losses)
     folder = workspace.tensorboard / workspace.run_name(name, seed)
     with (
         closing(task),
@@ -101,10 +86,10 @@ def _run_phase(
     ):
         run = PhaseRun(
             label=workspace.run_name(name, seed),
-            step=step,
-            stages=stages,
-            lengths=lengths,
-            ema=ema,
+            step=plan.step,
+            stages=plan.stages,
+            lengths=plan.lengths,
+            ema=plan.ema,
             task=task,
             states=states,
             models=workspace.models(name, seed),
@@ -121,73 +106,22 @@ def _run_phase(
         )
         scores = run.run(None if saved is None else saved[1])
         report = task.report(run.network)
-        log.scalars(sum(lengths), {f"report/{key}": value for key, value in report.items()})
+        log.scalars(plan.total_iter, {f"report/{key}": value for key, value in report.items()})
+        result = {"iterations": plan.total_iter, "scores": scores, "report": report}
+        if isinstance(plan.step, MutualStep):
+            partner = plan.step.partner.student.eval()
+            result["partner"] = partner_scores = task.validate(partner)
+            if world.leads:
+                metadata = {**run.metadata, "partner": True, "iteration": plan.total_iter, "scores": partner_scores}
+                save_network(run.models / PARTNER_FILE, partner, metadata=metadata)
     if world.leads:
         if report:
             logger.info("%s: %s", run.label, ", ".join(f"{key} {value:.2f} dB" for key, value in report.items()))
-        workspace.finish(name, seed, {"iterations": sum(lengths), "scores": scores, "report": report})
+        workspace.finish(name, seed, result)
     world.barrier()
 
 
-def _student(recipe: Recipe, phase: str, seed: int, workspace: Workspace) -> nn.Module:
-    """The network to train: the same first weights in every arm of one seed."""
-    options = recipe.phases[phase]
-    with _seeded(seed, options.trains):
-        student = build_phase_network(recipe, phase)
-    load_trained(student, recipe.networks[options.trains])
-    if isinstance(student, SRNetwork):
-        student = student.for_scale(recipe.scale)
-    if options.init is not None:
-        source = finished_network(workspace, options.init.source, seed)
-        part = source if options.init.part is None else getattr(source, options.init.part)
-        student.load_state_dict(part.state_dict())
-        logger.info("%s starts from the %s of %s", phase, options.init.part or "weights", options.init.source)
-    return student
-
-
-def _teacher(recipe: Recipe, name: str, seed: int, workspace: Workspace) -> nn.Module | None:
-    """The frozen teacher of a phase: another phase's result, or a network with trained weights."""
-    source = teacher_of(recipe, name)
-    if source is None:
-        return None
-    if source.phase is not None:
-        return finished_network(workspace, source.phase, seed)
-    options = recipe.networks[source.network]
-    teacher = build_network_from(options, recipe.scale)
-    load_trained(teacher, options)
-    return teacher
-
-
-def _stages(
-    options: Phase,
-    total_iter: int,
-    step: DistillationStep,
-    losses: list[WeightedLoss],
-    teaching: Teaching | None,
-    task: Any,
-    ema: EMA | None,
-    world: World,
-) -> tuple[list[Callable[[], Stage]], list[int]]:
-    """Factories of the stages, each called when its turn comes, and their lengths."""
-    stages: list[Callable[[], Stage]] = []
-    lengths = []
-    for entry in losses:
-        objective = entry.loss.pretraining()
-        if objective is not None and teaching is not None:
-            stages.append(
-                lambda entry=entry, objective=objective: PretrainingStage(  # type: ignore[misc]
-                    entry.name, objective, teaching, task, world
-                )
-            )
-            lengths.append(objective.total_iter)
-
-    def distillation() -> Stage:
-        return DistillationStage(options, total_iter, step, teaching, task, ema, world)
-
-    return [*stages, distillation], [*lengths, total_iter]
-
-
-def _announce(label: str, start: int, total: int, student: nn.Module, losses: list[WeightedLoss]) -> None:
+def _announce(label: str, start: int, total: int, student: nn.Module, losses: Sequence[WeightedLoss]) -> None:
     parameters = sum(parameter.numel() for parameter in student.parameters())
     terms = ", ".join(f"{entry.name} x {json.dumps(entry.weight)}" for entry in losses)
     verb = f"continues at iteration {start} of" if start else "begins,"
@@ -200,11 +134,3 @@ def _kind(network: nn.Module) -> str:
     if isinstance(network, PrivilegedTeacher):
         return f"PrivilegedTeacher({_kind(network.decoder)})"
     return network.type_name if isinstance(network, SRNetwork) else type(network).__name__
-
-
-@contextmanager
-def _seeded(seed: int, name: str) -> Iterator[None]:
-    """Random initialisation as a function of (seed, name); the global generator is left as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(zlib.crc32(f"{seed}/{name}".encode()))
-        yield

@@ -42,11 +42,22 @@ class DistillationStep(nn.Module):
         iteration: int = 0,
     ) -> dict[str, Tensor]:
         """Unweighted loss terms, named ``<loss>/<term>``."""
-        student = self.task.view(self.student, batch, self.student_taps, output=True)
-        exchange = Exchange(
+        exchange = self.exchange(batch, teacher, teacher_tail, teacher_forward, iteration)
+        return {f"{name}/{term}": value for name, loss in self.losses.items() for term, value in loss(exchange).items()}
+
+    def exchange(
+        self,
+        batch: Batch,
+        teacher: View | None = None,
+        teacher_tail: TeacherTail | None = None,
+        teacher_forward: Forward | None = None,
+        iteration: int = 0,
+    ) -> Exchange:
+        """One forward pass of the trained network, and what its losses are shown of it."""
+        return Exchange(
             batch.lr,
             batch.hr,
-            student,
+            self.task.view(self.student, batch, self.student_taps, output=True),
             teacher,
             teacher_tail,
             batch.labels,
@@ -54,7 +65,6 @@ class DistillationStep(nn.Module):
             lambda lr, hr: output_for(self.student, lr, hr, self.task),
             teacher_forward,
         )
-        return {f"{name}/{term}": value for name, loss in self.losses.items() for term, value in loss(exchange).items()}
 
     def weighted(self, terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The terms times their weights.

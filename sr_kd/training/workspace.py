@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..config.schema import Recipe
-from ..errors import UsageError
+from ..config.schema import TrainingRecipe
+from ..errors import SrKdError, UsageError
 from ..files import write_text
 from .checkpoint import StateFolder
+
+PARTNER_FILE = "net_partner_latest.pth"
 
 
 class Workspace:
@@ -20,7 +24,7 @@ class Workspace:
     folder ``<phase>_seed<k>`` below it.
     """
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, recipe: TrainingRecipe) -> None:
         self.recipe = recipe
         self.root = Path(recipe.path.experiments_root) / recipe.name
         self.results = Path(recipe.path.results_root) / recipe.name
@@ -79,7 +83,7 @@ class Workspace:
         write_text(record, json.dumps(current, indent=2))
 
 
-def arms(recipe: Recipe) -> dict[str, str]:
+def arms(recipe: TrainingRecipe) -> dict[str, str]:
     """Label -> phase of what the recipe compares: as written, or every phase that no other needs."""
     if recipe.arms:
         return dict(recipe.arms)
@@ -87,7 +91,38 @@ def arms(recipe: Recipe) -> dict[str, str]:
     return {name: name for name in recipe.phases if name not in needed}
 
 
-def _comparable(recipe: Recipe) -> dict[str, Any]:
+@dataclass(frozen=True)
+class FinishedArm:
+    """One seed's result of an arm.
+
+    Attributes:
+        label: in tables; a partner's is that of its arm with " (partner)".
+        seed: of the run.
+        file: the network.
+        scores: set name -> metric -> value of the last validation.
+    """
+
+    label: str
+    seed: int
+    file: Path
+    scores: Mapping[str, Mapping[str, float]]
+
+
+def finished_arms(workspace: Workspace) -> Iterator[FinishedArm]:
+    """Every seed of every arm in order, partners beside their arms. Raises SrKdError for one that is not finished."""
+    recipe = workspace.recipe
+    for label, phase in arms(recipe).items():
+        for seed in recipe.seeds:
+            result = workspace.result(phase, seed)
+            if result is None:
+                raise SrKdError(f"{workspace.run_name(phase, seed)} is not finished; run the recipe with --auto_resume")
+            folder = workspace.models(phase, seed)
+            yield FinishedArm(label, seed, folder / "net_g_latest.pth", result["scores"])
+            if "partner" in result:
+                yield FinishedArm(f"{label} (partner)", seed, folder / PARTNER_FILE, result["partner"])
+
+
+def _comparable(recipe: TrainingRecipe) -> dict[str, Any]:
     """The options that decide what is computed, as dotted keys."""
     dump = recipe.model_dump(mode="json", by_alias=True)
     for free in ("seeds", "val", "logger", "path", "arms", "validation_sets"):

@@ -18,7 +18,7 @@ from sr_kd.training.run import run_recipe
 OPTIONS = Path(__file__).resolve().parents[2] / "options"
 TRAINING = sorted(str(path.relative_to(OPTIONS)) for path in (OPTIONS / "train").rglob("*.yml"))
 TESTS = sorted(str(path.relative_to(OPTIONS)) for path in (OPTIONS / "test").rglob("*.yml"))
-IMAGES = ("datasets/", "scikit-image:")
+IMAGES = ("datasets/", "scikit-image:", "scikit-learn:")
 
 
 def test_there_are_option_files():
@@ -30,8 +30,13 @@ def test_there_are_option_files():
 def test_a_training_file_passes_every_check_but_its_images(file, caplog):
     recipe = load_recipe(OPTIONS / file)
     networks = check_recipe(recipe, data=False)
-    assert set(networks) == {phase.trains for phase in recipe.phases.values()}  # nothing is left over
-    roots = [root for images in (recipe.train, *recipe.validation_sets) for root in images.dataroot_gt]
+    used = {name for phase in recipe.phases.values() for name in (phase.trains, phase.partner)}
+    assert set(networks) == used - {None}  # nothing is left over
+    sets = (recipe.train, *recipe.validation_sets)
+    if recipe.task == "classification":
+        roots = [images.dataroot for images in sets]
+    else:
+        roots = [root for images in sets for root in images.dataroot_gt]
     assert all(root.startswith(IMAGES) for root in roots)
     assert not caplog.records
 
@@ -101,10 +106,14 @@ def photograph(tmp_path_factory) -> Path:
 @pytest.mark.slow
 @pytest.mark.parametrize("file", TRAINING)
 def test_a_training_file_takes_a_step_in_every_phase(file, photograph, tmp_path):
+    train = f"{{dataroot_gt: {photograph}, gt_size: 24, batch_size_per_gpu: 1}}"
+    if file.startswith("train/classification"):
+        pytest.importorskip("sklearn")
+        train = "{dataroot: 'scikit-learn:digits', batch_size_per_gpu: 4}"
     recipe = load_recipe(
         OPTIONS / file,
         [
-            f"datasets={{train: {{dataroot_gt: {photograph}, gt_size: 24, batch_size_per_gpu: 1}}}}",
+            f"datasets={{train: {train}}}",
             "seeds=[0]",
             "logger={use_tb_logger: false}",
             f"path={{experiments_root: {tmp_path}, results_root: {tmp_path}, tb_root: {tmp_path}}}",

@@ -1,0 +1,57 @@
+"""The comparison of a finished classification's arms: accuracies over seeds, and the gain over training alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import mean, stdev
+
+from ..config.schema import TrainingRecipe
+from ..files import write_text
+from .workspace import Workspace, finished_arms
+
+ALONE = "alone"  # the arm that the others are compared with
+Accuracies = Mapping[str, Mapping[str, Sequence[float]]]  # arm -> set -> one per seed
+
+
+def write_accuracies(recipe: TrainingRecipe, workspace: Workspace, command: str) -> list[Path]:
+    """Write ``results/NAME/table.md`` and ``results.json`` of every arm's last validation.
+
+    Raises:
+        SrKdError: an arm that is not finished.
+    """
+    found: dict[str, dict[str, list[float]]] = {}
+    for arm in finished_arms(workspace):
+        for name, values in arm.scores.items():
+            found.setdefault(arm.label, {}).setdefault(name, []).append(values["top1"])
+    table, results = workspace.results / "table.md", workspace.results / "results.json"
+    write_text(table, f"# {recipe.name}\n\n{accuracy_table(found)}\nCommand: `{command}`\n")
+    write_text(results, json.dumps({"metric": "top1", "seeds": recipe.seeds, "arms": found}, indent=2))
+    return [table, results]
+
+
+def accuracy_table(found: Accuracies) -> str:
+    """One row per arm, mean ± sample standard deviation over seeds; with an arm called "alone", the gain over it.
+
+    The gain is taken seed by seed, because arms of one seed begin with the same weights.
+    """
+    names = list(next(iter(found.values())))
+    compared = ALONE in found and len(found) > 1
+    columns = [column for name in names for column in ([name, f"{name}, minus {ALONE}"] if compared else [name])]
+    lines = ["| model | " + " | ".join(columns) + " |", "| --- |" + " ---: |" * len(columns)]
+    for label, sets in found.items():
+        cells = []
+        for name in names:
+            cells.append(_spread(sets[name], ""))
+            if compared:
+                gains = [one - base for one, base in zip(sets[name], found[ALONE][name], strict=True)]
+                cells.append("" if label == ALONE else _spread(gains, "+"))
+        lines.append(f"| {label} | " + " | ".join(cells) + " |")
+    seeds = len(next(iter(next(iter(found.values())).values())))
+    return "\n".join([*lines, "", f"Top-1 accuracy in percent at the last iteration, {seeds} seed(s).", ""])
+
+
+def _spread(values: Sequence[float], sign: str) -> str:
+    text = f"{mean(values):{sign}.2f}"
+    return text if len(values) == 1 else f"{text} ± {stdev(values):.2f}"

@@ -1,0 +1,69 @@
+"""The networks of a phase: its first weights, its teacher, and what finished phases have left."""
+
+from __future__ import annotations
+
+import logging
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+from ..archs.base import SRNetwork
+from ..archs.files import load_network
+from ..config.build import build_network_from, load_trained
+from ..config.graph import teacher_of
+from ..config.schema import TrainingRecipe
+from .workspace import Workspace
+
+logger = logging.getLogger("sr_kd")
+
+
+def finished_network(workspace: Workspace, phase: str, seed: int) -> nn.Module:
+    """The result of a finished phase (its averaged weights where there are any)."""
+    return load_network(workspace.models(phase, seed) / "net_g_latest.pth").network
+
+
+def new_network(recipe: TrainingRecipe, name: str, seed: int) -> nn.Module:
+    """A network of the recipe: the same first weights wherever one seed uses it."""
+    options = recipe.networks[name]
+    with seeded(seed, name):
+        network = build_network_from(options, recipe.scale)
+    load_trained(network, options)
+    if isinstance(network, SRNetwork) and recipe.scale is not None:
+        network = network.for_scale(recipe.scale)
+    return network
+
+
+def first_network(recipe: TrainingRecipe, phase: str, seed: int, workspace: Workspace) -> nn.Module:
+    """The network that a phase trains, with its first weights."""
+    options = recipe.phases[phase]
+    student = new_network(recipe, options.trains, seed)
+    if options.init is not None:
+        source = finished_network(workspace, options.init.source, seed)
+        part = source if options.init.part is None else getattr(source, options.init.part)
+        student.load_state_dict(part.state_dict())
+        logger.info("%s starts from the %s of %s", phase, options.init.part or "weights", options.init.source)
+    return student
+
+
+def teacher_network(recipe: TrainingRecipe, name: str, seed: int, workspace: Workspace) -> nn.Module | None:
+    """The frozen teacher of a phase: another phase's result, or a network with trained weights."""
+    source = teacher_of(recipe, name)
+    if source is None:
+        return None
+    if source.phase is not None:
+        return finished_network(workspace, source.phase, seed)
+    options = recipe.networks[source.network]
+    teacher = build_network_from(options, recipe.scale)
+    load_trained(teacher, options)
+    return teacher
+
+
+@contextmanager
+def seeded(seed: int, name: str) -> Iterator[None]:
+    """Random initialisation as a function of (seed, name); the global generator is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(zlib.crc32(f"{seed}/{name}".encode()))
+        yield

@@ -1,0 +1,88 @@
+"""What a phase consists of: the module that trains, and its stages in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from ..config.build import WeightedLoss, build_losses
+from ..config.schema import TrainingRecipe
+from .distributed import World
+from .ema import EMA
+from .mutual import MutualStage, MutualStep
+from .networks import seeded
+from .stages import DistillationStage, PretrainingStage, Stage, Teaching
+from .step import DistillationStep
+from .task import Task
+
+
+@dataclass(frozen=True)
+class PhasePlan:
+    """A phase, ready to run.
+
+    Attributes:
+        step: all that trains, and what a saved state holds of it; `step.student` is the phase's result.
+        stages: factories, each called when its turn comes. lengths: their iterations.
+        losses: of the student. ema: its average, if any.
+    """
+
+    step: DistillationStep | MutualStep
+    stages: Sequence[Callable[[], Stage]]
+    lengths: Sequence[int]
+    losses: Sequence[WeightedLoss]
+    ema: EMA | None = None
+
+    @property
+    def total_iter(self) -> int:
+        """Iterations of all stages."""
+        return sum(self.lengths)
+
+
+def plan_phase(
+    recipe: TrainingRecipe,
+    name: str,
+    seed: int,
+    student: nn.Module,
+    other: nn.Module | None,
+    task: Task,
+    world: World,
+) -> PhasePlan:
+    """Put a phase together.
+
+    Args:
+        student: the network that the phase trains.
+        other: its teacher, or the partner of a mutual phase, if there is one.
+    """
+    options = recipe.phases[name]
+    layout = torch.channels_last if options.channels_last else torch.contiguous_format
+    with seeded(seed, f"{name} losses"):
+        losses = build_losses(recipe, name, student, other)
+    step = DistillationStep(student, losses, task).to(world.device).to(memory_format=layout)  # type: ignore[call-overload]
+    if options.partner is not None and other is not None:
+        with seeded(seed, f"{name} partner's losses"):
+            reverse = build_losses(recipe, name, other, student, reverse=True)
+        partner = DistillationStep(other, reverse, task).to(world.device).to(memory_format=layout)  # type: ignore[call-overload]
+        mutual = MutualStep(step, partner)
+        length = recipe.length(name)
+        return PhasePlan(mutual, [lambda: MutualStage(options, length, mutual, task, world)], [length], losses)
+    teaching = None
+    if other is not None:
+        teaching = Teaching(other.to(world.device).to(memory_format=layout), step, task)  # type: ignore[call-overload]
+    ema = EMA(step.student, options.ema_decay) if options.ema_decay else None
+    stages: list[Callable[[], Stage]] = []
+    lengths = []
+    for entry in losses:
+        objective = entry.loss.pretraining()
+        if objective is not None and teaching is not None:
+            stages.append(
+                lambda entry=entry, objective=objective: PretrainingStage(  # type: ignore[misc]
+                    entry.name, objective, teaching, task, world
+                )
+            )
+            lengths.append(objective.total_iter)
+    total_iter = recipe.length(name)
+    stages.append(lambda: DistillationStage(options, total_iter, step, teaching, task, ema, world))
+    return PhasePlan(step, stages, [*lengths, total_iter], losses, ema)
