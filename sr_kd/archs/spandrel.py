@@ -46,9 +46,10 @@ def load_with_spandrel(tensors: Mapping[str, Tensor], path: Path) -> SpandrelNet
     unknown = f"{path}: weights of no network known here; its first keys: {', '.join(list(tensors)[:3])}"
     try:
         spandrel = importlib.import_module("spandrel")
-    except ImportError:
+    except Exception as error:  # it imports torchvision, which fails in many ways
         raise SrKdError(
-            f"{unknown}; 'pip install sr_kd[spandrel]' makes ESRGAN, RCAN, SwinIR and others known"
+            f"{unknown}; spandrel knows ESRGAN, RCAN, SwinIR and others, but cannot be imported ({error}): "
+            f"pip install 'sr_kd[spandrel]', with a torchvision that belongs to the installed torch"
         ) from None
     try:
         descriptor = spandrel.ModelLoader(device="cpu").load_from_state_dict(dict(tensors))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Sequence
 
@@ -20,15 +21,24 @@ class PixelCache:
     def __init__(self, size: int) -> None:
         self._ring = np.empty(size, np.uint8)
         self._next = 0
-        self._entries: OrderedDict[int, tuple[int, list[np.ndarray]]] = OrderedDict()  # key -> start, views
+        # Start and shapes. Keeping views would cost little, but that little sits between the decoder's
+        # freed blocks and keeps them from being used again: the process would grow to twice the cache.
+        self._entries: OrderedDict[int, tuple[int, list[tuple[int, ...]]]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._entries)
 
     def get(self, key: int) -> list[np.ndarray] | None:
         """The arrays put in under a key, or None; valid until the next `put`."""
-        entry = self._entries.get(key)
-        return None if entry is None else entry[1]
+        if key not in self._entries:
+            return None
+        start, shapes = self._entries[key]
+        views = []
+        for shape in shapes:
+            end = start + math.prod(shape)
+            views.append(self._ring[start:end].reshape(shape))
+            start = end
+        return views
 
     def put(self, key: int, arrays: Sequence[np.ndarray]) -> None:
         """Keep copies of uint8 arrays; those larger than the whole cache are not kept."""
@@ -39,13 +49,10 @@ class PixelCache:
             self._drop_oldest(self._next, len(self._ring))
             self._next = 0
         self._drop_oldest(self._next, self._next + needed)
-        start, views = self._next, []
-        for array in arrays:
-            view = self._ring[self._next : self._next + array.nbytes].reshape(array.shape)
+        self._entries[key] = self._next, [array.shape for array in arrays]
+        self._next += needed
+        for view, array in zip(self.get(key) or [], arrays, strict=True):
             view[...] = array
-            views.append(view)
-            self._next += array.nbytes
-        self._entries[key] = start, views
 
     def _drop_oldest(self, start: int, end: int) -> None:
         """Forget the entries that begin in this part of the ring; they are the oldest."""

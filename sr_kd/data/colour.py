@@ -6,37 +6,42 @@ Channels are the last axis but two: (..., C, H, W).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..errors import UsageError
 
-# ITU-R BT.601, in 8-bit levels for RGB in [0, 1].
-_MATRIX = ((65.481, 128.553, 24.966), (-37.797, -74.203, 112.0), (112.0, -93.786, -18.214))
-_OFFSET = (16.0, 128.0, 128.0)
-_INVERSE = np.linalg.inv(_MATRIX).tolist()
+# ITU-R BT.601: 8-bit levels over 255, for RGB in [0, 1].
+_OFFSETS = (16 / 255, 128 / 255, 128 / 255)
+_WEIGHTS = (
+    (65.481 / 255, 128.553 / 255, 24.966 / 255),
+    (-37.797 / 255, -74.203 / 255, 112.0 / 255),
+    (112.0 / 255, -93.786 / 255, -18.214 / 255),
+)
+_INVERSE = np.linalg.inv(_WEIGHTS)
+_INVERSE_OFFSETS = -_INVERSE @ _OFFSETS
 
 
 def rgb_to_y(rgb: Tensor) -> Tensor:
     """Luma of RGB in [0, 1]: (..., 3, H, W) -> (..., 1, H, W) in [16/255, 235/255]."""
-    red, green, blue = _channels(rgb)
-    weights = _MATRIX[0]
-    return ((weights[0] * red + weights[1] * green + weights[2] * blue + _OFFSET[0]) / 255).unsqueeze(-3)
+    return _weighted(_channels(rgb), _WEIGHTS[0], _OFFSETS[0]).unsqueeze(-3)
 
 
 def rgb_to_ycbcr(rgb: Tensor) -> Tensor:
     """RGB in [0, 1] to YCbCr: (..., 3, H, W) -> (..., 3, H, W)."""
     channels = _channels(rgb)
-    rows = zip(_MATRIX, _OFFSET, strict=True)
-    return torch.stack([(_weighted(row, channels) + offset) / 255 for row, offset in rows], dim=-3)
+    rows = zip(_WEIGHTS, _OFFSETS, strict=True)
+    return torch.stack([_weighted(channels, row, offset) for row, offset in rows], dim=-3)
 
 
 def ycbcr_to_rgb(ycbcr: Tensor) -> Tensor:
     """The exact inverse of :func:`rgb_to_ycbcr`: (..., 3, H, W) -> (..., 3, H, W), not clamped to [0, 1]."""
-    pairs = zip(_channels(ycbcr), _OFFSET, strict=True)
-    levels = [255 * channel - offset for channel, offset in pairs]
-    return torch.stack([_weighted(row, levels) for row in _INVERSE], dim=-3)
+    channels = _channels(ycbcr)
+    rows = zip(_INVERSE.tolist(), _INVERSE_OFFSETS.tolist(), strict=True)
+    return torch.stack([_weighted(channels, row, offset) for row, offset in rows], dim=-3)
 
 
 def grey_to_y(grey: Tensor) -> Tensor:
@@ -56,6 +61,7 @@ def _channels(image: Tensor) -> tuple[Tensor, ...]:
     return image.unbind(-3)
 
 
-def _weighted(row: tuple[float, ...] | list[float], channels: list[Tensor] | tuple[Tensor, ...]) -> Tensor:
-    """Sum of the channels, weighted."""
-    return row[0] * channels[0] + row[1] * channels[1] + row[2] * channels[2]
+def _weighted(channels: Sequence[Tensor], weights: Sequence[float], offset: float) -> Tensor:
+    """The weighted sum of three channels and an offset."""
+    first = channels[0] * weights[0] + offset
+    return first.add(channels[1], alpha=weights[1]).add(channels[2], alpha=weights[2])

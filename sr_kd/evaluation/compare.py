@@ -47,7 +47,7 @@ def score_pictures(
     def measure(index: int) -> ImageScore:
         with torch.inference_mode():
             hr = image_set.read_hr(index)
-            sr = to_levels(_read_fitting(sr_files[index], hr, image_set, index)).float()
+            sr = to_levels(_read_fitting(sr_files[index], hr, image_set, index))
             if sr.shape[0] > hr.shape[2]:
                 sr = sr.mean(dim=0, keepdim=True)
             return score_image(image_set.names[index], sr, to_levels(hr), rule, image_set.scale)

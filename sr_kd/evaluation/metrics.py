@@ -51,17 +51,16 @@ def ssim(image: Tensor, reference: Tensor, peak: float = 255.0) -> float:
     _check(image, reference)
     if image.ndim != 3 or min(image.shape[-2:]) < WINDOW:
         raise UsageError(f"SSIM needs (C, H, W) of at least {WINDOW}x{WINDOW} pixels; got {tuple(image.shape)}")
-    # Variances do not change when both images are shifted, and lose fewer digits around zero.
+    # Around zero the variances keep more digits; the luminance term gets the shift back.
     shift = peak / 2
     x, y = image - shift, reference - shift
-    moments = _blur(torch.stack([x, y, x * x + y * y, x * y]))
-    mean_x, mean_y, power, product = moments
-    variances = power - (mean_x * mean_x + mean_y * mean_y)
-    covariance = product - mean_x * mean_y
-    mean_x, mean_y = mean_x + shift, mean_y + shift
+    mean_x, mean_y, power, product = _blur(torch.stack([x, y, x * x + y * y, x * y]))
+    product_of_means = mean_x * mean_y
+    squared_means = mean_x * mean_x + mean_y * mean_y
     c1, c2 = (0.01 * peak) ** 2, (0.03 * peak) ** 2
-    numerator = (2 * mean_x * mean_y + c1) * (2 * covariance + c2)
-    denominator = (mean_x * mean_x + mean_y * mean_y + c1) * (variances + c2)
+    shifted_back = (mean_x + mean_y) * (2 * shift) + (2 * shift**2 + c1)
+    numerator = (2 * product_of_means + shifted_back) * (2 * (product - product_of_means) + c2)
+    denominator = (squared_means + shifted_back) * ((power - squared_means) + c2)
     return float((numerator / denominator).mean())
 
 

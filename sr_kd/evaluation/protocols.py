@@ -83,11 +83,11 @@ class Protocol:
         """HR and LR as this protocol starts from them.
 
         Args:
-            hr: (C, H, W), float64, sides multiples of `scale`.
+            hr: (C, H, W), sides multiples of `scale`.
             lr: the LR image if it comes from a file, else None.
         """
         if self.luma_first:
-            hr = quantise(luma(hr))
+            hr = quantise(luma(hr.double()))
         if lr is None:
             lr = self.resize(hr, (hr.shape[-2] // scale, hr.shape[-1] // scale))
         return hr, lr
@@ -119,8 +119,8 @@ class Protocol:
         return sr, hr
 
     def resize(self, image: Tensor, size: tuple[int, int]) -> Tensor:
-        """A bicubic resize, rounded as the protocol says."""
-        resized = imresize(image, size, levels=255 if self.rounding == "pass" else None)
+        """A bicubic resize in float64, rounded as the protocol says."""
+        resized = imresize(image.double(), size, levels=255 if self.rounding == "pass" else None)
         return quantise(resized) if self.rounding == "result" else resized
 
 
@@ -157,8 +157,8 @@ def find_protocol(name: str) -> Protocol:
 
 
 def to_levels(pixels: np.ndarray) -> Tensor:
-    """(H, W, C) uint8 -> (C, H, W) float64 in 0..255."""
-    return torch.from_numpy(np.array(pixels.transpose(2, 0, 1), order="C")).to(torch.float64)
+    """(H, W, C) uint8 -> (C, H, W) float32 in 0..255."""
+    return torch.from_numpy(np.array(pixels.transpose(2, 0, 1), order="C")).to(torch.float32)
 
 
 def to_pixels(levels: Tensor) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import logging
 from contextlib import AbstractContextManager
 from typing import Literal
@@ -18,6 +19,7 @@ from .tta import self_ensemble
 
 Precision = Literal["fp32", "fp16", "bf16", "fp64"]
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16, "fp64": torch.float64}
+HALF = (torch.float16, torch.bfloat16)
 BICUBIC_RADIUS = 2
 logger = logging.getLogger(__name__)
 
@@ -51,8 +53,8 @@ class Enlarger:
         self.device = device
         self.tta = tta
         self.dtype = PRECISIONS[precision]
-        self._deployed = None if network is None else network.deploy().requires_grad_(False)
-        self._place(self.dtype)
+        self._exact = None if network is None else network.deploy().requires_grad_(False)
+        self._deployed = self._place()
 
     @property
     def radius(self) -> int:
@@ -72,45 +74,46 @@ class Enlarger:
         """(N, 1 or 3, h, w) in [0, 1], float32 or float64 -> (N, same, h * scale, w * scale), not clamped."""
         if self.dtype == torch.float64:
             window = window.double()
-        if self._deployed is None:
+        network = self._deployed
+        if network is None:
             return self.interpolate(window)
         grey = window.shape[1] == 1
-        if self._deployed.colour == "rgb":
-            rgb = self._run(window.expand(-1, 3, -1, -1) if grey else window)
+        if network.colour == "rgb":
+            rgb = self._run(network, window.expand(-1, 3, -1, -1) if grey else window)
             return rgb.mean(dim=1, keepdim=True) if grey else rgb
         if grey:
-            return y_to_grey(self._run(grey_to_y(window)))
+            return y_to_grey(self._run(network, grey_to_y(window)))
         ycbcr = rgb_to_ycbcr(window)
-        return ycbcr_to_rgb(torch.cat([self._run(ycbcr[:, :1]), self.interpolate(ycbcr[:, 1:])], dim=1))
+        return ycbcr_to_rgb(torch.cat([self._run(network, ycbcr[:, :1]), self.interpolate(ycbcr[:, 1:])], dim=1))
 
     def interpolate(self, window: Tensor) -> Tensor:
         """Bicubic, whatever the network: for chroma and transparency."""
         return imresize(window, (window.shape[2] * self.scale, window.shape[3] * self.scale))
 
-    def _run(self, x: Tensor) -> Tensor:
+    def _run(self, network: SRNetwork, x: Tensor) -> Tensor:
         """The network, in its precision; the result in the precision of `x`."""
-        result = self._forward(x)
-        if self.dtype in (torch.float16, torch.bfloat16) and not bool(result.isfinite().all()):
+        result = self._forward(network, x)
+        if self.dtype in HALF and not bool(result.isfinite().all()):
             logger.warning(
                 "%s gave values that are not finite: going on in fp32", str(self.dtype).removeprefix("torch.")
             )
-            self._place(torch.float32)
-            result = self._forward(x)
+            self.dtype = torch.float32
+            self._deployed = self._place()
+            return self._run(self._deployed or network, x)
         return result
 
-    def _forward(self, x: Tensor) -> Tensor:
-        network = self._deployed
-        if network is None:
-            raise TypeError("bicubic interpolation has no network")
+    def _forward(self, network: SRNetwork, x: Tensor) -> Tensor:
         with exact_convolutions(self.device, self.dtype):
             y = x.to(self.dtype).contiguous(memory_format=torch.channels_last)
             y = self_ensemble(network, y) if self.tta else network(y)
         return y.to(x.dtype)
 
-    def _place(self, dtype: torch.dtype) -> None:
-        self.dtype = dtype
-        if self._deployed is not None:
-            self._deployed.to(device=self.device, dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    def _place(self) -> SRNetwork | None:
+        """The network on the device in its precision; half of it is a copy, as falling back needs the whole."""
+        if self._exact is None:
+            return None
+        network = copy.deepcopy(self._exact) if self.dtype in HALF else self._exact
+        return network.to(device=self.device, dtype=self.dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def exact_convolutions(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 
 
@@ -14,11 +15,10 @@ def self_ensemble(run: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         run: (N, C, h, w) -> (N, C, h * s, w * s).
         x: (N, C, H, W).
     """
-    total: Tensor | None = None
+    results = []
     for transposed in (False, True):
         for axes in ((), (2,), (3,), (2, 3)):
             turned = x.transpose(2, 3) if transposed else x
-            y = run(turned.flip(axes).contiguous()).flip(axes)
-            y = y.transpose(2, 3) if transposed else y
-            total = y if total is None else total + y
-    return total / 8 if total is not None else x
+            y = run(turned.flip(axes).contiguous(memory_format=torch.channels_last)).flip(axes)
+            results.append(y.transpose(2, 3) if transposed else y)
+    return torch.stack(results).mean(dim=0)

@@ -216,10 +216,12 @@ def test_smaller_results_need_no_network():
 
 
 def test_half_precision_falls_back_by_itself(caplog):
-    picture = PHOTOGRAPH[:8, :8]
-    half = Upscaler(Recorded("rgb", factor=70000.0), device="cpu", precision="fp16")
-    result = half.upscale(picture)
-    np.testing.assert_array_equal(result, Upscaler(Recorded("rgb", 70000.0), device="cpu").upscale(picture))
+    picture = PHOTOGRAPH[:8, :8].copy()
+    picture[:4] = 0
+    factor = 70000.0  # beyond fp16, as a weight too
+    half = Upscaler(Recorded("rgb", factor), device="cpu", precision="fp16")
+    result = half.upscale(picture / 255 / factor)
+    np.testing.assert_allclose(result, (picture / 255).repeat(2, 0).repeat(2, 1), atol=1e-6)
     assert [record.getMessage() for record in caplog.records] == [
         "float16 gave values that are not finite: going on in fp32"
     ]

@@ -49,6 +49,6 @@ def test_the_comparison_uses_the_same_options_as_the_single_files():
 
 
 def test_debugging_shortens_the_pretraining_too():
-    recipe = for_debugging(load_recipe(FOLDER / "ft_fsrcnn_x2.yml"))
+    recipe = load_recipe(FOLDER / "ft_fsrcnn_x2.yml", debug=True)
     (loss,) = (options for options in recipe.phases["student"].losses if options.type == "FT")
     assert loss.options["pretrain_iter"] == 8 and loss.options["k"] == 0.5
