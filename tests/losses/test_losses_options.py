@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from sr_kd.config.debug import for_debugging
 
 from sr_kd.config.check import check_recipe
 from sr_kd.config.loader import load_recipe
