@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..archs.activation import PReLU
 from .base import Exchange, FeatureLoss, TapPair
 from .numerics import widen
 from .shapes import match_size
@@ -54,7 +55,7 @@ class Estimator(nn.Module):
 
 
 def _head(channels: int, out: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(channels, channels, 1), nn.PReLU(), nn.Conv2d(channels, out, 1))
+    return nn.Sequential(nn.Conv2d(channels, channels, 1), PReLU(), nn.Conv2d(channels, out, 1))
 
 
 class VID(FeatureLoss):
