@@ -105,7 +105,7 @@ def _build_networks(recipe: TrainingRecipe) -> dict[str, nn.Module]:
             problems.append((("networks", name), f"cannot be built: {error}"))
             continue
         scales = _scales(networks[name], recipe.scale)
-        if recipe.scale not in scales:
+        if recipe.scale is not None and recipe.scale not in scales:
             served = ", ".join(f"x{scale}" for scale in scales)
             problems.append((("networks", name), f"is for {served}; the recipe's scale is {recipe.scale}"))
         try:

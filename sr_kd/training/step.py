@@ -55,8 +55,7 @@ class DistillationStep(nn.Module):
     ) -> Exchange:
         """One forward pass of the trained network, and what its losses are shown of it."""
         return Exchange(
-            batch.lr,
-            batch.hr,
+            *self.task.images(self.student, batch),
             self.task.view(self.student, batch, self.student_taps, output=True),
             teacher,
             teacher_tail,

@@ -7,7 +7,6 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from ..archs.base import Colour
 from ..archs.teacher import PrivilegedTeacher
 from ..data.colour import rgb_to_y
 from ..data.patches import PatchSource
@@ -24,8 +23,7 @@ class SuperResolution:
     """Patches for training, whole images for validation.
 
     Args:
-        patches: yields (lr, hr) in `colour`.
-        colour: "rgb" as soon as one of the phase's networks is; a "y" network then sees their luma.
+        patches: yields (lr, hr), RGB as soon as one of the phase's networks is; a "y" network sees their luma.
         validation: (set, protocol) pairs.
         scale: enlargement factor.
         world: validation is shared out over its processes.
@@ -34,17 +32,19 @@ class SuperResolution:
     def __init__(
         self,
         patches: PatchSource,
-        colour: Colour,
         validation: Sequence[tuple[ImageSet, str]],
         scale: int,
         metrics: Sequence[str],
         world: World,
     ) -> None:
-        self.patches, self.colour, self.scale = patches, colour, scale
+        self.patches, self.scale = patches, scale
         self.validation, self.metrics, self.world = tuple(validation), tuple(metrics), world
 
     def batch(self, index: int) -> Batch:
         return Batch(*self.patches.batch(index, self.world.rank, self.world.size))
+
+    def images(self, network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+        return self._in_colour_of(network, batch.lr), self._in_colour_of(network, batch.hr)
 
     def view(self, network: nn.Module, batch: Batch, taps: Iterable[str], output: bool) -> View:
         image = batch.hr if isinstance(network, PrivilegedTeacher) else batch.lr
@@ -91,9 +91,9 @@ class SuperResolution:
         self.patches.close()
 
     def _in_colour_of(self, network: nn.Module, image: Tensor) -> Tensor:
-        colour = network.colour
-        if colour == self.colour:
+        channels = 1 if network.colour == "y" else 3
+        if image.shape[1] == channels:
             return image
-        if self.colour == "rgb":
+        if channels == 1:
             return rgb_to_y(image)
-        raise UsageError("a 'y' batch cannot serve an 'rgb' network")
+        raise UsageError("a 'y' image cannot serve an 'rgb' network")
