@@ -73,9 +73,7 @@ def _table(comparison: Comparison) -> list[str]:
         fraction = "" if floor is None else f"{100 * floor / seconds:.0f} %"
         rate = comparison.count / seconds
         remark = comparison.notes.get(name, "")
-        lines.append(
-            f"| {name} | {_milliseconds(seconds)} | {rate:.4g} | {ratios[name]:.2f} | {fraction} | {remark} |"
-        )
+        lines.append(f"| {name} | {_milliseconds(seconds)} | {rate:.4g} | {ratios[name]:.2f} | {fraction} | {remark} |")
     lines += [f"| {name} | | | | | {reason} |" for name, reason in comparison.absent.items()]
     return lines
 
