@@ -62,6 +62,9 @@ class Classification:
     def view(self, network: nn.Module, batch: Batch, taps: Iterable[str], output: bool) -> View:
         return View(*network.features(batch.lr, taps, output))  # type: ignore[operator]
 
+    def seen_by(self, network: nn.Module, image: Tensor) -> Tensor:
+        return image
+
     def tail(self, network: nn.Module, batch: Batch, view: View) -> TeacherTail:
         return lambda tap, feature: network.tail(tap, feature, batch.lr)  # type: ignore[operator]
 
