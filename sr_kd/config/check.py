@@ -53,9 +53,10 @@ def _check_plan(recipe: TrainingRecipe) -> Iterator[Problem]:
             yield ("phases", name, "trains"), _not_among("network", phase.trains, recipe.networks)
         if phase.partner is not None:
             yield from _check_partner(recipe, name)
-        yield from _check_length(recipe, name)
-        if phase.warmup_iter and isinstance(phase.total_iter, int) and phase.warmup_iter >= phase.total_iter:
-            yield ("phases", name, "warmup_iter"), f"must be less than total_iter, {phase.total_iter}"
+        lengths = list(_check_length(recipe, name))
+        yield from lengths
+        if not lengths and phase.warmup_iter and phase.warmup_iter >= recipe.length(name):
+            yield ("phases", name, "warmup_iter"), f"must be less than total_iter, {recipe.length(name)}"
     if not recipe.phases:
         yield ("phases",), "is empty: nothing would be trained"
     for label, arm in recipe.arms.items():
