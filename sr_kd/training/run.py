@@ -16,6 +16,7 @@ from ..archs.teacher import PrivilegedTeacher
 from ..config.build import WeightedLoss
 from ..config.graph import phase_order
 from ..config.schema import TrainingRecipe
+from ..errors import SrKdError
 from .distributed import World
 from .mutual import MutualStep
 from .networks import first_network, new_network, teacher_network
@@ -92,6 +93,7 @@ def _run_phase(
             ema=plan.ema,
             task=task,
             states=states,
+            seed=seed,
             models=workspace.models(name, seed),
             log=log,
             world=world,
@@ -118,7 +120,8 @@ def _run_phase(
         if report:
             logger.info("%s: %s", run.label, ", ".join(f"{key} {value:.2f} dB" for key, value in report.items()))
         workspace.finish(name, seed, result)
-    world.barrier()
+    if stop.requested(world):  # all wait here for the files, too
+        raise SrKdError(f"stopped after {run.label}; continue with --auto_resume")
 
 
 def _announce(label: str, start: int, total: int, student: nn.Module, losses: Sequence[WeightedLoss]) -> None:
