@@ -7,6 +7,7 @@ import logging
 from collections.abc import Sequence
 from contextlib import closing
 
+import torch
 from torch import nn
 
 from .. import __version__
@@ -39,7 +40,7 @@ def run_recipe(recipe: TrainingRecipe, world: World, *, resume: bool = False, qu
 
     Raises:
         UsageError: the recipe changed since the run began.
-        SrKdError: stopped on request, unreadable data, a diverged loss.
+        SrKdError: stopped on request, unreadable data, a diverged loss, a device without enough memory.
     """
     workspace = Workspace(recipe)
     if world.leads:
@@ -57,6 +58,11 @@ def run_recipe(recipe: TrainingRecipe, world: World, *, resume: bool = False, qu
                     )
                     continue
                 _run_phase(recipe, name, seed, workspace, world, opener, quiet)
+    except torch.OutOfMemoryError as error:
+        raise SrKdError(
+            f"{world.device} is out of memory ({str(error)[:100]}...): lower gt_size, memory_budget, "
+            "or batch_size_per_gpu, for which the phase's 'accumulate' can make up"
+        ) from None
     finally:
         if handler is not None:
             logger.removeHandler(handler)
