@@ -144,13 +144,17 @@ def _check_phase(recipe: TrainingRecipe, name: str, networks: Mapping[str, nn.Mo
     teacher = None if source is None else networks[source.network]
     if phase.partner is not None:
         teacher = networks[phase.partner]
+    taught = False
     for index, options in enumerate(phase.losses):
         try:
-            build_loss_from(options, student, teacher)
+            taught |= build_loss_from(options, student, teacher).needs_teacher
             if phase.partner is not None:
                 build_loss_from(options.reversed(), networks[phase.partner], student)
         except UsageError as error:
             yield ("phases", name, "losses", index), f"is refused: {error}"
+            taught = True  # perhaps; one problem at a time
+    if phase.teacher is not None and not taught:
+        yield ("phases", name, "teacher"), f"is '{phase.teacher}', but none of the losses learns from a teacher"
 
 
 def _check_initialisation(
