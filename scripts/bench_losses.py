@@ -52,11 +52,13 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16, help="patches per step (16)")
     parser.add_argument("--repeats", type=int, default=5, help="rounds, after one that is not counted (5)")
     parser.add_argument("--steps", type=int, default=1, help="steps per loss and round (1)")
+    parser.add_argument("--arms", nargs="+", help="only these arms of the comparison, and 'feature' (all)")
     parser.add_argument("--device", default="auto")
     arguments = parser.parse_args()
     device = pick_device(arguments.device)
     recipe = load_recipe(COMPARISON)
-    phases = [name for name in recipe.phases if name not in ("teacher", "baseline_total")]
+    wanted = {"feature", *(arguments.arms or recipe.phases)} - {"teacher", "baseline_total"}
+    phases = [name for name in recipe.phases if name in wanted]
     stages = {name: open_stage(recipe, name, arguments.batch, arguments.side, device) for name in phases}
     times = measure(stages, arguments.repeats, arguments.steps, device)
     print(f"{arguments.batch} x {arguments.side} x {arguments.side}, {device}, {torch.get_num_threads()} threads")
@@ -80,10 +82,10 @@ def open_stage(recipe: Recipe, name: str, batch: int, side: int, device: torch.d
         torch.rand(batch, 1, side * recipe.scale, side * recipe.scale, device=device),
     )
     world = World(0, 1, device)
-    task = SuperResolution(images, "y", (), recipe.scale, ("psnr",), world)
+    task = SuperResolution(images, (), recipe.scale, ("psnr",), world)
     step = DistillationStep(student, build_losses(recipe, name, student, teacher), task)
     step.to(device=device, memory_format=torch.channels_last)
-    teaching = Teaching(teacher, step, task) if step.needs_teacher else None
+    teaching = Teaching(teacher.deploy(), step, task) if step.needs_teacher else None
     return DistillationStage(phase, recipe.length(name), step, teaching, task, None, world)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -13,13 +15,13 @@ def count_parameters(network: nn.Module) -> int:
 
 
 def count_multiply_adds(network: nn.Module, shape: tuple[int, ...]) -> int:
-    """Multiply-adds of one forward pass on a zero input of this shape (N, C, H, W).
+    """Multiply-adds of one forward pass on an input of this shape (N, C, H, W); nothing is computed.
 
     A transposed convolution counts its true work, each input pixel times the kernel; the literature's
     6.0 G for FSRCNN x2 counts it at output resolution.
     """
-    parameter = next(network.parameters())
+    shapes = copy.deepcopy(network).to("meta")
     counter = FlopCounterMode(display=False)
     with torch.no_grad(), counter:
-        network(torch.zeros(shape, device=parameter.device, dtype=parameter.dtype))
+        shapes(torch.zeros(shape, device="meta", dtype=next(shapes.parameters()).dtype))
     return counter.get_total_flops() // 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from ..files import atomic_path
 from .base import SRNetwork
 from .build import build_network
 from .recognise import recognise
-from .spandrel import load_with_spandrel
+from .spandrel import SpandrelNetwork, load_with_spandrel
 from .state_files import DESCRIPTION_KEY, SCALES_KEY, TORCH_SUFFIXES, read_state
 
 
@@ -76,7 +76,7 @@ def save_network(
             torch.save(content, temporary)
 
 
-def load_network(path: Path | str, *, scale: int | None = None) -> LoadedNetwork:
+def load_network(path: Path | str, *, scale: int | None = None, taps: Sequence[str] = ()) -> LoadedNetwork:
     """Read a network: this package's files, BasicSR-style files of its networks, and the PISR release.
 
     Other architectures are recognised by spandrel where it is installed.
@@ -84,6 +84,7 @@ def load_network(path: Path | str, *, scale: int | None = None) -> LoadedNetwork
     Args:
         scale: which scale a multi-scale network shall serve; the scale itself where neither the
             file nor its shapes tell it (FSRCNN and IDN have the same shapes at every scale).
+        taps: dotted names of submodules, where the file holds another project's network.
 
     Raises:
         SrKdError: an unreadable file, or weights of no network known here.
@@ -91,16 +92,19 @@ def load_network(path: Path | str, *, scale: int | None = None) -> LoadedNetwork
     """
     path = Path(path)
     file = read_state(path)
-    if file.description is not None:
+    described = file.description is not None and file.description["type"] != SpandrelNetwork.type_name
+    found = None if described else recognise(file.tensors)
+    if file.description is not None and described:
         kind, arguments, tensors = file.description["type"], file.description["arguments"], file.tensors
         metadata = dict(file.description.get("metadata", {}))
-    else:
-        found = recognise(file.tensors)
-        if found is None:
-            foreign = load_with_spandrel(file.tensors, path)
-            return LoadedNetwork(foreign if scale is None else _serve(foreign, scale, path), {"format": "spandrel"})
+    elif found is not None:
         kind, arguments, tensors = found.type_name, found.arguments_for(path, scale), found.tensors
         metadata = {"format": found.format}
+    else:
+        foreign = load_with_spandrel(file.tensors, path, taps)
+        return LoadedNetwork(foreign if scale is None else _serve(foreign, scale, path), {"format": "spandrel"})
+    if taps:
+        arguments = {**arguments, "taps": list(taps)}
     with torch.random.fork_rng(devices=[]):  # the initialisation is thrown away: draw it from nobody's stream
         try:
             network = build_network(kind, **arguments)

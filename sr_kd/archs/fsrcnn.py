@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 
 from torch import nn
 
+from .activation import PReLU
 from .base import Colour, SRNetwork, Stage, Tap, check_scales
 from .bicubic import kaiming_, set_delta, shifted_upscale_kernels
-from .subpixel import SubPixelConvolution
+from .subpixel import SubPixelConvolution, TransposedConvolution
 
 
 class FSRCNN(SRNetwork):
@@ -57,16 +58,14 @@ class FSRCNN(SRNetwork):
         self.receptive_radius = 2 + m + (scale + 3) // scale
 
         def activated(cin: int, cout: int, kernel: int) -> nn.Sequential:
-            slopes = nn.PReLU(cout if slope_per_channel else 1)
+            slopes = PReLU(cout if slope_per_channel else 1)
             return nn.Sequential(nn.Conv2d(cin, cout, kernel, padding=kernel // 2), slopes)
 
         self.feature_extraction = activated(self.input_channels, d, 5)
         self.shrinking = activated(d, s, 1)
         self.mapping = nn.Sequential(*(activated(s, s, 3) for _ in range(m)))
         self.expanding = activated(s, d, 1)
-        self.last_layer: nn.Module = nn.ConvTranspose2d(
-            d, self.channels, 9, stride=scale, padding=4, output_padding=scale - 1
-        )
+        self.last_layer: nn.Module = TransposedConvolution(d, self.channels, 9, scale, padding=4)
 
     def stages(self) -> Sequence[Stage]:
         return [
@@ -79,8 +78,8 @@ class FSRCNN(SRNetwork):
 
     def deploy(self) -> FSRCNN:
         network = copy.deepcopy(self).eval()
-        if isinstance(network.last_layer, nn.ConvTranspose2d):
-            network.last_layer = SubPixelConvolution.from_transposed(network.last_layer)
+        if isinstance(network.last_layer, TransposedConvolution):
+            network.last_layer = SubPixelConvolution(network.last_layer)
         return network
 
     def initialisations(self) -> dict[str, Callable[[], None]]:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import UsageError, unknown_name
+from .activation import PReLU
 from .base import Colour, check_scales
 from .bicubic import downscale_segments, kaiming_, set_delta
 
@@ -35,11 +36,11 @@ class Hourglass(nn.Module):
         self.compact_channels = channels * k
         self.layers = nn.Sequential(
             nn.Conv2d(channels, d, 5, padding=2),
-            nn.PReLU(),
+            PReLU(),
             nn.Conv2d(d, d, 5, stride=scale, padding=2),
-            nn.PReLU(),
+            PReLU(),
             nn.Conv2d(d, s, 3, padding=1),
-            nn.PReLU(),
+            PReLU(),
             nn.Conv2d(s, self.compact_channels, 3, padding=1),
         )
 

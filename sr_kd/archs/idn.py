@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from .base import Colour, SRNetwork, Stage, Tap, check_scales
 from .bicubic import enlarge, kaiming_
-from .subpixel import SubPixelConvolution
+from .subpixel import SubPixelConvolution, TransposedConvolution
 
 SLOPE = 0.05
 
@@ -40,8 +40,8 @@ class IDN(SRNetwork):
         self.feature_extraction = nn.Sequential(*_activated(self.channels, 64), *_activated(64, 64))
         self.blocks = nn.ModuleList(DistillationBlock() for _ in range(4))
         # The authors' residual (padding 8) belongs at offset scale - 1 of the output; with this padding
-        # it starts at 0, and the rows and columns beyond the output are cut off.
-        self.reconstruction: nn.Module = nn.ConvTranspose2d(64, self.channels, 17, stride=scale, padding=9 - scale)
+        # it starts at 0; the layer cuts off the rows and columns beyond the output.
+        self.reconstruction: nn.Module = TransposedConvolution(64, self.channels, 17, scale, padding=9 - scale)
 
     def context(self, x: Tensor) -> tuple[Tensor, Tensor]:
         return x, enlarge(x, self.scale)
@@ -54,12 +54,12 @@ class IDN(SRNetwork):
         ]
 
     def _reconstruct(self, state: Tensor, enlarged: Tensor) -> Tensor:
-        return enlarged + self.reconstruction(state)[..., : enlarged.shape[-2], : enlarged.shape[-1]]
+        return enlarged + self.reconstruction(state)
 
     def deploy(self) -> IDN:
         network = copy.deepcopy(self).eval()
-        if isinstance(network.reconstruction, nn.ConvTranspose2d):
-            network.reconstruction = SubPixelConvolution.from_transposed(network.reconstruction)
+        if isinstance(network.reconstruction, TransposedConvolution):
+            network.reconstruction = SubPixelConvolution(network.reconstruction)
         return network
 
     def initialisations(self) -> dict[str, Callable[[], None]]:

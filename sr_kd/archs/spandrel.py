@@ -3,52 +3,59 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from ..errors import SrKdError
-from .base import SRNetwork
+from .base import Colour
+from .foreign import ForeignNetwork
 
 # Convolutional networks of the field see tens to hundreds of pixels, the far ones hardly; attention has
 # no bound. So tiles of foreign networks are close to the whole picture, not equal to it.
 OVERLAP = 64
 
 
-class SpandrelNetwork(SRNetwork):
-    """A network that spandrel built, as an `SRNetwork` without taps."""
+class SpandrelNetwork(ForeignNetwork):
+    """A network that spandrel recognised by its weights.
 
-    type_name = "foreign network"
-
-    def __init__(self, descriptor: Any) -> None:
-        super().__init__()
-        self.arguments = {}
-        self.scales = (int(descriptor.scale),)
-        self.colour = "rgb" if descriptor.input_channels == 3 else "y"
-        self.taps = {}
-        self.receptive_radius = OVERLAP
-        self.model = descriptor.model
-        self._descriptor = descriptor
-
-    def forward(self, x: Tensor) -> Tensor:
-        """As `SRNetwork.forward`; sizes that the network cannot take are padded and cut by spandrel."""
-        return self._descriptor(x)
-
-
-def load_with_spandrel(tensors: Mapping[str, Tensor], path: Path) -> SpandrelNetwork:
-    """The network that these weights belong to.
+    Args:
+        descriptor: a ``spandrel.ImageModelDescriptor``.
+        taps: dotted names of its submodules.
 
     Raises:
+        UsageError: an unknown tap, or a network that does not simply map an image to an image.
+    """
+
+    type_name = "spandrel"
+
+    def __init__(self, descriptor: Any, taps: Iterable[str] = ()) -> None:
+        colour: Colour = "rgb" if descriptor.input_channels == 3 else "y"
+        multiple = int(descriptor.size_requirements.multiple_of)
+        super().__init__(descriptor.model, int(descriptor.scale), colour, taps, OVERLAP, multiple)
+        self.arguments = {"taps": self.arguments["taps"]}
+
+
+def load_with_spandrel(tensors: Mapping[str, Tensor], path: Path, taps: Iterable[str] = ()) -> SpandrelNetwork:
+    """The network that these weights belong to.
+
+    Args:
+        path: what messages call them.
+        taps: dotted names of submodules.
+
+    Raises:
+        UsageError: an unknown tap.
         SrKdError: spandrel is missing or does not know them either, or they enlarge nothing.
     """
     unknown = f"{path}: weights of no network known here; its first keys: {', '.join(list(tensors)[:3])}"
     try:
         spandrel = importlib.import_module("spandrel")
-    except ImportError:
+    except Exception as error:  # it imports torchvision, which fails in many ways
         raise SrKdError(
-            f"{unknown}; 'pip install sr_kd[spandrel]' makes ESRGAN, RCAN, SwinIR and others known"
+            f"{unknown}; spandrel knows ESRGAN, RCAN, SwinIR and others, but cannot be imported ({error}): "
+            f"pip install 'sr_kd[spandrel]', with a torchvision that belongs to the installed torch"
         ) from None
     try:
         descriptor = spandrel.ModelLoader(device="cpu").load_from_state_dict(dict(tensors))
@@ -58,4 +65,4 @@ def load_with_spandrel(tensors: Mapping[str, Tensor], path: Path) -> SpandrelNet
         raise SrKdError(f"{path}: {descriptor.architecture.name} ({descriptor.purpose}) does not enlarge pictures")
     if descriptor.input_channels not in (1, 3) or descriptor.input_channels != descriptor.output_channels:
         raise SrKdError(f"{path}: {descriptor.architecture.name} with {descriptor.input_channels} channels in")
-    return SpandrelNetwork(descriptor)
+    return SpandrelNetwork(descriptor, taps)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 from pathlib import Path
 
@@ -25,23 +26,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--step", type=int, default=240, metavar="PIXELS", help="distance of sub-images (default: 240)")
     parser.add_argument("--lmdb", action="store_true", help="write LMDBs instead of folders")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: all cores)")
-    parser.add_argument("-q", "--quiet", action="store_true", help="no progress")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
 
 
 def run(args: argparse.Namespace) -> int:
     """Prepare the set, or go on where an interrupted run stopped."""
-    import math
-
     from ..data.prepare import Preparation, prepare
     from ..data.sets import open_set
     from ..errors import UsageError
+    from .console import log_to_console
 
     scales = tuple(sorted(set(args.scale)))
     if scales[0] < 2:
         raise UsageError(f"--scale {scales[0]}: scales are 2 or more")
-    images = open_set(args.dataroot, scale=math.lcm(*scales), dataroot_lq=args.lr, filename_tmpl=args.filename_tmpl)
-    preparation = Preparation(images, scales, args.output, args.crop, args.step, args.lmdb)
-    worked = prepare(preparation, workers=args.workers, quiet=args.quiet)
+    with log_to_console(args.quiet):
+        images = open_set(args.dataroot, scale=math.lcm(*scales), dataroot_lq=args.lr, filename_tmpl=args.filename_tmpl)
+        preparation = Preparation(images, scales, args.output, args.crop, args.step, args.lmdb)
+        worked = prepare(preparation, workers=args.workers, quiet=args.quiet)
     if not args.quiet:
         print(f"{args.output}: {worked} of {len(images)} images prepared" if worked else "nothing to do: all is there")
         for folder in preparation.folders().values():

@@ -10,6 +10,7 @@ from torch import nn
 
 from ..archs.base import Tap
 from ..archs.build import NETWORKS, build_network
+from ..archs.files import load_network, load_weights
 from ..archs.teacher import PrivilegedTeacher
 from ..data.labelled import LabelledImages, Part, open_labelled
 from ..data.sets import ImageSet, open_set
@@ -19,6 +20,8 @@ from ..losses.build import build_loss
 from ..signature import accepted
 from .schema import EvaluationSet, LabelledSet, LabelledTrainSet, LossOptions, NetworkOptions, Recipe, TrainingRecipe
 from .schema import ImageSet as SetOptions
+
+FROM_FILE = "file"
 
 
 @dataclass(frozen=True)
@@ -37,21 +40,40 @@ class WeightedLoss:
 
 
 def build_network_from(options: NetworkOptions, scale: int | None) -> nn.Module:
-    """A network with its initial weights; trained ones (`path`) are loaded by the trainer.
+    """A network with its initial weights; trained ones are loaded by `load_trained`.
 
     Args:
-        options: the recipe's; parts with a `type` of their own (a teacher's) are built with it.
+        options: the recipe's; parts with a `type` of their own (a teacher's) are built with it. The type
+            "file" is whatever network the file at `path` holds.
         scale: given to networks that take it, unless their options say otherwise; None where there is none.
 
     Raises:
-        UsageError: an unknown network, argument or initialisation.
+        UsageError: an unknown network, argument or initialisation. SrKdError: an unreadable file.
     """
     arguments = options.arguments
+    if options.type == FROM_FILE:
+        return _from_file(options, scale)
     composed = any(isinstance(value, Mapping) and "type" in value for value in arguments.values())
     takes_scale = composed or "scale" in accepted(NETWORKS.get(options.type))
     if scale is not None and "scales" not in arguments and takes_scale:
         arguments.setdefault("scale", scale)
     return build_network(options.type, init=options.init, **arguments)
+
+
+def load_trained(network: nn.Module, options: NetworkOptions) -> None:
+    """Load the weights at `path`, if the options name any. Raises SrKdError if they do not fit."""
+    if options.path is not None and options.type != FROM_FILE:
+        load_weights(network, options.path)
+
+
+def _from_file(options: NetworkOptions, scale: int | None) -> nn.Module:
+    arguments = options.arguments
+    taps = arguments.pop("taps", [])
+    if options.path is None:
+        raise UsageError("a network of type 'file' needs the option 'path'")
+    if arguments or options.init != "default":
+        raise UsageError("a network of type 'file' has no options but 'path' and 'taps'")
+    return load_network(options.path, scale=scale, taps=taps).network
 
 
 def build_losses(

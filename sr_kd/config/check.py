@@ -8,11 +8,10 @@ import torch
 from torch import nn
 
 from ..archs.base import SRNetwork
-from ..archs.files import load_weights
 from ..archs.teacher import PrivilegedTeacher
 from ..errors import SrKdError, UsageError, nearest
 from ..losses.build import LOSSES
-from .build import build_loss_from, build_network_from
+from .build import build_loss_from, build_network_from, load_trained
 from .check_classification import classification_problems
 from .check_sets import Problem, refuse, set_problems
 from .graph import phase_order, teacher_of
@@ -103,18 +102,17 @@ def _build_networks(recipe: TrainingRecipe) -> dict[str, nn.Module]:
     for name, options in recipe.networks.items():
         try:
             networks[name] = build_network_from(options, recipe.scale)
-        except UsageError as error:
+        except SrKdError as error:
             problems.append((("networks", name), f"cannot be built: {error}"))
             continue
         scales = _scales(networks[name], recipe.scale)
-        if recipe.scale not in scales:
+        if recipe.scale is not None and recipe.scale not in scales:
             served = ", ".join(f"x{scale}" for scale in scales)
             problems.append((("networks", name), f"is for {served}; the recipe's scale is {recipe.scale}"))
-        if options.path is not None:
-            try:
-                load_weights(networks[name], options.path)
-            except SrKdError as error:
-                problems.append((("networks", name, "path"), f"cannot be loaded: {error}"))
+        try:
+            load_trained(networks[name], options)
+        except SrKdError as error:
+            problems.append((("networks", name, "path"), f"cannot be loaded: {error}"))
     refuse(recipe, problems)
     return networks
 

@@ -6,6 +6,7 @@ distribution of the teacher's feature; the loss is its negative log-likelihood (
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..archs.activation import PReLU
 from .base import Exchange, FeatureLoss, TapPair
 from .numerics import widen
 from .shapes import match_size
@@ -23,12 +25,12 @@ Scale = Literal["pixel_and_channel", "channel", "pixel", "layer"]
 
 def laplace_nll(target: Tensor, location: Tensor, scale: Tensor) -> Tensor:
     """mean [ log(2 b) + |t - mu| / b ]; tensors broadcast to the target's shape (N, C, H, W)."""
-    return (torch.log(2 * scale) + (target - location).abs() / scale).mean()
+    return math.log(2) + torch.log(scale).mean() + ((target - location).abs() / scale).mean()
 
 
 def gaussian_nll(target: Tensor, location: Tensor, variance: Tensor) -> Tensor:
     """mean [ log(v) / 2 + (t - mu)^2 / (2 v) ]."""
-    return (torch.log(variance) / 2 + (target - location).square() / (2 * variance)).mean()
+    return torch.log(variance).mean() / 2 + ((target - location).square() / variance).mean() / 2
 
 
 class Estimator(nn.Module):
@@ -53,7 +55,7 @@ class Estimator(nn.Module):
 
 
 def _head(channels: int, out: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(channels, channels, 1), nn.PReLU(), nn.Conv2d(channels, out, 1))
+    return nn.Sequential(nn.Conv2d(channels, channels, 1), PReLU(), nn.Conv2d(channels, out, 1))
 
 
 class VID(FeatureLoss):
@@ -82,7 +84,7 @@ class VID(FeatureLoss):
                 for pair in self.pairs
             }
         )
-        self._seen: dict[str, Tensor] = {}
+        self._seen: dict[str, tuple[Tensor, Tensor, Tensor]] = {}
 
     def forward(self, exchange: Exchange) -> dict[str, Tensor]:
         negative_log_likelihood = laplace_nll if self.likelihood == "laplace" else gaussian_nll
@@ -93,13 +95,14 @@ class VID(FeatureLoss):
             # A likelihood of scale 1e-3 does not survive half precision.
             location, target = widen(location), widen(teacher)
             total = total + negative_log_likelihood(target, location, scale)
-            self._seen[f"{pair.key}/mean_error"] = (target - location).detach().abs().mean()
-            self._seen[f"{pair.key}/mean_scale"] = (
-                (scale if self.likelihood == "laplace" else scale.sqrt()).detach().mean()
-            )
-            self._seen[f"{pair.key}/mean_teacher_feature"] = target.abs().mean()
+            self._seen[pair.key] = location.detach(), scale.detach(), target
         return {"vid": total}
 
     def diagnostics(self) -> dict[str, Tensor]:
         """Mean error and mean predicted scale per tap (equal when a Laplace is calibrated)."""
-        return dict(self._seen)
+        found = {}
+        for key, (location, scale, target) in self._seen.items():
+            found[f"{key}/mean_error"] = (target - location).abs().mean()
+            found[f"{key}/mean_scale"] = (scale if self.likelihood == "laplace" else scale.sqrt()).mean()
+            found[f"{key}/mean_teacher_feature"] = target.abs().mean()
+        return found

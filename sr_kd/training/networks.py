@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from ..archs.base import SRNetwork
-from ..archs.files import load_network, load_weights
-from ..config.build import build_network_from
+from ..archs.files import load_network
+from ..config.build import build_network_from, load_trained
 from ..config.graph import teacher_of
 from ..config.schema import TrainingRecipe
 from .workspace import Workspace
@@ -30,8 +30,7 @@ def new_network(recipe: TrainingRecipe, name: str, seed: int) -> nn.Module:
     options = recipe.networks[name]
     with seeded(seed, name):
         network = build_network_from(options, recipe.scale)
-    if options.path is not None:
-        load_weights(network, options.path)
+    load_trained(network, options)
     if isinstance(network, SRNetwork) and recipe.scale is not None:
         network = network.for_scale(recipe.scale)
     return network

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from ..archs.base import SRNetwork
+from ..archs.teacher import PrivilegedTeacher
 from ..config.build import WeightedLoss, build_losses
 from ..config.schema import TrainingRecipe
 from .distributed import World
@@ -70,7 +72,9 @@ def plan_phase(
         return PhasePlan(mutual, [lambda: MutualStage(options, length, mutual, task, world)], [length], losses)
     teaching = None
     if other is not None:
-        teaching = Teaching(other.to(world.device).to(memory_format=layout), step, task)  # type: ignore[call-overload]
+        # It is never trained here, so it may as well be fast: an image from its tail costs a third.
+        fast = other.deploy() if isinstance(other, SRNetwork | PrivilegedTeacher) else other
+        teaching = Teaching(fast.to(world.device).to(memory_format=layout), step, task)  # type: ignore[call-overload]
     ema = EMA(step.student, options.ema_decay) if options.ema_decay else None
     stages: list[Callable[[], Stage]] = []
     lengths = []

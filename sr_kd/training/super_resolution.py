@@ -7,7 +7,6 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from ..archs.base import Colour
 from ..archs.teacher import PrivilegedTeacher
 from ..data.colour import rgb_to_y
 from ..data.patches import PatchSource
@@ -24,8 +23,7 @@ class SuperResolution:
     """Patches for training, whole images for validation.
 
     Args:
-        patches: yields (lr, hr) in `colour`.
-        colour: "rgb" as soon as one of the phase's networks is; a "y" network then sees their luma.
+        patches: yields (lr, hr), RGB as soon as one of the phase's networks is; a "y" network sees their luma.
         validation: (set, protocol) pairs.
         scale: enlargement factor.
         world: validation is shared out over its processes.
@@ -34,13 +32,12 @@ class SuperResolution:
     def __init__(
         self,
         patches: PatchSource,
-        colour: Colour,
         validation: Sequence[tuple[ImageSet, str]],
         scale: int,
         metrics: Sequence[str],
         world: World,
     ) -> None:
-        self.patches, self.colour, self.scale = patches, colour, scale
+        self.patches, self.scale = patches, scale
         self.validation, self.metrics, self.world = tuple(validation), tuple(metrics), world
 
     def batch(self, index: int) -> Batch:

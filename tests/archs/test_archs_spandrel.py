@@ -12,7 +12,9 @@ from sr_kd.inference.load import load_model
 def test_without_spandrel_the_error_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "spandrel", None)
     torch.save({"params": {"conv_first.weight": torch.zeros(4, 3, 3, 3)}}, tmp_path / "x.pth")
-    with pytest.raises(SrKdError, match=r"no network known here; its first keys: conv_first.*pip install sr_kd\[spand"):
+    with pytest.raises(
+        SrKdError, match=r"no network known here; its first keys: conv_first.*pip install 'sr_kd\[spand"
+    ):
         load_network(tmp_path / "x.pth")
 
 

@@ -108,3 +108,16 @@ def test_arguments_rebuild_the_teacher() -> None:
     again.load_state_dict(teacher.state_dict())
     hr = torch.rand(1, 1, 9, 9)
     assert torch.equal(again(hr)[0], teacher(hr)[0])
+
+
+@pytest.mark.parametrize("name", DECODERS)
+def test_a_deployed_teacher_is_equal_up_to_rounding(name: str) -> None:
+    teacher = build(DECODERS[name], colour="y").double()
+    deployed, hr = teacher.deploy(), torch.rand(2, 1, 10, 12, dtype=torch.float64)
+    torch.testing.assert_close(deployed(hr)[0], teacher(hr)[0], rtol=0, atol=1e-12)
+    taps = [tap for tap, value in teacher.taps.items() if value.cut]
+    _, features = teacher.features(hr, taps)
+    for tap in taps:
+        made = deployed.decoder.tail(tap, features[tap], features["compact"])
+        torch.testing.assert_close(made, teacher(hr)[0], rtol=0, atol=1e-12)
+    assert not deployed.training

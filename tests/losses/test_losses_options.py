@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from sr_kd.config.debug import for_debugging
 
 from sr_kd.config.check import check_recipe
 from sr_kd.config.loader import load_recipe
@@ -25,7 +24,8 @@ def test_every_file_passes_the_check(file):
     recipe = load_recipe(file)
     check_recipe(recipe)
     assert recipe.name == f"kd_{file.stem}"
-    assert "baseline_total" in recipe.arms
+    alone = [name for name, phase in recipe.phases.items() if [loss.type for loss in phase.losses] == ["L1"]]
+    assert set(alone) & set(recipe.arms.values()), "no arm shows the network without distillation"
     assert f"-opt options/train/kd/{file.name}" in file.read_text()
 
 
@@ -49,6 +49,6 @@ def test_the_comparison_uses_the_same_options_as_the_single_files():
 
 
 def test_debugging_shortens_the_pretraining_too():
-    recipe = for_debugging(load_recipe(FOLDER / "ft_fsrcnn_x2.yml"))
+    recipe = load_recipe(FOLDER / "ft_fsrcnn_x2.yml", debug=True)
     (loss,) = (options for options in recipe.phases["student"].losses if options.type == "FT")
     assert loss.options["pretrain_iter"] == 8 and loss.options["k"] == 0.5

@@ -1,0 +1,82 @@
+"""What a benchmark found, as Markdown and JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from .machine import Machine
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One piece of work, done by several candidates.
+
+    Attributes:
+        title: the work.
+        seconds: candidate -> median seconds of one run; the first is ours.
+        floor: seconds that the machine needs at the least; None where arithmetic does not tell.
+        absent: candidate -> why it took no part.
+        notes: candidate -> what is worth knowing of it.
+        unit: what one run does `count` of ("patch", "image"), for rates.
+        count: see `unit`.
+    """
+
+    title: str
+    seconds: Mapping[str, float]
+    floor: float | None = None
+    absent: Mapping[str, str] = field(default_factory=dict)
+    notes: Mapping[str, str] = field(default_factory=dict)
+    unit: str = "run"
+    count: int = 1
+
+
+def markdown(comparisons: Sequence[Comparison], machine: Machine, command: str) -> str:
+    """One table per comparison, then the machine and the command."""
+    lines = []
+    for comparison in comparisons:
+        lines += [*_table(comparison), ""]
+    packages = ", ".join(f"{name} {number}" for name, number in machine.versions.items())
+    lines += [
+        f"{machine.processor}; {machine.system}; {packages}.",
+        f"Matrix product {machine.fp32 / 1e9:.0f} (fp32) and {machine.bf16 / 1e9:.0f} (bf16) "
+        f"billion multiply-adds a second, copy {machine.copy / 1e9:.1f} GB/s.",
+        f"`{command}`",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def document(comparisons: Sequence[Comparison], machine: Machine, command: str) -> dict[str, Any]:
+    """The same as plain values for a JSON file."""
+    return {
+        "command": command,
+        "machine": asdict(machine),
+        "comparisons": [{**asdict(comparison), "ratios": _ratios(comparison)} for comparison in comparisons],
+    }
+
+
+def _ratios(comparison: Comparison) -> dict[str, float]:
+    """How many times longer each candidate takes than the first."""
+    first = next(iter(comparison.seconds.values()))
+    return {name: seconds / first for name, seconds in comparison.seconds.items()}
+
+
+def _table(comparison: Comparison) -> list[str]:
+    floor, ratios = comparison.floor, _ratios(comparison)
+    per_second = f"{comparison.unit}s / s"
+    lines = [f"### {comparison.title}", ""]
+    if floor is not None:
+        lines += [f"Floor: {_milliseconds(floor)} ms.", ""]
+    lines += [f"| candidate | ms | {per_second} | time / ours | floor / time | remarks |", "|---|---|---|---|---|---|"]
+    for name, seconds in comparison.seconds.items():
+        fraction = "" if floor is None else f"{100 * floor / seconds:.0f} %"
+        rate = comparison.count / seconds
+        remark = comparison.notes.get(name, "")
+        lines.append(f"| {name} | {_milliseconds(seconds)} | {rate:.4g} | {ratios[name]:.2f} | {fraction} | {remark} |")
+    lines += [f"| {name} | | | | | {reason} |" for name, reason in comparison.absent.items()]
+    return lines
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{1e3 * seconds:.3g}" if seconds < 1 else f"{1e3 * seconds:.0f}"
