@@ -110,6 +110,8 @@ def build_loss_from(options: LossOptions, student: nn.Module, teacher: nn.Module
         raise UsageError(f"loss {options.type} compares taps with a teacher's, and this phase has no teacher")
     pairs = [] if teacher is None else [_pair(tap, student, teacher) for tap in options.taps]
     loss = build_loss(options.type, pairs, **options.options)
+    if pairs and not loss.needs_pairs:
+        raise UsageError(f"loss {options.type} compares no feature maps: remove 'taps'")
     if loss.needs_teacher and teacher is None:
         raise UsageError(f"loss {options.type} needs a teacher, and this phase has none")
     if loss.needs_compact and not isinstance(student, PrivilegedTeacher):

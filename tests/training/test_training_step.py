@@ -25,8 +25,8 @@ class Photograph(SuperResolution):
     """Crops of one photograph; the batch of an index is the same whatever the batch size."""
 
     def __init__(self, batch_size: int, colour: str = "y", dtype: torch.dtype = torch.float64) -> None:
-        super().__init__(None, colour, [], 2, ["psnr"], WORLD)
-        self.batch_size, self.dtype = batch_size, dtype
+        super().__init__(None, [], 2, ["psnr"], WORLD)
+        self.batch_size, self.colour, self.dtype = batch_size, colour, dtype
 
     def batch(self, index):
         from skimage import data
