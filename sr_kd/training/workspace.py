@@ -50,7 +50,11 @@ class Workspace:
     def result(self, phase: str, seed: int) -> dict[str, Any] | None:
         """What `finish` wrote; None while the phase is not finished."""
         path = self.states(phase, seed).folder / "finished.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+        if not path.exists():
+            return None
+        return _read_json(
+            path, "remove it and run the recipe with --auto_resume: the phase ends anew from its last state"
+        )
 
     def finish(self, phase: str, seed: int, result: dict[str, Any]) -> None:
         """Mark a phase as finished."""
@@ -67,10 +71,10 @@ class Workspace:
         record = self.root / "recipe.json"
         current = _comparable(self.recipe)
         if record.exists() and resume:
-            before = json.loads(record.read_text(encoding="utf-8"))
-            changed = [key for key in sorted(before) if key in current and before[key] != current[key]]
+            before = _read_json(record, "leave out --auto_resume to begin anew")
+            changed = _changed(before, current)
             if changed:
-                shown = "; ".join(f"{key}: {before[key]!r} then, {current[key]!r} now" for key in changed[:5])
+                shown = "; ".join(f"{key}: {before.get(key)!r} then, {current.get(key)!r} now" for key in changed[:5])
                 raise UsageError(
                     f"{self.root} was begun with other options ({shown}). "
                     "Give the recipe another name, or leave out --auto_resume to begin anew"
@@ -128,6 +132,29 @@ def _comparable(recipe: TrainingRecipe) -> dict[str, Any]:
     for free in ("seeds", "val", "logger", "path", "arms", "validation_sets"):
         dump.pop(free)
     return _flatten(dump)
+
+
+def _changed(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """The keys that differ; whole networks and phases may be added or removed."""
+
+    def section(key: str) -> str:
+        parts = key.split(".")
+        return ".".join(parts[: 2 if parts[0] in ("networks", "phases") else 1])
+
+    common = set(map(section, before)) & set(map(section, now))
+    return sorted(
+        key for key in before.keys() | now.keys() if section(key) in common and before.get(key) != now.get(key)
+    )
+
+
+def _read_json(path: Path, remedy: str) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        content = None
+    if not isinstance(content, dict):
+        raise SrKdError(f"{path} is damaged; {remedy}")
+    return content
 
 
 def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:
