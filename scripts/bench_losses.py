@@ -82,7 +82,7 @@ def open_stage(recipe: Recipe, name: str, batch: int, side: int, device: torch.d
         torch.rand(batch, 1, side * recipe.scale, side * recipe.scale, device=device),
     )
     world = World(0, 1, device)
-    task = SuperResolution(images, "y", (), recipe.scale, ("psnr",), world)
+    task = SuperResolution(images, (), recipe.scale, ("psnr",), world)
     step = DistillationStep(student, build_losses(recipe, name, student, teacher), task)
     step.to(device=device, memory_format=torch.channels_last)
     teaching = Teaching(teacher.deploy(), step, task) if step.needs_teacher else None

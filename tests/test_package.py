@@ -32,8 +32,8 @@ BELOW = {
     "inference": {"config", "losses", "data", "archs", "zoo"},
     "evaluation": {"inference", "config", "losses", "data", "archs", "zoo"},
     "training": {"evaluation", "inference", "config", "losses", "data", "archs", "zoo"},
-    "bench": {"training", "evaluation", "inference", "config", "losses", "data", "archs", "zoo"},
     "interop": {"evaluation", "inference", "config", "losses", "data", "archs", "zoo"},
+    "bench": {"training", "interop", "evaluation", "inference", "config", "losses", "data", "archs", "zoo"},
     "cli": {"bench", "training", "interop", "evaluation", "inference", "config", "losses", "data", "archs", "zoo"},
 }
 # Doors beside the rooms: thin modules that open the command line.

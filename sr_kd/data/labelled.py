@@ -141,7 +141,7 @@ def _fitted(pixels: np.ndarray, side: int | None) -> np.ndarray:
     top, left = (height - short) // 2, (width - short) // 2
     square = pixels[top : top + short, left : left + short]
     square = np.repeat(square, 3, axis=2) if channels == 1 else square
-    planes = torch.from_numpy(np.ascontiguousarray(square)).permute(2, 0, 1).float()
+    planes = torch.tensor(square).permute(2, 0, 1).float()
     return imresize(planes, (side, side), levels=255).permute(1, 2, 0).to(torch.uint8).numpy()
 
 

@@ -45,7 +45,7 @@ class Classification:
     ) -> None:
         self.validation, self.world, self.side = tuple(validation), world, train.images.shape[1]
         around = ((0, 0), (shift, shift), (shift, shift), (0, 0))
-        self.images = torch.from_numpy(np.pad(train.images, around)).to(world.device)
+        self.pixels = torch.from_numpy(np.pad(train.images, around)).to(world.device)
         self.labels = torch.from_numpy(train.labels).to(world.device)
         sizes = np.full((len(train.labels), 2), self.side + 2 * shift)
         self.sampler = PatchSampler(sizes, self.side, batch_size, hflip=hflip, rotate=False, seed=seed, stream=stream)
@@ -55,12 +55,15 @@ class Classification:
         image, top, left = (torch.from_numpy(part).to(self.world.device) for part in (draw.image, draw.top, draw.left))
         along = torch.arange(self.side, device=self.world.device)
         rows, columns = top[:, None] + along, left[:, None] + along
-        window = self.images[image[:, None, None], rows[:, :, None], columns[:, None, :]]
+        window = self.pixels[image[:, None, None], rows[:, :, None], columns[:, None, :]]
         images = orient(network_images(window).contiguous(), draw)
         return Batch(images, images, self.labels[image])
 
     def view(self, network: nn.Module, batch: Batch, taps: Iterable[str], output: bool) -> View:
         return View(*network.features(batch.lr, taps, output))  # type: ignore[operator]
+
+    def seen_by(self, network: nn.Module, image: Tensor) -> Tensor:
+        return image
 
     def tail(self, network: nn.Module, batch: Batch, view: View) -> TeacherTail:
         return lambda tap, feature: network.tail(tap, feature, batch.lr)  # type: ignore[operator]

@@ -71,7 +71,7 @@ class SuperResolutionOpener:
             decoded=self._decoded,
         )
         scale = self.recipe.scale
-        return SuperResolution(patches, colour, self._validation, scale, self.recipe.val.metrics, self.world)
+        return SuperResolution(patches, self._validation, scale, self.recipe.val.metrics, self.world)
 
     @cached_property
     def _images(self) -> ImageSet:

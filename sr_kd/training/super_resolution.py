@@ -7,7 +7,6 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from ..archs.base import Colour
 from ..archs.teacher import PrivilegedTeacher
 from ..data.colour import rgb_to_y
 from ..data.patches import PatchSource
@@ -24,8 +23,7 @@ class SuperResolution:
     """Patches for training, whole images for validation.
 
     Args:
-        patches: yields (lr, hr) in `colour`.
-        colour: "rgb" as soon as one of the phase's networks is; a "y" network then sees their luma.
+        patches: yields (lr, hr), RGB as soon as one of the phase's networks is; a "y" network sees their luma.
         validation: (set, protocol) pairs.
         scale: enlargement factor.
         world: validation is shared out over its processes.
@@ -34,13 +32,12 @@ class SuperResolution:
     def __init__(
         self,
         patches: PatchSource,
-        colour: Colour,
         validation: Sequence[tuple[ImageSet, str]],
         scale: int,
         metrics: Sequence[str],
         world: World,
     ) -> None:
-        self.patches, self.colour, self.scale = patches, colour, scale
+        self.patches, self.scale = patches, scale
         self.validation, self.metrics, self.world = tuple(validation), tuple(metrics), world
 
     def batch(self, index: int) -> Batch:
@@ -48,14 +45,22 @@ class SuperResolution:
 
     def view(self, network: nn.Module, batch: Batch, taps: Iterable[str], output: bool) -> View:
         image = batch.hr if isinstance(network, PrivilegedTeacher) else batch.lr
-        sr, features = network.features(self._in_colour_of(network, image), taps, output)  # type: ignore[operator]
+        sr, features = network.features(self.seen_by(network, image), taps, output)  # type: ignore[operator]
         return View(sr, features)
+
+    def seen_by(self, network: nn.Module, image: Tensor) -> Tensor:
+        """In the network's colour: RGB becomes luma for a "y" network."""
+        if image.shape[1] == (1 if network.colour == "y" else 3):
+            return image
+        if network.colour == "y":
+            return rgb_to_y(image)
+        raise UsageError("a 'y' image cannot serve an 'rgb' network")
 
     def tail(self, network: nn.Module, batch: Batch, view: View) -> TeacherTail:
         if isinstance(network, PrivilegedTeacher):
             compact = view.features["compact"]
             return lambda tap, feature: network.decoder.tail(tap, feature, compact)
-        lr = self._in_colour_of(network, batch.lr)
+        lr = self.seen_by(network, batch.lr)
         return lambda tap, feature: network.tail(tap, feature, lr)  # type: ignore[operator]
 
     def validate(self, network: nn.Module, keep: Keep | None = None) -> Scores:
@@ -89,11 +94,3 @@ class SuperResolution:
 
     def close(self) -> None:
         self.patches.close()
-
-    def _in_colour_of(self, network: nn.Module, image: Tensor) -> Tensor:
-        colour = network.colour
-        if colour == self.colour:
-            return image
-        if self.colour == "rgb":
-            return rgb_to_y(image)
-        raise UsageError("a 'y' batch cannot serve an 'rgb' network")

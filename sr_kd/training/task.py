@@ -40,6 +40,13 @@ class Task(Protocol):
     def view(self, network: nn.Module, batch: Batch, taps: Iterable[str], output: bool) -> View:
         """What a network makes of the batch; a privileged one is shown HR."""
 
+    def seen_by(self, network: nn.Module, image: Tensor) -> Tensor:
+        """A batch of images, or another network's output, in the form that this network works in.
+
+        Raises:
+            UsageError: it cannot be brought into that form.
+        """
+
     def tail(self, network: nn.Module, batch: Batch, view: View) -> TeacherTail:
         """(tap, feature) -> output, through the network's layers behind the tap."""
 

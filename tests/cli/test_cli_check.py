@@ -89,3 +89,21 @@ def test_a_test_file_is_recognised(run_cli, tmp_path):
     refused = run_cli("check", "-opt", path)
     assert refused.returncode == 2
     assert f"{path}:3: key 'models' is empty: nothing would be measured" in refused.stderr
+
+
+def test_a_diagnosis_measures_every_loss_on_one_batch(run_cli, recipe, tmp_path):
+    recipe.write_text(RECIPE.replace("gt_size: 64, use_shuffle: true", "gt_size: 32, batch_size_per_gpu: 2"))
+    done = run_cli("check", "-opt", recipe, "--diagnose", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    parts = done.stdout.split("\n\n")[1:]
+    titles = [part.splitlines()[0] for part in parts]
+    assert titles == [
+        "phase teacher, unweighted, task loss L1",
+        "phase student, unweighted, task loss L1 (student not yet from teacher, which is not finished; "
+        "teacher with first weights: teacher is not finished)",
+    ]
+    (vid,) = (line.split() for line in parts[1].splitlines()[2:])
+    name, _, gradient, ratio, weight = vid
+    assert name == "VID/vid"
+    assert float(gradient) > 0
+    assert float(ratio) * float(weight) == pytest.approx(0.1, rel=0.01)

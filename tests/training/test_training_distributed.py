@@ -13,12 +13,15 @@ import torch
 pytestmark = pytest.mark.slow
 
 WORKER = Path(__file__).with_name("two_rank_worker.py")
+MUTUAL_WORKER = Path(__file__).with_name("two_rank_mutual_worker.py")
 
 
-def run(processes: int, output: Path, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+def run(
+    processes: int, output: Path, *arguments: str, timeout: float = 300, worker: Path = WORKER
+) -> subprocess.CompletedProcess[str]:
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"] if processes > 1 else []
     return subprocess.run(
-        [sys.executable, *launcher, str(WORKER), str(output), *arguments],
+        [sys.executable, *launcher, str(worker), str(output), *arguments],
         env={**os.environ, "PYTHONPATH": str(Path.cwd()), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
@@ -55,8 +58,28 @@ def test_weights_after_200_steps_are_equal(weights):
     assert (weights[1]["weights"]["student.expanding.0.weight"] - weights[1]["start"]).abs().max() > 1e-4
 
 
+def test_mutual_training_gives_the_same_weights(tmp_path, photographs_folder):
+    saved = {}
+    for processes in (1, 2):
+        path = tmp_path / f"{processes}.pt"
+        result = run(processes, path, photographs_folder, "12", worker=MUTUAL_WORKER)
+        assert result.returncode == 0, result.stderr
+        saved[processes] = torch.load(path, weights_only=True)
+    for name, value in saved[1]["weights"].items():
+        torch.testing.assert_close(saved[2]["weights"][name], value, rtol=0, atol=1e-9, msg=name)
+        if name.endswith("weight"):
+            assert not torch.equal(value, saved[1]["start"][name]), f"{name} was trained"
+
+
 def test_two_ranks_through_the_command_line(write_recipe, tmp_path):
-    recipe = write_recipe(datasets__train__batch_size_per_gpu=2)
+    # With a hint alone, the layers behind the tap get no gradient, which DDP has to be told.
+    hint = {
+        "needs": ["teacher"],
+        "trains": "student",
+        "total_iter": 3,
+        "losses": [{"type": "Hint", "taps": ["mapping"]}],
+    }
+    recipe = write_recipe(datasets__train__batch_size_per_gpu=2, phases__hint=hint)
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     command = ["-m", "sr_kd", "train", "-opt", str(recipe), "--device", "cpu"]
     result = subprocess.run(

@@ -43,7 +43,7 @@ def main() -> None:
             open_set([folder], scale=2), colour="y", gt_size=32, batch_size=4, use_hflip=True, use_rot=True,
             seed=0, stream="student", device=world.device, memory_budget_gib=1, workers=0, quiet=True,
         )  # fmt: skip
-        task = DoubleTask(patches, "y", [], 2, ["psnr"], world)
+        task = DoubleTask(patches, [], 2, ["psnr"], world)
         step = DistillationStep(student.double(), losses, task).double()
         options = Phase(trains="student", total_iter=steps, optim=Optimiser(type="SGD", lr=1e-2))
         stage = DistillationStage(options, steps, step, Teaching(teacher.double(), step, task), task, None, world)
