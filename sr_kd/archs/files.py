@@ -183,10 +183,20 @@ def _load_strictly(network: nn.Module, tensors: Mapping[str, Tensor], path: Path
         _list_keys("surplus", [key for key in tensors if key not in expected], expected),
         _list_shapes({key: value for key, value in tensors.items() if key in expected}, expected),
     ]
+    kinds = {
+        str(value.dtype).removeprefix("torch.") for key, value in tensors.items() if _loses(value, expected.get(key))
+    }
+    if kinds:
+        problems.append(f"its weights are no floating-point numbers but {', '.join(sorted(kinds))}")
     if any(problems):
         name = getattr(network, "type_name", type(network).__name__)
         raise SrKdError(f"{path} does not fit {name}: {'; '.join(filter(None, problems))}")
     network.load_state_dict(dict(tensors))
+
+
+def _loses(given: Tensor, expected: Tensor | None) -> bool:
+    """Whether loading would quietly turn integers or complex numbers into weights."""
+    return expected is not None and expected.is_floating_point() and not given.is_floating_point()
 
 
 def _list_keys(what: str, keys: list[str], others: Mapping[str, Tensor], shown: int = 3) -> str:
