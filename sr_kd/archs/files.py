@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from .. import __version__
@@ -64,16 +65,19 @@ def save_network(
     description = _describe(network, metadata or {})
     text = json.dumps(description)
     weights = _plain(network.state_dict())
-    with atomic_path(path) as temporary:
-        if suffix == ".safetensors":
-            tensors = weights if ema is None else _plain(ema)
-            tensors[SCALES_KEY] = torch.tensor(description["scales"])
-            save_file(tensors, temporary, {DESCRIPTION_KEY: text})
-        else:
-            content: dict[str, Any] = {"params": weights, DESCRIPTION_KEY: text}
-            if ema is not None:
-                content["params_ema"] = _plain(ema)
-            torch.save(content, temporary)
+    if suffix == ".safetensors":
+        tensors = weights if ema is None else _plain(ema)
+        tensors[SCALES_KEY] = torch.tensor(description["scales"])
+        data = save(tensors, {DESCRIPTION_KEY: text})
+    else:
+        content: dict[str, Any] = {"params": weights, DESCRIPTION_KEY: text}
+        if ema is not None:
+            content["params_ema"] = _plain(ema)
+        buffer = io.BytesIO()
+        torch.save(content, buffer)
+        data = buffer.getvalue()
+    with atomic_path(path) as temporary:  # written by Python: the libraries hide that a disk is full
+        temporary.write_bytes(data)
 
 
 def load_network(path: Path | str, *, scale: int | None = None, taps: Sequence[str] = ()) -> LoadedNetwork:

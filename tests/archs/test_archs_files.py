@@ -362,6 +362,20 @@ def test_weights_that_are_no_real_numbers_are_refused(tmp_path: Path, dtype: tor
         load_network(tmp_path / "net.pth", scale=2)
 
 
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path: Path, suffix: str) -> None:
+    resource = pytest.importorskip("resource")
+    network = build_network("FSRCNN", scale=2)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(SrKdError, match="cannot write"):
+            save_network(tmp_path / f"net{suffix}", network)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_damaged_description_is_refused(tmp_path: Path) -> None:
     state = build_network("FSRCNN", scale=2).state_dict()
     for text in (
