@@ -32,7 +32,8 @@ BELOW = {
     "evaluation": {"inference", "config", "losses", "data", "archs", "zoo"},
     "training": {"evaluation", "inference", "config", "losses", "data", "archs", "zoo"},
     "interop": {"evaluation", "inference", "config", "losses", "data", "archs", "zoo"},
-    "cli": {"training", "interop", "evaluation", "inference", "config", "losses", "data", "archs", "zoo"},
+    "bench": {"training", "interop", "evaluation", "inference", "config", "losses", "data", "archs", "zoo"},
+    "cli": {"bench", "training", "interop", "evaluation", "inference", "config", "losses", "data", "archs", "zoo"},
 }
 # Doors beside the rooms: thin modules that open the command line.
 DOORS = {"__init__", "__main__", "train", "test"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -27,6 +27,17 @@ from .timing import time_in_turn
 
 TAP, IMITATION, VID_WEIGHT = "expanding", 1e-4, 1e-6  # as published
 Step = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class OurStep:
+    """One call is one iteration of a stage."""
+
+    stage: DistillationStage
+    iterations: Iterator[int]
+
+    def __call__(self) -> None:
+        self.stage.update(next(self.iterations), measure=False)
 
 
 @dataclass(frozen=True)
@@ -67,14 +78,14 @@ class TrainingBench:
             self._comparison(f"Student step with VID, {size}", *self.student_steps(), machine, repetitions, quiet),
         ]
 
-    def teacher_steps(self) -> tuple[Step, Step]:
+    def teacher_steps(self) -> tuple[OurStep, Step]:
         """(ours, plain)."""
         patches, teacher, _ = self._parts()
         losses = [self._loss("L1", 1.0, teacher), self._loss("Imitation", IMITATION, teacher)]
         plain = teacher_step(teacher, patches.lr, patches.hr, IMITATION)
         return self._ours(teacher, losses, patches, None), plain
 
-    def student_steps(self) -> tuple[Step, Step]:
+    def student_steps(self) -> tuple[OurStep, Step]:
         """(ours, plain)."""
         patches, teacher, student = self._parts()
         vid = self._loss("VID", VID_WEIGHT, student, teacher)
@@ -103,7 +114,7 @@ class TrainingBench:
 
     def _ours(
         self, trained: nn.Module, losses: list[WeightedLoss], patches: OneBatch, teacher: nn.Module | None
-    ) -> Step:
+    ) -> OurStep:
         world = World(0, 1, self.device)
         task = SuperResolution(patches, "y", [], self.scale, [], world)
         options = Phase.model_validate(
@@ -114,8 +125,7 @@ class TrainingBench:
         if teacher is not None:
             teaching = Teaching(teacher.to(memory_format=torch.channels_last), step, task)  # type: ignore[call-overload]
         stage = DistillationStage(options, 10**9, step, teaching, task, None, world)
-        iterations = itertools.count()
-        return lambda: stage.update(next(iterations), measure=False)
+        return OurStep(stage, itertools.count())
 
     def _comparison(
         self, title: str, ours: Step, plain: Step, machine: Machine, repetitions: int, quiet: bool

@@ -20,6 +20,7 @@ COMMANDS = {
     "export": "a network as a file for other programs (ONNX, .pt2, safetensors)",
     "prepare": "make LR images, sub-images or LMDBs of a training set",
     "models": "list the models that ship with the package",
+    "bench": "measure speed beside peers and what the machine could do",
     "check": "validate an option file without running it",
 }
 

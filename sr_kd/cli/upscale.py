@@ -54,6 +54,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     work.add_argument("-t", "--tile", type=int, metavar="PIXELS", help="side of a tile; 0: none (default: automatic)")
     work.add_argument("--tta", action="store_true", help="mean over 8 flips and rotations: better, 8 times slower")
     work.add_argument("--precision", default="fp32", choices=("fp32", "fp16", "bf16", "fp64"), help="(default: fp32)")
+    work.add_argument(
+        "--runtime",
+        default="torch",
+        choices=("torch", "onnxruntime", "openvino"),
+        help="what runs the network; the last two on CPUs (default: torch)",
+    )
     work.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps")
     parser.add_argument("--json", metavar="FILE", help="write a summary as JSON; '-': to standard output")
     parser.add_argument("--quiet", action="store_true", help="no progress bar and no summary; errors only")
@@ -90,6 +96,7 @@ def run(args: argparse.Namespace) -> int:
             tile=args.tile,
             precision=args.precision,
             tta=args.tta,
+            runtime=args.runtime,
         )
         outcomes = ranks.gather(
             upscale_files(

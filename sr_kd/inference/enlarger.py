@@ -15,6 +15,7 @@ from ..archs.base import SRNetwork
 from ..data.colour import grey_to_y, rgb_to_ycbcr, y_to_grey, ycbcr_to_rgb
 from ..data.resize import imresize
 from ..errors import SrKdError, UsageError, unknown_name
+from .runtimes import Runtime, check_runtime, run_elsewhere
 from .tta import self_ensemble
 
 Precision = Literal["fp32", "fp16", "bf16", "fp64"]
@@ -35,13 +36,20 @@ class Enlarger:
         device: where it works.
         precision: of the network; colour and interpolation are at least fp32.
         tta: x8 self-ensemble of the network.
+        runtime: what runs the network.
 
     Raises:
-        UsageError: unknown precision. SrKdError: weights that are not finite.
+        UsageError: unknown precision, or a runtime that does not fit. SrKdError: weights that are not finite.
     """
 
     def __init__(
-        self, network: SRNetwork | None, scale: int, device: torch.device, precision: Precision, tta: bool
+        self,
+        network: SRNetwork | None,
+        scale: int,
+        device: torch.device,
+        precision: Precision,
+        tta: bool,
+        runtime: Runtime = "torch",
     ) -> None:
         if precision not in PRECISIONS:
             raise unknown_name("precision", precision, PRECISIONS)
@@ -49,6 +57,11 @@ class Enlarger:
             raise UsageError("MPS devices have no fp64; use --device cpu")
         if network is not None and not all(bool(weight.isfinite().all()) for weight in network.parameters()):
             raise SrKdError(f"the weights of this {network.type_name} are not finite numbers: its training diverged")
+        check_runtime(runtime, device, precision)
+        self._elsewhere = None
+        if network is not None and runtime != "torch":
+            self._elsewhere = run_elsewhere(network, runtime, precision)
+            precision = "fp32"  # of what goes in and comes out
         self.scale = scale
         self.device = device
         self.tta = tta
@@ -105,7 +118,8 @@ class Enlarger:
     def _forward(self, network: SRNetwork, x: Tensor) -> Tensor:
         with exact_convolutions(self.device, self.dtype):
             y = x.to(self.dtype).contiguous(memory_format=torch.channels_last)
-            y = self_ensemble(network, y) if self.tta else network(y)
+            run = self._elsewhere or network
+            y = self_ensemble(run, y) if self.tta else run(y)
         return y.to(x.dtype)
 
     def _place(self) -> SRNetwork | None:

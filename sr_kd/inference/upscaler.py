@@ -16,6 +16,7 @@ from ..errors import SrKdError, UsageError
 from .alpha import bleed_colours
 from .enlarger import Enlarger, Precision
 from .kinds import unpack
+from .runtimes import Runtime
 from .sizing import resize_exactly
 from .tiling import Enlarge, Progress, enlarge_tiled
 
@@ -37,9 +38,10 @@ class Upscaler:
         precision: "fp32", "fp16", "bf16" (both fall back to fp32 where values overflow) or "fp64".
         tta: x8 self-ensemble: slightly better, eight times slower.
         name: what messages call the model.
+        runtime: what runs the network: "torch", or on a CPU "onnxruntime" or "openvino".
 
     Raises:
-        UsageError: a scale the network does not serve, an unknown device or precision.
+        UsageError: a scale the network does not serve, an unknown device or precision, a runtime that is missing.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Upscaler:
         precision: Precision = "fp32",
         tta: bool = False,
         name: str | None = None,
+        runtime: Runtime = "torch",
     ) -> None:
         if tile is not None and tile < 0:
             raise UsageError(f"a tile has {tile} pixels; give a positive number, or 0 for no tiles")
@@ -62,7 +65,7 @@ class Upscaler:
         self.name = name or ("bicubic" if network is None else network.type_name)
         self.device = pick_device(device) if isinstance(device, str) else device
         self.tile = tile
-        self._enlarger = Enlarger(network, self.scale, self.device, precision, tta)
+        self._enlarger = Enlarger(network, self.scale, self.device, precision, tta, runtime)
 
     @property
     def colour(self) -> Colour:

@@ -24,7 +24,8 @@ def test_every_file_passes_the_check(file):
     recipe = load_recipe(file)
     check_recipe(recipe)
     assert recipe.name == f"kd_{file.stem}"
-    assert "baseline_total" in recipe.arms
+    alone = [name for name, phase in recipe.phases.items() if [loss.type for loss in phase.losses] == ["L1"]]
+    assert set(alone) & set(recipe.arms.values()), "no arm shows the network without distillation"
     assert f"-opt options/train/kd/{file.name}" in file.read_text()
 
 

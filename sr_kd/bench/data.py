@@ -1,0 +1,103 @@
+"""Training patches: the pool beside BasicSR's PairedImageDataset with PyTorch's loader."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, RandomSampler
+
+from ..data.image import Image, write_image
+from ..data.image_set import ImageSet
+from ..data.patches import open_patches
+from ..data.sets import open_set
+from .machine import Machine
+from .peers import PEER, find_basicsr
+from .report import Comparison
+from .timing import time_in_turn
+
+BATCHES = 10  # of one run
+Batches = Callable[[], list[tuple[Tensor, Tensor]]]
+
+
+@dataclass(frozen=True)
+class DataBench:
+    """RGB patches of one set, HR and LR in files.
+
+    Attributes:
+        images: where the pictures come from; they are written as PNG pairs to a temporary folder.
+        gt_size, batch, workers: side of an HR patch, patches per batch, processes of PyTorch's loader.
+    """
+
+    images: ImageSet
+    gt_size: int
+    batch: int
+    workers: int
+
+    def compare(self, machine: Machine, repetitions: int, quiet: bool) -> Comparison:
+        """Patches per second; one after the other, for a loader works ahead while others are timed."""
+        seconds: dict[str, float] = {}
+        with self.folders() as (hr, lr):
+            seconds |= time_in_turn({"sr_kd": self.pool(hr, lr, quiet)}, repetitions, quiet=quiet)
+            basicsr, absent = find_basicsr()
+            if basicsr is not None:
+                seconds |= time_in_turn({PEER: self.loader(basicsr, hr, lr)}, repetitions, quiet=quiet)
+        patch = self.gt_size // self.images.scale
+        moved = BATCHES * self.batch * 3 * (self.gt_size**2 + patch**2) * 5  # 8-bit pixels read, floats written
+        title = f"Patches of {self.images.name}, x{self.images.scale}, batch {self.batch}, HR patch {self.gt_size}"
+        notes = {PEER: f"{self.workers} workers"}
+        return Comparison(title, seconds, machine.floor(0, moved), absent, notes, "patch", BATCHES * self.batch)
+
+    @contextmanager
+    def folders(self) -> Iterator[tuple[Path, Path]]:
+        """The pairs as PNG files in two folders, HR and LR."""
+        with TemporaryDirectory() as root:
+            hr, lr = Path(root) / "hr", Path(root) / "lr"
+            for index, name in enumerate(self.images.names):
+                pair = self.images.read(index)
+                write_image(hr / f"{name}.png", Image(pair.hr))
+                write_image(lr / f"{name}.png", Image(pair.lr))
+            yield hr, lr
+
+    def pool(self, hr: Path, lr: Path, quiet: bool) -> Batches:
+        """One run of ours."""
+        source = open_patches(
+            open_set([str(hr)], scale=self.images.scale, dataroot_lq=[str(lr)]),
+            colour="rgb",
+            gt_size=self.gt_size,
+            batch_size=self.batch,
+            use_hflip=True,
+            use_rot=True,
+            seed=0,
+            stream="bench",
+            device=torch.device("cpu"),
+            memory_budget_gib=8,
+            workers=self.workers,
+            quiet=quiet,
+        )
+        return lambda: [source.batch(iteration) for iteration in range(BATCHES)]
+
+    def loader(self, basicsr: Any, hr: Path, lr: Path) -> Batches:
+        """One run of BasicSR's dataset behind a `DataLoader` that never ends; its workers end with the run."""
+        dataset = basicsr.data.paired_image_dataset.PairedImageDataset(
+            {
+                "dataroot_gt": str(hr),
+                "dataroot_lq": str(lr),
+                "io_backend": {"type": "disk"},
+                "scale": self.images.scale,
+                "phase": "train",
+                "gt_size": self.gt_size,
+                "use_hflip": True,
+                "use_rot": True,
+            }
+        )
+        endless = RandomSampler(dataset, replacement=True, num_samples=10**8)
+        batches = iter(DataLoader(dataset, self.batch, sampler=endless, num_workers=self.workers))
+
+        return lambda: [(batch["lq"], batch["gt"]) for batch in (next(batches) for _ in range(BATCHES))]

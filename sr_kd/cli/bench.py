@@ -1,0 +1,141 @@
+"""``sr-kd bench``: speed beside peers and beside what the machine could do."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ..errors import UsageError
+
+if TYPE_CHECKING:
+    from ..archs.base import SRNetwork
+    from ..bench.machine import Machine
+    from ..bench.report import Comparison
+    from ..data.image_set import ImageSet
+
+HELP = {
+    "train": "a training step of PISR's teacher and student, beside plain PyTorch",
+    "infer": "one picture through a network, beside plain PyTorch, ONNX Runtime, OpenVINO and OpenCV",
+    "evaluate": "PSNR, SSIM and MATLAB's resize, beside BasicSR's functions",
+    "data": "training patches, beside BasicSR's dataset and PyTorch's loader",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    works = parser.add_subparsers(dest="work", metavar="WORK", required=True)
+    train, infer, evaluate, data = (works.add_parser(name, help=text, description=text) for name, text in HELP.items())
+    for work in (train, data):
+        work.add_argument("--batch", type=_positive, default=16, metavar="N", help="patches per step (default: 16)")
+        work.add_argument("--patch", type=_positive, default=96, metavar="PIXELS", help="of an LR patch (default: 96)")
+    train.add_argument("--precision", default="fp32", choices=("fp32", "bf16", "fp16"), help="of our steps")
+    train.add_argument("--compile", action="store_true", help="our steps through torch.compile")
+    infer.add_argument("-n", "--model", metavar="MODEL", help="a shipped model, a file, or a network's type (FSRCNN)")
+    infer.add_argument("--size", type=_size, default=(960, 540), metavar="WxH", help="of LR (default: 960x540)")
+    infer.add_argument("--precision", default="fp32", choices=("fp32", "bf16", "fp16"), help="also measure ours in it")
+    for work in (train, infer):
+        work.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps")
+    for work in (evaluate, data):
+        work.add_argument("--hr", nargs="+", default=["scikit-image:held_out"], metavar="DIR", help="folders of HR")
+    data.add_argument("--workers", type=_positive, default=2, metavar="N", help="of PyTorch's loader (default: 2)")
+    for work in (train, infer, evaluate, data):
+        work.add_argument("-s", "--scale", type=_positive, default=2, metavar="S", help="enlargement (default: 2)")
+        work.add_argument("--repetitions", type=_positive, default=9, metavar="N", help="per candidate (default: 9)")
+        work.add_argument("--json", metavar="FILE", help="write the figures as JSON; '-': to standard output, no table")
+        work.add_argument("--quiet", action="store_true", help="no progress bars")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure and print tables."""
+    from ..bench.machine import measure_machine
+    from ..bench.report import document, markdown
+    from ..device import pick_device
+    from ..files import write_text
+
+    device = pick_device(getattr(args, "device", "cpu"))
+    machine = measure_machine(device)
+    measure = {"train": _train, "infer": _infer, "evaluate": _evaluate, "data": _data}[args.work]
+    comparisons = measure(args, machine)
+    command = shlex.join(["sr-kd", *sys.argv[1:]])
+    if args.json:
+        text = json.dumps(document(comparisons, machine, command), indent=2, ensure_ascii=False) + "\n"
+        if args.json == "-":
+            sys.stdout.write(text)
+            return 0
+        write_text(args.json, text)
+    print(markdown(comparisons, machine, command), end="")
+    return 0
+
+
+def _train(args: argparse.Namespace, machine: Machine) -> Sequence[Comparison]:
+    from ..bench.train import TrainingBench
+    from ..device import pick_device
+
+    bench = TrainingBench(
+        args.scale, args.batch, args.patch, pick_device(args.device), args.precision, compiled=args.compile
+    )
+    return bench.compare(machine, args.repetitions, args.quiet)
+
+
+def _infer(args: argparse.Namespace, machine: Machine) -> Sequence[Comparison]:
+    from ..bench.infer import InferenceBench
+    from ..device import pick_device
+
+    width, height = args.size
+    network = _network(args.model or "FSRCNN", args.scale)
+    name = f"{args.model or 'FSRCNN'} x{network.scale}"
+    bench = InferenceBench(network, name, height, width, pick_device(args.device), args.precision)
+    return [bench.compare(machine, args.repetitions, args.quiet)]
+
+
+def _network(model: str, scale: int) -> SRNetwork:
+    """A trained one, or a type with its first weights: they take equally long."""
+    from ..archs.base import SRNetwork
+    from ..archs.build import NETWORKS, build_network
+    from ..inference.load import find_network
+
+    if model in NETWORKS.names():
+        network = build_network(model, scale=scale)
+        if not isinstance(network, SRNetwork):
+            raise UsageError(f"{model} enlarges nothing by itself: name FSRCNN, VDSR, IDN or CARN")
+        return network
+    name, found = find_network(model, scale)
+    if found is None:
+        raise UsageError(f"'{name}' is an interpolation without a network")
+    return found.for_scale(scale)
+
+
+def _evaluate(args: argparse.Namespace, machine: Machine) -> Sequence[Comparison]:
+    from ..bench.evaluate import EvaluationBench
+
+    return EvaluationBench(_images(args), args.scale).compare(machine, args.repetitions, args.quiet)
+
+
+def _data(args: argparse.Namespace, machine: Machine) -> Sequence[Comparison]:
+    from ..bench.data import DataBench
+
+    bench = DataBench(_images(args), args.patch * args.scale, args.batch, args.workers)
+    return [bench.compare(machine, args.repetitions, args.quiet)]
+
+
+def _images(args: argparse.Namespace) -> ImageSet:
+    from ..data.sets import open_set
+
+    return open_set(args.hr, scale=args.scale)
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, _, height = text.lower().partition("x")
+    if not (width.isdigit() and height.isdigit() and int(width) and int(height)):
+        raise argparse.ArgumentTypeError(f"'{text}' is no size: write width x height, as in 960x540")
+    return int(width), int(height)
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or not int(text):
+        raise argparse.ArgumentTypeError(f"'{text}' is no positive number")
+    return int(text)

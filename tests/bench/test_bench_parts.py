@@ -1,0 +1,129 @@
+"""The candidates do the same work; the tables say what was measured. Nothing here is timed."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from sr_kd.archs.build import build_network
+from sr_kd.bench.infer import InferenceBench, difference
+from sr_kd.bench.machine import Machine, measure_machine
+from sr_kd.bench.plain import in_plain_layers
+from sr_kd.bench.report import Comparison, document, markdown
+from sr_kd.bench.timing import WARM_UP, time_in_turn
+from sr_kd.bench.train import TrainingBench
+
+CPU = torch.device("cpu")
+MACHINE = Machine("a processor", "a system", {"torch": "2"}, fp32=1e9, bf16=2e9, copy=1e10)
+
+
+def test_candidates_are_taken_in_turn():
+    order: list[str] = []
+    seconds = time_in_turn({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, 3)
+    assert order == ["a", "b"] * (3 + WARM_UP)
+    assert all(value > 0 for value in seconds.values())
+
+
+def test_floors_are_the_slower_of_arithmetic_and_copying():
+    assert MACHINE.floor(2e9) == 2
+    assert MACHINE.floor(1e9, 3e10) == 3
+    machine = measure_machine(CPU, repetitions=1)
+    assert min(machine.fp32, machine.bf16, machine.copy) > 1e7
+    assert machine.versions["torch"]
+
+
+def test_tables_and_documents():
+    comparison = Comparison("Work", {"ours": 0.5, "theirs": 2.0}, 0.25, {"another": "not installed"}, {}, "patch", 10)
+    table = markdown([comparison], MACHINE, "sr-kd bench work")
+    assert "| ours | 500 | 20 | 1.00 | 50 % |  |" in table
+    assert "| theirs | 2000 | 5 | 4.00 | 12 % |  |" in table
+    assert "| another | | | | | not installed |" in table
+    (written,) = json.loads(json.dumps(document([comparison], MACHINE, "c")))["comparisons"]
+    assert written["ratios"] == {"ours": 1.0, "theirs": 4.0}
+
+
+@pytest.mark.parametrize("phase", ["teacher", "student"])
+def test_the_plain_step_trains_as_ours_does(phase):
+    """The same losses before and after some steps: the same gradients and the same optimiser."""
+    bench = TrainingBench(scale=2, batch=2, patch=12, device=CPU)
+    ours, plain = bench.teacher_steps() if phase == "teacher" else bench.student_steps()
+    stage = ours.stage
+    for iteration in range(4):
+        expected = float(plain())
+        found = stage.update(iteration, measure=True)["losses/total"] if iteration in (0, 3) else ours()
+        if iteration in (0, 3):
+            assert found == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["FSRCNN", "IDN"])
+def test_plain_layers_hold_the_same_network(name):
+    network = build_network(name, scale=3)
+    twin = in_plain_layers(network)
+    assert all(type(module).__module__ != "sr_kd.archs.activation" for module in twin.modules())
+    assert twin.state_dict().keys() == network.state_dict().keys()
+    x = torch.rand(1, 1, 7, 9)
+    torch.testing.assert_close(twin(x), network(x), rtol=0, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_inference_candidates_agree():
+    pytest.importorskip("onnxscript")
+    network = build_network("FSRCNN", scale=2, init="bicubic")
+    comparison = InferenceBench(network, "FSRCNN x2", 21, 30, CPU).compare(MACHINE, repetitions=1, quiet=True)
+    runs, absent = InferenceBench(network, "FSRCNN x2", 21, 30, CPU).candidates()
+    assert set(comparison.seconds) == set(runs)
+    assert not set(runs) & set(absent)
+    reference = runs["plain PyTorch"]()
+    for name, run in runs.items():
+        assert run().shape == reference.shape
+        assert difference(run(), reference) <= (2 if "bf16" in name else 1), name
+
+
+def test_the_difference_forgives_clamping_alone():
+    reference = torch.tensor([-0.1, 0.5, 1.2])
+    assert difference(reference.clamp(0, 1), reference) == 0
+    assert difference(torch.tensor([0.0, 0.6, 1.0]), reference) == pytest.approx(25.5, rel=1e-4)
+
+
+def test_evaluation_candidates_agree(shared_images):
+    from sr_kd.bench.evaluate import OURS, PEER, EvaluationBench
+    from sr_kd.data.sets import open_set
+
+    bench = EvaluationBench(open_set([str(shared_images / "benchmark" / "Set5")], scale=2), 2)
+    runs, absent = bench.metric_runs()
+    resizes, _ = bench.resize_runs()
+    ours = np.array(runs[OURS]())
+    assert ours[:, 0].mean() == pytest.approx(33.7, abs=0.1)  # bicubic, Set5, x2
+    assert set(runs) | set(absent) == {OURS, PEER}
+    if PEER in runs:
+        np.testing.assert_allclose(np.array(runs[PEER]()), ours, atol=1e-4)
+        np.testing.assert_allclose(resizes[PEER](), resizes[OURS](), atol=1e-5)
+
+
+def test_patch_candidates_have_one_shape():
+    from sr_kd.bench.data import BATCHES, DataBench
+    from sr_kd.bench.peers import find_basicsr
+    from sr_kd.data.sets import open_set
+
+    bench = DataBench(open_set(["scikit-image:held_out"], scale=2), gt_size=32, batch=3, workers=1)
+    basicsr, _ = find_basicsr()
+    with bench.folders() as (hr, lr):
+        runs = [bench.pool(hr, lr, quiet=True)] + ([bench.loader(basicsr, hr, lr)] if basicsr else [])
+        for run in runs:
+            batches = run()
+            assert len(batches) == BATCHES
+            assert {(tuple(a.shape), tuple(b.shape)) for a, b in batches} == {((3, 3, 16, 16), (3, 3, 32, 32))}
+
+
+def test_on_the_command_line(run_cli, tmp_path):
+    finished = run_cli("bench", "train", "--batch", 1, "--patch", 8, "--repetitions", 1, "--device", "cpu", "--quiet",
+                       "--json", tmp_path / "figures.json")  # fmt: skip
+    assert finished.returncode == 0, finished.stderr
+    assert "### Student step with VID, FSRCNN x2, batch 1, LR patch 8, fp32" in finished.stdout
+    assert len(json.loads((tmp_path / "figures.json").read_text())["comparisons"]) == 2
+    wrong = run_cli("bench", "infer", "--size", "wide")
+    assert wrong.returncode == 2
+    assert "write width x height" in wrong.stderr
