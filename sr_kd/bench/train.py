@@ -116,7 +116,7 @@ class TrainingBench:
         self, trained: nn.Module, losses: list[WeightedLoss], patches: OneBatch, teacher: nn.Module | None
     ) -> OurStep:
         world = World(0, 1, self.device)
-        task = SuperResolution(patches, "y", [], self.scale, [], world)
+        task = SuperResolution(patches, [], self.scale, [], world)
         options = Phase.model_validate(
             {"trains": "network", "total_iter": 10**9, "precision": self.precision, "compile": self.compiled}
         )
