@@ -35,6 +35,8 @@ class Registry(Generic[T]):
 
     def get(self, name: str) -> type[T]:
         """The class called `name`. Raises UsageError with the nearest name if there is none."""
+        if not isinstance(name, str):  # a part of a network: no schema has looked at its type
+            raise UsageError(f"the type of a {self.kind} is a name, not {name!r}")
         if name not in self._classes:
             family, _, member = name.partition(".")
             if member and family in self._families:

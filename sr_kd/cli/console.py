@@ -1,10 +1,11 @@
-"""Log messages on standard error, above whatever progress bar is running."""
+"""What commands have in common: messages above whatever progress bar is running, and the command line as text."""
 
 from __future__ import annotations
 
 import logging
+import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 
@@ -31,3 +32,9 @@ def log_to_console(quiet: bool = False) -> Iterator[None]:
     finally:
         logger.setLevel(level)
         logger.removeHandler(handler)
+
+
+def command_line(command: str, option_file: str, overrides: Sequence[str]) -> str:
+    """The command that made a result, for the foot of its table; it can be pasted into a shell."""
+    forced = ["--force_yml", *overrides] if overrides else []
+    return shlex.join(["sr-kd", command, "-opt", option_file, *forced])

@@ -19,10 +19,11 @@ def run(arguments: argparse.Namespace) -> int:
     from ..device import pick_device
     from ..training.report import write_report
     from ..training.workspace import Workspace
+    from .console import command_line
 
     recipe = load_recipe(arguments.opt, arguments.force_yml)
     device = pick_device(arguments.device)
-    command = f"sr-kd train -opt {arguments.opt}"
+    command = command_line("train", arguments.opt, arguments.force_yml)
     for path in write_report(recipe, Workspace(recipe), device, command, quiet=arguments.quiet):
         print(f"wrote {path}")
     return 0

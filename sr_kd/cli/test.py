@@ -11,6 +11,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """BasicSR's flags, and the device."""
     parser.add_argument("-opt", "--opt", required=True, metavar="FILE", help="test option file (YAML)")
     parser.add_argument("--force_yml", nargs="+", default=[], metavar="a:b=value", help="override options")
+    for flag in ("--auto_resume", "--debug"):
+        parser.add_argument(flag, action="store_true", help="accepted for BasicSR's sake: a test is always whole")
+    parser.add_argument(
+        "--launcher", choices=("none", "pytorch"), default="none", help="accepted for BasicSR's sake: one process works"
+    )
     parser.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps")
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
 
@@ -28,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     from ..evaluation.suite import TestSet, load_models, measure
     from ..evaluation.tables import comparison_table, json_document
     from ..files import write_text
-    from .console import log_to_console
+    from .console import command_line, log_to_console
 
     recipe = load_test_recipe(args.opt, args.force_yml)
     folder = Path(recipe.path.results_root) / recipe.name
@@ -41,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
         models = load_models(recipe.models, recipe.scale, args.device)
         sets = [TestSet(open_evaluation_set(options, recipe.scale), options.protocol) for options in recipe.sets]
         results = measure(models, sets, quiet=args.quiet, keep=save if recipe.save_img else None)
-    command = f"sr-kd test -opt {args.opt}"
+    command = command_line("test", args.opt, args.force_yml)
     table = comparison_table({label: [scores] for label, scores in results.items()}, command)
     write_text(folder / "table.md", table)
     write_text(folder / "results.json", json.dumps(json_document(results), indent=2, allow_nan=False) + "\n")

@@ -30,14 +30,14 @@ def run(arguments: argparse.Namespace) -> int:
     from ..training.distributed import joined
     from ..training.report import write_report
     from ..training.run import run_recipe
-    from .console import log_to_console
+    from .console import command_line, log_to_console
 
     recipe = load_recipe(arguments.opt, arguments.force_yml, debug=arguments.debug)
     with joined(arguments.device) as world, log_to_console(quiet=arguments.quiet or not world.leads):
         check_recipe(recipe)
         workspace = run_recipe(recipe, world, resume=arguments.auto_resume, quiet=arguments.quiet)
         if world.leads:
-            command = f"sr-kd train -opt {arguments.opt}"
+            command = command_line("train", arguments.opt, arguments.force_yml)
             for path in write_report(recipe, workspace, world.device, command, quiet=arguments.quiet):
                 print(f"wrote {path}")
     return 0

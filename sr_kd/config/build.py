@@ -110,10 +110,13 @@ def build_loss_from(options: LossOptions, student: nn.Module, teacher: nn.Module
         raise UsageError(f"loss {options.type} compares taps with a teacher's, and this phase has no teacher")
     pairs = [] if teacher is None else [_pair(tap, student, teacher) for tap in options.taps]
     loss = build_loss(options.type, pairs, **options.options)
+    if pairs and not loss.needs_pairs:
+        raise UsageError(f"loss {options.type} compares no feature maps: remove 'taps'")
     if loss.needs_teacher and teacher is None:
         raise UsageError(f"loss {options.type} needs a teacher, and this phase has none")
     if loss.needs_compact and not isinstance(student, PrivilegedTeacher):
         raise UsageError(f"loss {options.type} is for a phase that trains a PrivilegedTeacher")
+    _check_colours(options.type, loss, student, teacher)
     if loss.needs_teacher_tail:
         for pair in pairs:
             _check_cut(options.type, pair, teacher)
@@ -165,6 +168,19 @@ def _tap(network: nn.Module, name: str, whose: str = "") -> Tap:
     if name not in taps:
         raise unknown_name(f"tap of the {whose}{type(network).__name__}", name, taps)
     return taps[name]
+
+
+def _check_colours(name: str, loss: FeatureLoss, student: nn.Module, teacher: nn.Module | None) -> None:
+    """Luma can be made of RGB, not the other way round; features may be of different colours."""
+    ours, theirs = getattr(student, "colour", None), getattr(teacher, "colour", None)
+    if teacher is None or ours == theirs:
+        return
+    compares_images = loss.needs_teacher_output or loss.needs_teacher_tail
+    if loss.needs_forwards or (compares_images and ours == "rgb"):
+        raise UsageError(
+            f"loss {name} compares images, and the student's are '{ours}', the teacher's '{theirs}': "
+            "set the 'colour' of one of them"
+        )
 
 
 def _check_cut(loss: str, pair: TapPair, teacher: nn.Module | None) -> None:

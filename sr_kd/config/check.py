@@ -52,9 +52,10 @@ def _check_plan(recipe: TrainingRecipe) -> Iterator[Problem]:
             yield ("phases", name, "trains"), _not_among("network", phase.trains, recipe.networks)
         if phase.partner is not None:
             yield from _check_partner(recipe, name)
-        yield from _check_length(recipe, name)
-        if phase.warmup_iter and isinstance(phase.total_iter, int) and phase.warmup_iter >= phase.total_iter:
-            yield ("phases", name, "warmup_iter"), f"must be less than total_iter, {phase.total_iter}"
+        lengths = list(_check_length(recipe, name))
+        yield from lengths
+        if not lengths and phase.warmup_iter and phase.warmup_iter >= recipe.length(name):
+            yield ("phases", name, "warmup_iter"), f"must be less than total_iter, {recipe.length(name)}"
     if not recipe.phases:
         yield ("phases",), "is empty: nothing would be trained"
     for label, arm in recipe.arms.items():
@@ -141,13 +142,17 @@ def _check_phase(recipe: TrainingRecipe, name: str, networks: Mapping[str, nn.Mo
     teacher = None if source is None else networks[source.network]
     if phase.partner is not None:
         teacher = networks[phase.partner]
+    taught = False
     for index, options in enumerate(phase.losses):
         try:
-            build_loss_from(options, student, teacher)
+            taught |= build_loss_from(options, student, teacher).needs_teacher
             if phase.partner is not None:
                 build_loss_from(options.reversed(), networks[phase.partner], student)
         except UsageError as error:
             yield ("phases", name, "losses", index), f"is refused: {error}"
+            taught = True  # perhaps; one problem at a time
+    if phase.teacher is not None and not taught:
+        yield ("phases", name, "teacher"), f"is '{phase.teacher}', but none of the losses learns from a teacher"
 
 
 def _check_initialisation(

@@ -26,6 +26,7 @@ EXPECTED = {
 LIMITS = {
     "greater_than": "greater than {gt}",
     "greater_than_equal": "at least {ge}",
+    "less_than": "less than {lt}",
     "less_than_equal": "at most {le}",
     "literal_error": "{expected}",
     "value_error": "{error}",

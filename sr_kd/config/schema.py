@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, PrivateAttr, Val
 from .origin import Origin
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Decay = Annotated[float, Field(ge=0, lt=1)]
 NonNegative = Annotated[float, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -108,16 +109,35 @@ class NetworkOptions(Section):
         return dict(self.model_extra or {})
 
 
+def _used_by(types: tuple[str, ...], value: Any, info: ValidationInfo) -> Any:
+    """Refuse an option that was written, and that a section of this type would not look at."""
+    if info.data.get("type", types[0]) not in types:
+        raise ValueError(f"left out: it is an option of {' and '.join(types)}")
+    return value
+
+
 class Optimiser(Section):
     """Optimiser of a phase. `lr` is the learning rate, BasicSR's key."""
 
     type: Literal["Adam", "AdamW", "SGD"] = "Adam"
     lr: Positive = 1e-3
     weight_decay: NonNegative = 0.0
-    betas: tuple[Fraction, Fraction] = (0.9, 0.999)
+    betas: tuple[Decay, Decay] = (0.9, 0.999)
     eps: Positive = 1e-8
     momentum: Fraction = 0.9
     nesterov: bool = False
+
+    @field_validator("betas", "eps", "momentum", "nesterov")
+    @classmethod
+    def _used(cls, value: Any, info: ValidationInfo) -> Any:
+        return _used_by(("SGD",) if info.field_name in ("momentum", "nesterov") else ("Adam", "AdamW"), value, info)
+
+    @field_validator("nesterov")
+    @classmethod
+    def _has_momentum(cls, value: bool, info: ValidationInfo) -> bool:
+        if value and info.data.get("momentum") == 0:
+            raise ValueError("false where momentum is 0")
+        return value
 
 
 class Scheduler(Section):
@@ -132,6 +152,12 @@ class Scheduler(Section):
     milestones: list[PositiveInt] = []
     gamma: Positive = 0.5
     pct_start: Fraction = 0.3
+
+    @field_validator("eta_min", "milestones", "gamma", "pct_start")
+    @classmethod
+    def _used(cls, value: Any, info: ValidationInfo) -> Any:
+        users = {"eta_min": "cosine", "pct_start": "one_cycle"}
+        return _used_by((users.get(str(info.field_name), "multistep"),), value, info)
 
 
 class LossOptions(Section):
@@ -180,7 +206,7 @@ class Phase(Section):
     scheduler: Scheduler = Scheduler()
     warmup_iter: Annotated[int, Field(ge=0)] = 0
     losses: list[LossOptions] = [LossOptions(type="L1")]
-    ema_decay: Fraction = 0.0
+    ema_decay: Decay = 0.0
     gradient_clip: NonNegative = 0.0
     accumulate: PositiveInt = 1
     precision: Precision = "fp32"

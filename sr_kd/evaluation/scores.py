@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
@@ -60,3 +60,17 @@ def merge_scores(shares: Sequence[SetScore]) -> SetScore:
     images = tuple(image for images in rounds for image in images if image is not None)
     first = shares[0]
     return SetScore(first.name, first.scale, first.protocol, images)
+
+
+def average_scores(runs: Sequence[SetScore]) -> SetScore:
+    """Each image's mean over several runs (seeds) of one model, measured on the same set under one protocol."""
+
+    def mean(values: Iterable[float | None]) -> float | None:
+        known = [value for value in values if value is not None]
+        return sum(known) / len(known) if known else None
+
+    images = tuple(
+        ImageScore(same[0].name, mean(score.psnr for score in same), mean(score.ssim for score in same))
+        for same in zip(*(run.images for run in runs), strict=True)
+    )
+    return SetScore(runs[0].name, runs[0].scale, runs[0].protocol, images)

@@ -59,11 +59,11 @@ class Classification:
         images = orient(network_images(window).contiguous(), draw)
         return Batch(images, images, self.labels[image])
 
-    def images(self, network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
-        return batch.lr, batch.hr
-
     def view(self, network: nn.Module, batch: Batch, taps: Iterable[str], output: bool) -> View:
         return View(*network.features(batch.lr, taps, output))  # type: ignore[operator]
+
+    def seen_by(self, network: nn.Module, image: Tensor) -> Tensor:
+        return image
 
     def tail(self, network: nn.Module, batch: Batch, view: View) -> TeacherTail:
         return lambda tap, feature: network.tail(tap, feature, batch.lr)  # type: ignore[operator]

@@ -55,15 +55,12 @@ def teacher_network(recipe: TrainingRecipe, name: str, seed: int, workspace: Wor
         return None
     if source.phase is not None:
         return finished_network(workspace, source.phase, seed)
-    options = recipe.networks[source.network]
-    teacher = build_network_from(options, recipe.scale)
-    load_trained(teacher, options)
-    return teacher
+    return new_network(recipe, source.network, seed)
 
 
 @contextmanager
 def seeded(seed: int, name: str) -> Iterator[None]:
-    """Random initialisation as a function of (seed, name); the global generator is left as it was."""
+    """Random numbers as a function of (seed, name); the global generator is left as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(zlib.crc32(f"{seed}/{name}".encode()))
         yield

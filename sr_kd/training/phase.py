@@ -22,6 +22,7 @@ from .checkpoint import StateFolder
 from .distributed import World
 from .ema import EMA
 from .mutual import MutualStep
+from .networks import seeded
 from .run_log import RunLog
 from .stages import Stage
 from .step import DistillationStep
@@ -39,9 +40,10 @@ class PhaseRun:
         label: what the bar and the log call it ("teacher", "student seed 1").
         stages: made one after the other, when each begins. lengths: their iterations.
         frequencies: after how many iterations to log, save and validate.
+        seed: together with label and iteration it decides what a network with dropout drops.
         metadata: written into every exported network.
         pictures: where validated pictures are written, if they are.
-        select_by: metric of the first validation set that chooses the best network.
+        select_by: metric of the first validation set that chooses the best network, where it is measured.
     """
 
     label: str
@@ -59,6 +61,7 @@ class PhaseRun:
     save_every: int
     validate_every: int
     metadata: dict[str, Any] = field(default_factory=dict)
+    seed: int = 0
     select_by: str = "psnr"
     pictures: Path | None = None
     quiet: bool = False
@@ -99,9 +102,13 @@ class PhaseRun:
         with progress_bar(stage.total_iter, title, quiet=self.quiet or not self.world.leads, initial=start) as bar:
             for iteration in range(start, stage.total_iter):
                 done = iteration + 1
-                values = stage.update(iteration, measure=done % self.print_every == 0 or done in (1, stage.total_iter))
-                bar.update()
                 clock = offset + done
+                saving = done % self.save_every == 0 or done == stage.total_iter
+                # What is saved regularly was looked at: a loss that is not finite ends the run before.
+                measure = saving or done % self.print_every == 0 or done == 1
+                with seeded(self.seed, f"{self.label}/{clock}/{self.world.rank}"):
+                    values = stage.update(iteration, measure)
+                bar.update()
                 if values:
                     self._record(clock, values, bar)
                 # Several processes agree on it, which costs a synchronisation: not at every iteration.
@@ -109,7 +116,7 @@ class PhaseRun:
                 # Before saving, so that a state knows the best network of its own iteration.
                 if main and done % self.validate_every == 0 and done < stage.total_iter:
                     self._validate(clock, final=False)
-                if done % self.save_every == 0 or done == stage.total_iter or stopping:
+                if saving or stopping:
                     self._save(index, done, stage, clock)
                 if stopping:
                     raise SrKdError(f"stopped at iteration {done} of {title}; continue with --auto_resume")
@@ -123,6 +130,7 @@ class PhaseRun:
             logger.debug("%s iteration %d: %s", self.label, clock, everything)
 
     def _save(self, index: int, done: int, stage: Stage, clock: int) -> None:
+        self.log.flush()  # the run will not come back to these iterations
         if self.world.leads:
             state = {
                 "stage": index,
@@ -152,7 +160,8 @@ class PhaseRun:
                 )
             self._export("latest" if final else str(clock), clock, scores)
             self._drop_old_exports()
-            value = next(iter(scores.values()), {}).get(self.select_by, -math.inf)
+            first = next(iter(scores.values()), {})
+            value = first.get(self.select_by, next(iter(first.values()), -math.inf))
             if value > self.best:
                 self.best = value
                 self._export("best", clock, scores)

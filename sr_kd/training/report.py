@@ -15,6 +15,7 @@ from ..config.schema import Recipe, TrainingRecipe
 from ..data.image import Image, write_image
 from ..evaluation.benchmark import SetScore, score_network
 from ..evaluation.montage import compare_visually
+from ..evaluation.scores import average_scores
 from ..evaluation.tables import comparison_table, difference_table, json_result
 from ..files import write_text
 from .accuracy_report import write_accuracies
@@ -70,8 +71,14 @@ def _tables(recipe: Recipe, scores: Mapping[str, Sequence[Sequence[SetScore]]], 
     """Scores (over seeds where there are several), and each arm's difference to the honest baseline."""
     text = f"# {recipe.name}\n\n{comparison_table(scores, command)}"
     if "baseline_total" in scores and len(scores) > 2:
-        arms_only = {label: runs[0] for label, runs in scores.items() if label != "bicubic"}
-        text += f"\n{difference_table(arms_only, 'baseline_total')}"
+        averaged = {
+            label: [average_scores(of_set) for of_set in zip(*runs, strict=True)]
+            for label, runs in scores.items()
+            if label != "bicubic"
+        }
+        text += f"\n{difference_table(averaged, 'baseline_total')}"
+        if len(recipe.seeds) > 1:
+            text += f"Every image's score is its mean over {len(recipe.seeds)} seeds.\n"
     return text
 
 

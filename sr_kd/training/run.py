@@ -7,6 +7,7 @@ import logging
 from collections.abc import Sequence
 from contextlib import closing
 
+import torch
 from torch import nn
 
 from .. import __version__
@@ -16,6 +17,7 @@ from ..archs.teacher import PrivilegedTeacher
 from ..config.build import WeightedLoss
 from ..config.graph import phase_order
 from ..config.schema import TrainingRecipe
+from ..errors import SrKdError
 from .distributed import World
 from .mutual import MutualStep
 from .networks import first_network, new_network, teacher_network
@@ -38,7 +40,7 @@ def run_recipe(recipe: TrainingRecipe, world: World, *, resume: bool = False, qu
 
     Raises:
         UsageError: the recipe changed since the run began.
-        SrKdError: stopped on request, unreadable data, a diverged loss.
+        SrKdError: stopped on request, unreadable data, a diverged loss, a device without enough memory.
     """
     workspace = Workspace(recipe)
     if world.leads:
@@ -56,6 +58,11 @@ def run_recipe(recipe: TrainingRecipe, world: World, *, resume: bool = False, qu
                     )
                     continue
                 _run_phase(recipe, name, seed, workspace, world, opener, quiet)
+    except torch.OutOfMemoryError as error:
+        raise SrKdError(
+            f"{world.device} is out of memory ({str(error)[:100]}...): lower gt_size, memory_budget, "
+            "or batch_size_per_gpu, for which the phase's 'accumulate' can make up"
+        ) from None
     finally:
         if handler is not None:
             logger.removeHandler(handler)
@@ -92,6 +99,7 @@ def _run_phase(
             ema=plan.ema,
             task=task,
             states=states,
+            seed=seed,
             models=workspace.models(name, seed),
             log=log,
             world=world,
@@ -118,7 +126,8 @@ def _run_phase(
         if report:
             logger.info("%s: %s", run.label, ", ".join(f"{key} {value:.2f} dB" for key, value in report.items()))
         workspace.finish(name, seed, result)
-    world.barrier()
+    if stop.requested(world):  # all wait here for the files, too
+        raise SrKdError(f"stopped after {run.label}; continue with --auto_resume")
 
 
 def _announce(label: str, start: int, total: int, student: nn.Module, losses: Sequence[WeightedLoss]) -> None:

@@ -39,6 +39,11 @@ class RunLog:
         if self._writer is not None:
             self._writer.add_image(name, picture.clamp(0, 1), iteration)
 
+    def flush(self) -> None:
+        """Write what was recorded to the disk."""
+        if self._writer is not None:
+            self._writer.flush()
+
     def __enter__(self) -> RunLog:
         return self
 

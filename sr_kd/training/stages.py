@@ -47,15 +47,21 @@ class Teaching:
 
     def __init__(self, network: nn.Module, step: DistillationStep, task: Task) -> None:
         self.network = network.eval().requires_grad_(False)
+        self.student = step.student
         self.task = task
         self.taps = step.teacher_taps
         self.output = step.needs_teacher_output
 
     def view(self, batch: Batch) -> tuple[View, TeacherTail]:
-        """The teacher's features (and output), and its tail. `no_grad`, because inference tensors cannot be saved."""
+        """The teacher's features, its output (in the student's colour), and its tail.
+
+        `no_grad`, because inference tensors cannot be saved.
+        """
         with torch.no_grad():
             view = self.task.view(self.network, batch, self.taps, self.output)
-        return view, self.task.tail(self.network, batch, view)
+        tail = self.task.tail(self.network, batch, view)
+        output = None if view.output is None else self.task.seen_by(self.student, view.output)
+        return View(output, view.features), lambda tap, feature: self.task.seen_by(self.student, tail(tap, feature))
 
     def forward(self, lr: Tensor, hr: Tensor) -> Tensor:
         """The teacher's output for a pair other than the batch."""
@@ -127,9 +133,12 @@ class DistillationStage:
         step.train()  # also freezes what a pre-training has thawed
         self.optimiser = build_optimiser(options.optim, parameter_groups(step, options.optim))
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=options.precision == "fp16")
-        forward: nn.Module = step
+        self.parallel = None
         if world.size > 1:
-            forward = DistributedDataParallel(step, device_ids=[world.device] if world.device.type == "cuda" else None)
+            devices = [world.device] if world.device.type == "cuda" else None
+            unused = step.compares_features_only
+            self.parallel = DistributedDataParallel(step, device_ids=devices, find_unused_parameters=unused)
+        forward = step if self.parallel is None else self.parallel
         self.forward: Any = torch.compile(forward) if options.compile else forward
 
     def update(self, iteration: int, measure: bool) -> dict[str, float]:
@@ -143,8 +152,9 @@ class DistillationStage:
         for part in range(parts):
             batch = self.task.batch(iteration * parts + part)
             last = part == parts - 1
-            with self._autocast(), self._synchronising(last):
-                terms = self.forward(batch, *self._taught(batch), iteration)
+            with self._synchronising(last):
+                with self._autocast():
+                    terms = self.forward(batch, *self._taught(batch), iteration)
                 weighted = self.step.weighted(terms)
                 total = torch.stack(list(weighted.values())).sum()
                 if measure and last:
@@ -181,8 +191,7 @@ class DistillationStage:
 
     def _synchronising(self, last: bool) -> AbstractContextManager[Any]:
         """Gradients are averaged over the processes once per iteration, with its last part."""
-        wrapped = isinstance(self.forward, DistributedDataParallel)
-        return self.forward.no_sync() if wrapped and not last else nullcontext()
+        return nullcontext() if last or self.parallel is None else self.parallel.no_sync()
 
     def _measure(
         self, rate: float, terms: Mapping[str, Tensor], weighted: Mapping[str, Tensor], total: Tensor

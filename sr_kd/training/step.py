@@ -30,7 +30,8 @@ class DistillationStep(nn.Module):
         self.task = task
         self.student_taps = [pair.student for entry in losses for pair in entry.loss.pairs]
         self.teacher_taps = [pair.teacher for entry in losses for pair in entry.loss.pairs]
-        self.needs_teacher = any(entry.loss.needs_teacher for entry in losses)
+        # Then the layers behind the deepest tap get no gradient.
+        self.compares_features_only = all(entry.loss.needs_pairs or entry.loss.needs_compact for entry in losses)
         self.needs_teacher_output = any(entry.loss.needs_teacher_output for entry in losses)
 
     def forward(
@@ -55,7 +56,8 @@ class DistillationStep(nn.Module):
     ) -> Exchange:
         """One forward pass of the trained network, and what its losses are shown of it."""
         return Exchange(
-            *self.task.images(self.student, batch),
+            self.task.seen_by(self.student, batch.lr),
+            self.task.seen_by(self.student, batch.hr),
             self.task.view(self.student, batch, self.student_taps, output=True),
             teacher,
             teacher_tail,

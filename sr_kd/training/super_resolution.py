@@ -43,19 +43,24 @@ class SuperResolution:
     def batch(self, index: int) -> Batch:
         return Batch(*self.patches.batch(index, self.world.rank, self.world.size))
 
-    def images(self, network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
-        return self._in_colour_of(network, batch.lr), self._in_colour_of(network, batch.hr)
-
     def view(self, network: nn.Module, batch: Batch, taps: Iterable[str], output: bool) -> View:
         image = batch.hr if isinstance(network, PrivilegedTeacher) else batch.lr
-        sr, features = network.features(self._in_colour_of(network, image), taps, output)  # type: ignore[operator]
+        sr, features = network.features(self.seen_by(network, image), taps, output)  # type: ignore[operator]
         return View(sr, features)
+
+    def seen_by(self, network: nn.Module, image: Tensor) -> Tensor:
+        """In the network's colour: RGB becomes luma for a "y" network."""
+        if image.shape[1] == (1 if network.colour == "y" else 3):
+            return image
+        if network.colour == "y":
+            return rgb_to_y(image)
+        raise UsageError("a 'y' image cannot serve an 'rgb' network")
 
     def tail(self, network: nn.Module, batch: Batch, view: View) -> TeacherTail:
         if isinstance(network, PrivilegedTeacher):
             compact = view.features["compact"]
             return lambda tap, feature: network.decoder.tail(tap, feature, compact)
-        lr = self._in_colour_of(network, batch.lr)
+        lr = self.seen_by(network, batch.lr)
         return lambda tap, feature: network.tail(tap, feature, lr)  # type: ignore[operator]
 
     def validate(self, network: nn.Module, keep: Keep | None = None) -> Scores:
@@ -89,11 +94,3 @@ class SuperResolution:
 
     def close(self) -> None:
         self.patches.close()
-
-    def _in_colour_of(self, network: nn.Module, image: Tensor) -> Tensor:
-        channels = 1 if network.colour == "y" else 3
-        if image.shape[1] == channels:
-            return image
-        if channels == 1:
-            return rgb_to_y(image)
-        raise UsageError("a 'y' image cannot serve an 'rgb' network")

@@ -37,11 +37,15 @@ class Task(Protocol):
     def batch(self, index: int) -> Batch:
         """This rank's share of the global batch with this index: a pure function of seed and index."""
 
-    def images(self, network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
-        """The batch's LR and HR images in a network's colour."""
-
     def view(self, network: nn.Module, batch: Batch, taps: Iterable[str], output: bool) -> View:
         """What a network makes of the batch; a privileged one is shown HR."""
+
+    def seen_by(self, network: nn.Module, image: Tensor) -> Tensor:
+        """A batch of images, or another network's output, in the form that this network works in.
+
+        Raises:
+            UsageError: it cannot be brought into that form.
+        """
 
     def tail(self, network: nn.Module, batch: Batch, view: View) -> TeacherTail:
         """(tap, feature) -> output, through the network's layers behind the tap."""

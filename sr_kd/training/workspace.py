@@ -68,9 +68,9 @@ class Workspace:
         current = _comparable(self.recipe)
         if record.exists() and resume:
             before = json.loads(record.read_text(encoding="utf-8"))
-            changed = [key for key in sorted(before) if key in current and before[key] != current[key]]
+            changed = _changed(before, current)
             if changed:
-                shown = "; ".join(f"{key}: {before[key]!r} then, {current[key]!r} now" for key in changed[:5])
+                shown = "; ".join(f"{key}: {then} then, {now} now" for key, (then, now) in changed[:5])
                 raise UsageError(
                     f"{self.root} was begun with other options ({shown}). "
                     "Give the recipe another name, or leave out --auto_resume to begin anew"
@@ -123,11 +123,32 @@ def finished_arms(workspace: Workspace) -> Iterator[FinishedArm]:
 
 
 def _comparable(recipe: TrainingRecipe) -> dict[str, Any]:
-    """The options that decide what is computed, as dotted keys."""
+    """The options that decide what is computed and where it lies, as dotted keys."""
     dump = recipe.model_dump(mode="json", by_alias=True)
     for free in ("seeds", "val", "logger", "path", "arms", "validation_sets"):
         dump.pop(free)
+    dump["first arm"] = next(iter(arms(recipe).values()))
+    dump["first seed"] = recipe.seeds[0]
+    dump["several seeds"] = len(recipe.seeds) > 1
     return _flatten(dump)
+
+
+def _changed(before: Mapping[str, Any], current: Mapping[str, Any]) -> list[tuple[str, tuple[str, str]]]:
+    """Keys with what they were and are. Phases and networks that only one of the two has may come and go.
+
+    A key that the record does not have is a network's argument, or was introduced after the run began.
+    """
+    shared = {_section(key) for key in before} & {_section(key) for key in current}
+    keys = [key for key in sorted({*before, *current}) if _section(key) in shared]
+    values = {key: tuple(repr(side[key]) if key in side else "nothing" for side in (before, current)) for key in keys}
+    compared = (key for key in keys if key in before or key.startswith("networks."))
+    return [(key, (then, now)) for key in compared for then, now in [values[key]] if then != now]
+
+
+def _section(key: str) -> str:
+    """The phase or network that a dotted key belongs to; otherwise its first part."""
+    first, *rest = key.split(".")
+    return f"{first}.{rest[0]}" if rest and first in ("phases", "networks") else first
 
 
 def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:

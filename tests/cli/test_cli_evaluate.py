@@ -119,14 +119,15 @@ models:
 datasets:
   test_1: {{name: Small, dataroot_gt: {folder / "hr" / "Small"}}}
   test_2: {{name: Luma, dataroot_gt: {folder / "hr" / "Small"}, protocol: yfloat}}
-val: {{save_img: true}}
 """
     )
-    result = run_cli("test", "-opt", recipe, "--quiet", cwd=tmp_path)
+    habits = ("--launcher", "none", "--auto_resume", "--debug", "--force_yml", "val:save_img=true")
+    result = run_cli("test", "-opt", recipe, "--quiet", *habits, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     results = tmp_path / "results" / "small_x2"
     table = (results / "table.md").read_text()
     assert table.startswith("| model | Small (rgb8) | Luma (yfloat) |")
+    assert f"Command: `sr-kd test -opt {recipe} --force_yml val:save_img=true`" in table
     assert result.stdout.startswith(table)
     scores = json.loads((results / "results.json").read_text())
     assert [(each["model"], each["protocol"]) for each in scores] == [

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from sr_kd.evaluation.scores import ImageScore, SetScore
+from sr_kd.evaluation.scores import ImageScore, SetScore, average_scores
 from sr_kd.evaluation.tables import comparison_table, difference_table, json_result
 
 
@@ -72,3 +72,10 @@ def test_differences_to_a_baseline() -> None:
     lines = difference_table(results, "base").splitlines()
     assert lines[2] == "| new - base | +0.500 (+0.500 to +0.500) |"
     assert len([line for line in lines if line.startswith("|")]) == 3
+
+
+def test_runs_are_averaged_image_by_image() -> None:
+    average = average_scores([score("Set5", 30.0, math.inf), score("Set5", 32.0, math.inf)])
+    assert [image.psnr for image in average.images] == [31.0, math.inf]
+    assert [image.name for image in average.images] == ["0", "1"]
+    assert average.ssim == pytest.approx(0.95)

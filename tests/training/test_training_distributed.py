@@ -72,7 +72,14 @@ def test_mutual_training_gives_the_same_weights(tmp_path, photographs_folder):
 
 
 def test_two_ranks_through_the_command_line(write_recipe, tmp_path):
-    recipe = write_recipe(datasets__train__batch_size_per_gpu=2)
+    # With a hint alone, the layers behind the tap get no gradient, which DDP has to be told.
+    hint = {
+        "needs": ["teacher"],
+        "trains": "student",
+        "total_iter": 3,
+        "losses": [{"type": "Hint", "taps": ["mapping"]}],
+    }
+    recipe = write_recipe(datasets__train__batch_size_per_gpu=2, phases__hint=hint)
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     command = ["-m", "sr_kd", "train", "-opt", str(recipe), "--device", "cpu"]
     result = subprocess.run(
