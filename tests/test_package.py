@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import sr_kd
+from sr_kd.cli.main import COMMANDS
 
 PACKAGE = Path(sr_kd.__file__).parent
 REPOSITORY = PACKAGE.parent
@@ -146,6 +147,20 @@ print(sorted({{"basicsr", "torchvision", "spandrel", "onnx", "onnxruntime"}} & s
     assert finished.returncode == 0, finished.stderr
     assert (finished.stdout, finished.stderr) == ("[]\n", "")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_public_names_resolve():
+    for name in sr_kd.__all__:
+        assert getattr(sr_kd, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'load_modle'"):
+        _ = sr_kd.load_modle
+
+
+def test_every_command_has_help(run_cli):
+    for command in COMMANDS:
+        finished = run_cli(command, "--help")
+        assert finished.returncode == 0, finished.stderr
+        assert f"usage: sr-kd {command}" in finished.stdout
 
 
 def test_cli_reports_the_version(run_cli):

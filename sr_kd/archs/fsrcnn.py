@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from torch import nn
 
-from .activation import PReLU
+from .activation import PReLU, fix_slopes
 from .base import Colour, SRNetwork, Stage, Tap, check_scales
 from .bicubic import kaiming_, set_delta, shifted_upscale_kernels
 from .subpixel import SubPixelConvolution, TransposedConvolution
@@ -80,6 +80,7 @@ class FSRCNN(SRNetwork):
         network = copy.deepcopy(self).eval()
         if isinstance(network.last_layer, TransposedConvolution):
             network.last_layer = SubPixelConvolution(network.last_layer)
+        fix_slopes(network)
         return network
 
     def initialisations(self) -> dict[str, Callable[[], None]]:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..archs.base import SRNetwork
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -11,8 +15,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", required=True, metavar="FILE", help="ends in .onnx, .pt2 or .safetensors")
     parser.add_argument("-s", "--scale", type=int, help="for models that serve several, or whose file does not tell")
     parser.add_argument("--rgb", action="store_true", help="a luma (Y) network takes and gives RGB")
-    parser.add_argument("--precision", choices=("fp32", "fp16"), default="fp32", help="of the arithmetic inside")
+    parser.add_argument(
+        "--precision", choices=("fp32", "fp16", "int8"), default="fp32", help="of the arithmetic inside (default: fp32)"
+    )
     parser.add_argument("--opset", type=int, default=18, help="version of ONNX's operators (default: 18)")
+    parser.add_argument("--calibrate", nargs="+", metavar="DIR", help="int8: photographs that set the ranges")
+    parser.add_argument(
+        "--max-loss", type=float, default=0.3, metavar="DB", help="int8: refused if PSNR falls by more (default: 0.3)"
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress bars")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -21,11 +32,15 @@ def run(arguments: argparse.Namespace) -> int:
     from ..inference.export import export_network
     from ..inference.load import find_network
 
+    if (arguments.precision == "int8") != bool(arguments.calibrate):
+        raise UsageError("int8 needs photographs, and only int8 does: --precision int8 --calibrate DIR")
     name, network = find_network(arguments.model, arguments.scale)
     if network is None:
         raise UsageError(f"'{name}' is an interpolation without a network: there is nothing to export")
     if arguments.scale is not None:
         network = network.for_scale(arguments.scale)
+    if arguments.precision == "int8":
+        return _export_int8(network, arguments)
     exported = export_network(
         network, arguments.output, rgb=arguments.rgb, precision=arguments.precision, opset=arguments.opset
     )
@@ -33,5 +48,26 @@ def run(arguments: argparse.Namespace) -> int:
         f"wrote {exported.path}: {exported.description['type']} x{exported.description['scale']}, "
         f"{exported.description['colour'].upper()} in [0, 1], {exported.description['precision']}; "
         f"largest difference from the network {exported.difference:.2g} of 255 grey levels"
+    )
+    return 0
+
+
+def _export_int8(network: SRNetwork, arguments: argparse.Namespace) -> int:
+    from ..data.sets import open_set
+    from ..evaluation.quantise import PROTOCOL, export_int8
+
+    images = open_set(arguments.calibrate, scale=network.scale)
+    written = export_int8(
+        network,
+        arguments.output,
+        images,
+        rgb=arguments.rgb,
+        opset=arguments.opset,
+        limit=arguments.max_loss,
+        quiet=arguments.quiet,
+    )
+    print(
+        f"wrote {written.path}: {network.type_name} x{network.scale}, int8; loses {written.loss:.2f} dB "
+        f"on {images.name} ({written.psnr:.2f} to {written.quantised_psnr:.2f} dB, {PROTOCOL})"
     )
     return 0

@@ -54,6 +54,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:  # a path too long, no permission, a full disk: whatever was not foreseen
+        place = f"{error.filename}: " if error.filename is not None else ""
+        print(f"sr-kd {parsed.command}: error: {place}{error.strerror or error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print(f"sr-kd {parsed.command}: stopped", file=sys.stderr)
         return 130

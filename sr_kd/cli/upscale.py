@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 import warnings
@@ -162,18 +163,19 @@ def _listed() -> list[str]:
     """Paths on standard input, one a line (or separated by NUL, as ``find -print0`` writes them)."""
     if sys.stdin.isatty():
         raise UsageError("'-i -' reads a list of files from standard input: pipe one in")
-    text = sys.stdin.read()
-    return [line for line in (text.split("\0") if "\0" in text else text.splitlines()) if line.strip()]
+    text = os.fsdecode(sys.stdin.buffer.read())  # names are bytes, whatever their encoding
+    lines = text.split("\0") if "\0" in text else [line.removesuffix("\r") for line in text.split("\n")]
+    return [line for line in lines if line.strip()]
 
 
 def _box(text: str) -> tuple[int, int]:
     width, _, height = text.lower().partition("x")
-    if not (width.isdigit() and height.isdigit()):
+    if not (width.isdecimal() and height.isdecimal()):
         raise argparse.ArgumentTypeError(f"'{text}' is no box: write width x height, as in 1920x1080")
     return int(width), int(height)
 
 
 def _quality(text: str) -> int:
-    if not text.isdigit() or not 1 <= int(text) <= 100:
+    if not text.isdecimal() or not 1 <= int(text) <= 100:
         raise argparse.ArgumentTypeError(f"'{text}' is no quality: a number from 1 to 100")
     return int(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 import torch
@@ -15,7 +16,7 @@ from .build import build_loss_from, build_network_from, load_trained
 from .check_classification import classification_problems
 from .check_sets import Problem, refuse, set_problems
 from .graph import phase_order, teacher_of
-from .schema import ClassificationRecipe, Initialisation, Recipe, TrainingRecipe
+from .schema import ClassificationRecipe, Initialisation, Recipe, TrainingRecipe, is_folder_name
 
 
 def check_recipe(recipe: TrainingRecipe, *, data: bool = True) -> dict[str, nn.Module]:
@@ -48,6 +49,8 @@ def check_recipe(recipe: TrainingRecipe, *, data: bool = True) -> dict[str, nn.M
 def _check_plan(recipe: TrainingRecipe) -> Iterator[Problem]:
     """Names that refer to each other, and numbers that must fit."""
     for name, phase in recipe.phases.items():
+        if not is_folder_name(name) or name.isdecimal() or "+" in name:
+            yield ("phases", name), "must have a plain name, because folders are called after it: no '/', '+' or number"
         if phase.trains not in recipe.networks:
             yield ("phases", name, "trains"), _not_among("network", phase.trains, recipe.networks)
         if phase.partner is not None:
@@ -84,7 +87,7 @@ def _check_length(recipe: TrainingRecipe, name: str, above: tuple[str, ...] = ()
     """`total_iter` as a sum: known phases, and no phase whose length depends on itself."""
     total = recipe.phases[name].total_iter
     for term in [] if isinstance(total, int) else [term.strip() for term in total.split("+")]:
-        if term.isdigit():
+        if term.isdecimal():
             continue
         if term not in recipe.phases:
             allowed = "a number, or a sum such as 'teacher + 1000' of phases and numbers"
@@ -94,6 +97,8 @@ def _check_length(recipe: TrainingRecipe, name: str, above: tuple[str, ...] = ()
             yield ("phases", name, "total_iter"), f"depends on itself: {' -> '.join((*above, name, term))}"
         else:
             yield from _check_length(recipe, term, (*above, name))
+    if isinstance(total, str) and re.fullmatch(r"[\s0+]*0[\s0+]*", total):
+        yield ("phases", name, "total_iter"), "is 0; it must be at least 1"
 
 
 def _build_networks(recipe: TrainingRecipe) -> dict[str, nn.Module]:

@@ -84,6 +84,8 @@ def _parse(text: str, place: Place, places: dict[KeyPath, str]) -> Any:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
         raise UsageError(f"{place(line)}: not valid YAML: {error.problem or error.context}") from None
+    except RecursionError:
+        raise UsageError(f"{place(1)}: nested too deeply for an option file") from None
     except (yaml.YAMLError, ValueError) as error:
         raise UsageError(f"{place(1)}: not valid YAML: {str(error).splitlines()[0]}") from None
     finally:

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, PrivateAttr, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    PrivateAttr,
+    ValidationInfo,
+    field_validator,
+)
 
 from .origin import Origin
 
@@ -14,6 +23,20 @@ Decay = Annotated[float, Field(ge=0, lt=1)]
 NonNegative = Annotated[float, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
 Precision = Literal["fp32", "bf16", "fp16"]
+
+
+def is_folder_name(name: str) -> bool:
+    """Whether files can go into a folder of this name, here and on other systems, and nowhere else."""
+    return bool(name.strip()) and name not in (".", "..") and not any(c in "/\\" or not c.isprintable() for c in name)
+
+
+def _folder_name(name: str) -> str:
+    if not is_folder_name(name):
+        raise ValueError("a plain name, because folders are called after it, without '/'")
+    return name
+
+
+FolderName = Annotated[str, AfterValidator(_folder_name)]
 
 
 class Section(BaseModel):
@@ -43,7 +66,7 @@ class ImageSet(Section):
     "scikit-image:train" and "scikit-image:held_out"; several folders make one set.
     """
 
-    name: str | None = None
+    name: FolderName | None = None
     dataroot_gt: list[str]
     dataroot_lq: list[str] | None = None
     filename_tmpl: str = "{}"
@@ -218,14 +241,14 @@ class Validation(Section):
     """When to validate, and by what the best checkpoint is chosen (the first metric on the first set)."""
 
     val_freq: PositiveInt = 5000
-    metrics: list[Literal["psnr", "ssim"]] = ["psnr", "ssim"]
+    metrics: Annotated[list[Literal["psnr", "ssim"]], Field(min_length=1)] = ["psnr", "ssim"]
     save_img: bool = False
 
 
 class LabelledValidation(Validation):
     """As `Validation`; top-1 accuracy in percent is what there is to measure."""
 
-    metrics: list[Literal["top1"]] = ["top1"]  # type: ignore[assignment]
+    metrics: Annotated[list[Literal["top1"]], Field(min_length=1)] = ["top1"]  # type: ignore[assignment]
     save_img: Literal[False] = False
 
 
@@ -266,7 +289,7 @@ class OptionFile(Section):
 class TrainingRecipe(OptionFile):
     """A training option file of any task. `arms`: label in tables -> phase; default: the phases nothing else needs."""
 
-    name: str
+    name: FolderName
     task: Literal["super_resolution", "classification"] = "super_resolution"
     scale: int | None = None
     seeds: list[int] = [0]
@@ -285,7 +308,7 @@ class TrainingRecipe(OptionFile):
         total = self.phases[phase].total_iter
         if isinstance(total, int):
             return total
-        return sum(int(term) if term.isdigit() else self.length(term) for term in map(str.strip, total.split("+")))
+        return sum(int(term) if term.isdecimal() else self.length(term) for term in map(str.strip, total.split("+")))
 
 
 class Recipe(TrainingRecipe):
@@ -311,7 +334,7 @@ class TestRecipe(OptionFile):
 
     __test__ = False  # for pytest, which would collect the name
 
-    name: str
+    name: FolderName
     scale: Annotated[int, Field(ge=2)] = 2
     models: dict[str, str]
     sets: list[EvaluationSet]

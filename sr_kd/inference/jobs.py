@@ -33,6 +33,8 @@ class Naming:
     ext: str = "auto"
 
     def __post_init__(self) -> None:
+        if any(character in self.suffix for character in "/\\\0"):
+            raise UsageError(f"--suffix {self.suffix!r} is part of a file name, no path: leave out '/' and the like")
         if self.ext != "auto":
             output_format(f".{self.ext}")
 

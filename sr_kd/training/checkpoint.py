@@ -42,10 +42,15 @@ class StateFolder:
         with atomic_path(path) as temporary, temporary.open("wb") as file:
             file.write(content)
             file.write(hashlib.sha256(content).digest())
-        if self.keep:
-            for old in self.iterations()[: -self.keep]:
-                (self.folder / f"{old}.state").unlink(missing_ok=True)
+        for dropped in self._outdated(iteration):
+            (self.folder / f"{dropped}.state").unlink(missing_ok=True)
         return path
+
+    def _outdated(self, iteration: int) -> list[int]:
+        """Beyond the newest: old states, and later ones, which a resumed run found damaged and went on before."""
+        saved = self.iterations()
+        kept = [number for number in saved if number <= iteration][-self.keep :]
+        return [number for number in saved if number not in kept]
 
     def load_latest(self) -> tuple[int, dict[str, Any]] | None:
         """The newest intact state with its iteration; None if there is none.

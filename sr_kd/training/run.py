@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 
 import torch
 from torch import nn
@@ -19,6 +19,7 @@ from ..config.graph import phase_order
 from ..config.schema import TrainingRecipe
 from ..errors import SrKdError
 from .distributed import World
+from .lock import only_run_of
 from .mutual import MutualStep
 from .networks import first_network, new_network, teacher_network
 from .open_task import TaskOpener, task_opener
@@ -40,9 +41,16 @@ def run_recipe(recipe: TrainingRecipe, world: World, *, resume: bool = False, qu
 
     Raises:
         UsageError: the recipe changed since the run began.
-        SrKdError: stopped on request, unreadable data, a diverged loss, a device without enough memory.
+        SrKdError: stopped on request, unreadable data, a diverged loss, a device without enough memory,
+            another process on this experiment.
     """
     workspace = Workspace(recipe)
+    with only_run_of(workspace.root) if world.leads else nullcontext():
+        _run_all(recipe, workspace, world, resume, quiet)
+    return workspace
+
+
+def _run_all(recipe: TrainingRecipe, workspace: Workspace, world: World, resume: bool, quiet: bool) -> None:
     if world.leads:
         workspace.prepare(resume)
     world.barrier()
@@ -67,7 +75,6 @@ def run_recipe(recipe: TrainingRecipe, world: World, *, resume: bool = False, qu
         if handler is not None:
             logger.removeHandler(handler)
             handler.close()
-    return workspace
 
 
 def _run_phase(

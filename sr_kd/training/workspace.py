@@ -50,7 +50,11 @@ class Workspace:
     def result(self, phase: str, seed: int) -> dict[str, Any] | None:
         """What `finish` wrote; None while the phase is not finished."""
         path = self.states(phase, seed).folder / "finished.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+        if not path.exists():
+            return None
+        return _read_json(
+            path, "remove it and run the recipe with --auto_resume: the phase ends anew from its last state"
+        )
 
     def finish(self, phase: str, seed: int, result: dict[str, Any]) -> None:
         """Mark a phase as finished."""
@@ -67,7 +71,7 @@ class Workspace:
         record = self.root / "recipe.json"
         current = _comparable(self.recipe)
         if record.exists() and resume:
-            before = json.loads(record.read_text(encoding="utf-8"))
+            before = _read_json(record, "leave out --auto_resume to begin anew")
             changed = _changed(before, current)
             if changed:
                 shown = "; ".join(f"{key}: {then} then, {now} now" for key, (then, now) in changed[:5])
@@ -149,6 +153,16 @@ def _section(key: str) -> str:
     """The phase or network that a dotted key belongs to; otherwise its first part."""
     first, *rest = key.split(".")
     return f"{first}.{rest[0]}" if rest and first in ("phases", "networks") else first
+
+
+def _read_json(path: Path, remedy: str) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        content = None
+    if not isinstance(content, dict):
+        raise SrKdError(f"{path} is damaged; {remedy}")
+    return content
 
 
 def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:

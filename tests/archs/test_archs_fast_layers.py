@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sr_kd.archs.activation import BLOCK, PReLU
+from sr_kd.archs.build import build_network
 from sr_kd.archs.subpixel import SubPixelConvolution, TransposedConvolution
 
 # (output channels, kernel, scale, padding): FSRCNN x2, x3, x4 and RGB; IDN x2, x3, x4
@@ -94,3 +95,19 @@ def test_layers_copy_and_share_pytorchs_weights(layer):
     twin.load_state_dict(copy.deepcopy(layer).state_dict())
     x = torch.randn(1, 3, 4, 4)
     torch.testing.assert_close(twin(x), layer(x), rtol=0, atol=1e-6)
+
+
+def test_deployed_slopes_are_fixed_and_leave_taps_and_inputs_alone():
+    network = build_network("FSRCNN", scale=2)
+    deployed = network.deploy()
+    assert not any(isinstance(module, nn.PReLU) for module in deployed.modules())
+    x = torch.rand(1, 1, 8, 6) - 0.5
+    before = x.clone()
+    with torch.no_grad():
+        _, expected = network.features(x, network.taps)
+        _, found = deployed.features(x, network.taps)
+    assert torch.equal(x, before)
+    for tap, feature in expected.items():
+        torch.testing.assert_close(found[tap], feature, rtol=0, atol=1e-6)
+    per_channel = build_network("FSRCNN", scale=2, slope_per_channel=True).deploy()
+    assert any(isinstance(module, nn.PReLU) for module in per_channel.modules())

@@ -118,6 +118,7 @@ def test_patch_candidates_have_one_shape():
             assert {(tuple(a.shape), tuple(b.shape)) for a, b in batches} == {((3, 3, 16, 16), (3, 3, 32, 32))}
 
 
+@pytest.mark.slow
 def test_on_the_command_line(run_cli, tmp_path):
     finished = run_cli("bench", "train", "--batch", 1, "--patch", 8, "--repetitions", 1, "--device", "cpu", "--quiet",
                        "--json", tmp_path / "figures.json")  # fmt: skip

@@ -1,4 +1,6 @@
+import io
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -14,6 +16,7 @@ import skimage.data
 
 from sr_kd.archs import build_network
 from sr_kd.archs.files import save_network
+from sr_kd.cli import upscale
 from sr_kd.cli.main import main
 from sr_kd.data.image import Image, Metadata, read_image, write_image
 from sr_kd.inference.upscaler import Upscaler
@@ -213,6 +216,19 @@ def test_a_list_on_standard_input(album, model, tmp_path):
     )
     assert done.returncode == 1 and "4 done, 1 failed" in done.stdout
     assert "gone.png: failed: cannot read" in done.stderr
+
+
+def test_names_that_are_no_utf8_are_read_as_they_are(monkeypatch):
+    names = [b"\xff\xfe.png", "a\u2028b.png".encode(), b"c.png"]
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\n".join(names) + b"\r\n"), encoding="utf-8"))
+    assert [os.fsencode(name) for name in upscale._listed()] == names
+
+
+def test_a_path_the_system_refuses(here, tmp_path):
+    write_image(tmp_path / "a.png", Image(PHOTOGRAPH))
+    code, _, err = here("upscale", "-i", "a.png", "-o", "b" * 300, "-n", "bicubic")
+    assert code == 1
+    assert err == f"sr-kd upscale: error: {'b' * 300}: File name too long\n"
 
 
 @pytest.mark.parametrize(

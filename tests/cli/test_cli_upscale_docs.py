@@ -40,7 +40,7 @@ def test_every_command(page, folder, monkeypatch, capsys):
             continue
         command = cell.split(" | ")[-1]
         if command != cell:
-            monkeypatch.setattr("sys.stdin", io.StringIO("photos/a.png\nphotos/sub/b.png\n"))
+            monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"photos/a.png\nphotos/sub/b.png\n")))
         code = main([*shlex.split(command)[1:], "--device", "cpu"])
         assert code == 0, f"{cell}: {capsys.readouterr().err}"
     made = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}

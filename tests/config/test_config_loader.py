@@ -122,6 +122,7 @@ def test_all_problems_are_reported_at_once_in_the_order_of_the_file(pisr):
         ("1: a\n", ":1: key '1' is not text: write it in quotes"),
         ("name: &a [*a]\n", ":1: the anchor of 'name[0]' contains itself"),
         ("name: !!python/object:os.system x\n", ":1: not valid YAML: could not determine a constructor"),
+        ("name: " + "[" * 3000 + "]" * 3000, ":1: nested too deeply for an option file"),
         ("- a\n", ":1: an option file is a mapping of keys; found list"),
         ("", ":1: an option file is a mapping of keys; found nothing"),
     ],
@@ -131,6 +132,24 @@ def test_what_is_no_option_file_gets_one_sentence_with_its_line(write_options, t
     message = refusal(path)
     assert message.startswith(f"{path}{sentence}")
     assert len(message.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (("name: pisr", "name: '.'"), ":1: key 'name' must be a plain name"),
+        (("name: pisr", "name: ../pisr"), ":1: key 'name' must be a plain name"),
+        (('held_out"', 'held_out", name: a/b'), ":5: key 'datasets.val_1.name' must be a plain name"),
+        (("phases:", "val: {metrics: []}\nphases:"), ":9: key 'val.metrics' must be a list of at least 1"),
+        (("total_iter: 300", "optim: {betas: [1, 1]}\n    total_iter: 300"), "optim.betas[0]' must be less than 1"),
+        (
+            ("total_iter: 300", "optim: {type: SGD, momentum: 0, nesterov: true}\n    total_iter: 300"),
+            "optim.nesterov' must be false where momentum is 0",
+        ),
+    ],
+)
+def test_values_that_would_fail_later_or_lead_elsewhere(pisr, change, sentence):
+    assert sentence in refusal(pisr(change))
 
 
 def test_a_missing_file_names_its_nearest_neighbour(pisr, tmp_path):

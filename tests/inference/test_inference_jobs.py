@@ -39,6 +39,12 @@ def test_names_of_results(photos):
         Naming("", "gif")
 
 
+@pytest.mark.parametrize("suffix", ["../x", "a/b", "a\\b", "a\0b"])
+def test_a_suffix_leads_nowhere_else(suffix):
+    with pytest.raises(UsageError, match="no path"):
+        Naming(suffix)
+
+
 def test_files_and_globs(photos):
     assert names(plan_jobs(["photos/a.png", "photos/sub/deep/*"], "out", Naming())) == {
         "photos/a.png": "out/a.png",

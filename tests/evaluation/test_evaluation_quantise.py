@@ -1,0 +1,69 @@
+"""int8 networks: what they lose on real photographs, and that they are refused where it is too much."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from sr_kd.archs.build import build_network
+from sr_kd.archs.files import load_network, save_network
+from sr_kd.data.image import read_image
+from sr_kd.data.sets import open_set
+from sr_kd.errors import SrKdError, UsageError
+from sr_kd.evaluation.quantise import export_int8
+
+onnxruntime = pytest.importorskip("onnxruntime")
+onnx = pytest.importorskip("onnx")
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def photographs(shared_images):
+    return open_set([str(shared_images / "benchmark/Set5")], scale=2)
+
+
+def test_a_trained_network_loses_little(shared, photographs, tmp_path):
+    """Published weights of CARN-M: 0.2 dB, a third of the size."""
+    network = load_network(shared / "weights/CARN-M/carn_m.npz", scale=2).network
+    written = export_int8(network, tmp_path / "carn.onnx", photographs)
+    assert written.psnr == pytest.approx(37.68, abs=0.02)
+    assert 0 < written.loss < 0.25
+    model = onnx.load(written.path)
+    assert {"QuantizeLinear", "DequantizeLinear"} <= {node.op_type for node in model.graph.node}
+    assert {entry.key: entry.value for entry in model.metadata_props}["precision"] == "int8"
+    session = onnxruntime.InferenceSession(written.path, providers=["CPUExecutionProvider"])
+    for shape in ((2, 3, 20, 31), (1, 3, 45, 16)):
+        (sr,) = session.run(["sr"], {"lr": np.random.default_rng(0).random(shape, np.float32)})
+        assert sr.shape == (*shape[:2], 2 * shape[2], 2 * shape[3])
+
+
+def test_colour_inside(photographs, shared_images, tmp_path):
+    """256 steps between 0 and 1 are too few for an FSRCNN that carries the picture in one channel."""
+    torch.manual_seed(0)
+    network = build_network("FSRCNN", scale=2, init="bicubic").eval()
+    with pytest.raises(SrKdError, match=r"was not written: int8 loses \d\.\d\d dB on Set5 .* more than 0.3; use fp16"):
+        export_int8(network, tmp_path / "a.onnx", photographs, rgb=True)
+    assert list(tmp_path.iterdir()) == []
+    path = export_int8(network, tmp_path / "a.onnx", photographs, rgb=True, limit=2.0).path
+    lr = read_image(shared_images / "benchmark/Set5/bird.png").pixels[None].transpose(0, 3, 1, 2) / np.float32(255)
+    (sr,) = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(["sr"], {"lr": lr})
+    assert np.abs(sr[:, :, ::2, ::2] - lr).mean() < 0.02
+
+
+def test_another_suffix_is_refused(photographs, tmp_path):
+    with pytest.raises(UsageError, match=r"must end in \.onnx"):
+        export_int8(build_network("FSRCNN", scale=2), tmp_path / "a.pt2", photographs)
+
+
+def test_command_line(shared_images, tmp_path, run_cli):
+    save_network(tmp_path / "net.pth", build_network("FSRCNN", scale=2, init="bicubic"))
+    images = shared_images / "benchmark/Set5"
+    common = ("export", "-n", tmp_path / "net.pth", "-o", tmp_path / "net.onnx", "--precision", "int8")
+    finished = run_cli(*common, "--calibrate", images, "--max-loss", 2, "--quiet")
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout.startswith(f"wrote {tmp_path / 'net.onnx'}: FSRCNN x2, int8; loses ")
+    assert finished.stderr == ""
+    refused = run_cli(*common)
+    assert refused.returncode == 2
+    assert "int8 needs photographs" in refused.stderr

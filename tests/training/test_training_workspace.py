@@ -1,0 +1,84 @@
+"""An experiment's folder: one process, one recipe, files that may be damaged."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from sr_kd.config.loader import load_recipe
+from sr_kd.errors import SrKdError, UsageError
+from sr_kd.training.checkpoint import StateFolder
+from sr_kd.training.lock import only_run_of
+from sr_kd.training.workspace import Workspace
+
+
+@pytest.fixture
+def workspace(write_recipe):
+    """``workspace(*overrides)`` of a small recipe."""
+    path = write_recipe()
+    return lambda *overrides: Workspace(load_recipe(path, overrides))
+
+
+def test_the_same_recipe_continues(workspace):
+    workspace().prepare(resume=True)
+    workspace("val.val_freq=3", "seeds=[0, 1]").prepare(resume=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        ("networks.student.d=40", "networks.student.d: None then, 40 now"),
+        ("phases.teacher.init={from: student}", "phases.teacher.init.from: None then, 'student' now"),
+        ("phases.student.init=null", "phases.student.init.from: 'teacher' then, None now"),
+        ("phases.student.total_iter=17", "phases.student.total_iter: 16 then, 17 now"),
+    ],
+)
+def test_a_changed_recipe_does_not_continue(workspace, change, key):
+    workspace().prepare(resume=True)
+    with pytest.raises(UsageError, match="begun with other options") as refused:
+        workspace(change).prepare(resume=True)
+    assert key in str(refused.value)
+
+
+def test_a_phase_may_be_added(write_recipe):
+    recipe = load_recipe(write_recipe())
+    first = {"teacher": recipe.phases["teacher"]}
+    Workspace(recipe.model_copy(update={"phases": first})).prepare(resume=True)
+    Workspace(recipe).prepare(resume=True)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"iterations": 1'])
+def test_damaged_records_are_named(workspace, content):
+    space = workspace()
+    space.prepare(resume=True)
+    space.finish("teacher", 0, {"iterations": 12})
+    finished = space.states("teacher", 0).folder / "finished.json"
+    finished.write_text(content)
+    with pytest.raises(SrKdError, match=r"finished\.json is damaged; remove it"):
+        space.result("teacher", 0)
+    (space.root / "recipe.json").write_text(content)
+    with pytest.raises(SrKdError, match=r"recipe\.json is damaged; leave out --auto_resume"):
+        space.prepare(resume=True)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such locks")
+def test_one_process_at_a_time(tmp_path):
+    with only_run_of(tmp_path / "name"):
+        with pytest.raises(SrKdError, match="another process is running"), only_run_of(tmp_path / "name"):
+            pass
+        with only_run_of(tmp_path / "other"):
+            pass
+    with only_run_of(tmp_path / "name"):
+        pass
+
+
+def test_damaged_later_states_displace_nothing(tmp_path):
+    states = StateFolder(tmp_path, keep=1)
+    states.save(5, {"iteration": 5})
+    for damaged in (10, 15):
+        (tmp_path / f"{damaged}.state").write_bytes(b"half")
+    assert states.load_latest() == (5, {"iteration": 5})
+    states.save(7, {"iteration": 7})
+    assert states.iterations() == [7]
+    assert states.load_latest() == (7, {"iteration": 7})
