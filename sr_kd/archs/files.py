@@ -175,7 +175,7 @@ def _serve(network: nn.Module, scale: int, path: Path) -> nn.Module:
             return network.for_scale(scale)
         except UsageError as error:
             raise UsageError(f"{path}: {error}") from None
-    if network.scale != scale:
+    if getattr(network, "scale", scale) != scale:
         raise UsageError(f"{path}: the teacher is for x{network.scale}, not x{scale}")
     return network
 
