@@ -28,7 +28,6 @@ LIMITS = {
     "greater_than_equal": "at least {ge}",
     "less_than": "less than {lt}",
     "less_than_equal": "at most {le}",
-    "less_than": "less than {lt}",
     "literal_error": "{expected}",
     "value_error": "{error}",
     "too_short": "a list of at least {min_length}",
