@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from .. import __version__
@@ -64,16 +65,19 @@ def save_network(
     description = _describe(network, metadata or {})
     text = json.dumps(description)
     weights = _plain(network.state_dict())
-    with atomic_path(path) as temporary:
-        if suffix == ".safetensors":
-            tensors = weights if ema is None else _plain(ema)
-            tensors[SCALES_KEY] = torch.tensor(description["scales"])
-            save_file(tensors, temporary, {DESCRIPTION_KEY: text})
-        else:
-            content: dict[str, Any] = {"params": weights, DESCRIPTION_KEY: text}
-            if ema is not None:
-                content["params_ema"] = _plain(ema)
-            torch.save(content, temporary)
+    if suffix == ".safetensors":
+        tensors = weights if ema is None else _plain(ema)
+        tensors[SCALES_KEY] = torch.tensor(description["scales"])
+        data = save(tensors, {DESCRIPTION_KEY: text})
+    else:
+        content: dict[str, Any] = {"params": weights, DESCRIPTION_KEY: text}
+        if ema is not None:
+            content["params_ema"] = _plain(ema)
+        buffer = io.BytesIO()
+        torch.save(content, buffer)
+        data = buffer.getvalue()
+    with atomic_path(path) as temporary:  # written by Python: the libraries hide that a disk is full
+        temporary.write_bytes(data)
 
 
 def load_network(path: Path | str, *, scale: int | None = None, taps: Sequence[str] = ()) -> LoadedNetwork:
@@ -171,7 +175,7 @@ def _serve(network: nn.Module, scale: int, path: Path) -> nn.Module:
             return network.for_scale(scale)
         except UsageError as error:
             raise UsageError(f"{path}: {error}") from None
-    if network.scale != scale:
+    if getattr(network, "scale", scale) != scale:
         raise UsageError(f"{path}: the teacher is for x{network.scale}, not x{scale}")
     return network
 
@@ -183,10 +187,20 @@ def _load_strictly(network: nn.Module, tensors: Mapping[str, Tensor], path: Path
         _list_keys("surplus", [key for key in tensors if key not in expected], expected),
         _list_shapes({key: value for key, value in tensors.items() if key in expected}, expected),
     ]
+    kinds = {
+        str(value.dtype).removeprefix("torch.") for key, value in tensors.items() if _loses(value, expected.get(key))
+    }
+    if kinds:
+        problems.append(f"its weights are no floating-point numbers but {', '.join(sorted(kinds))}")
     if any(problems):
         name = getattr(network, "type_name", type(network).__name__)
         raise SrKdError(f"{path} does not fit {name}: {'; '.join(filter(None, problems))}")
     network.load_state_dict(dict(tensors))
+
+
+def _loses(given: Tensor, expected: Tensor | None) -> bool:
+    """Whether loading would quietly turn integers or complex numbers into weights."""
+    return expected is not None and expected.is_floating_point() and not given.is_floating_point()
 
 
 def _list_keys(what: str, keys: list[str], others: Mapping[str, Tensor], shown: int = 3) -> str:

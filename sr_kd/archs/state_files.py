@@ -116,7 +116,7 @@ def _description(path: Path, text: Any) -> dict[str, Any] | None:
     try:
         description = json.loads(text)
         parts = (description["type"], description["arguments"], description.get("metadata", {}))
-        if [type(part) for part in parts] != [str, dict, dict]:
+        if [type(part) for part in parts] != [str, dict, dict] or {"type", "init"} & parts[1].keys():
             raise TypeError
     except (ValueError, TypeError, KeyError):
         raise SrKdError(f"{path}: its description of the network ('{DESCRIPTION_KEY}') is damaged") from None

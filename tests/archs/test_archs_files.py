@@ -354,9 +354,37 @@ def test_files_without_our_weights_are_refused(tmp_path: Path, content) -> None:
         load_network(tmp_path / "net.pth", scale=2)
 
 
+@pytest.mark.parametrize("dtype", [torch.int64, torch.complex64, torch.bool])
+def test_weights_that_are_no_real_numbers_are_refused(tmp_path: Path, dtype: torch.dtype) -> None:
+    state = {key: value.to(dtype) for key, value in build_network("FSRCNN", scale=2).state_dict().items()}
+    torch.save({"params": state}, tmp_path / "net.pth")
+    with pytest.raises(SrKdError, match="no floating-point numbers but"):
+        load_network(tmp_path / "net.pth", scale=2)
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path: Path, suffix: str) -> None:
+    resource = pytest.importorskip("resource")
+    network = build_network("FSRCNN", scale=2)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(SrKdError, match="cannot write"):
+            save_network(tmp_path / f"net{suffix}", network)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_damaged_description_is_refused(tmp_path: Path) -> None:
     state = build_network("FSRCNN", scale=2).state_dict()
-    for text in ("{", "[]", '{"type": 3, "arguments": {}}', '{"type": "IDN", "arguments": {}, "metadata": 1}'):
+    for text in (
+        "{",
+        "[]",
+        '{"type": 3, "arguments": {}}',
+        '{"type": "IDN", "arguments": {}, "metadata": 1}',
+        '{"type": "FSRCNN", "arguments": {"type": "IDN"}}',
+    ):
         torch.save({"params": state, "sr_kd": text}, tmp_path / "net.pth")
         with pytest.raises(SrKdError, match="damaged"):
             load_network(tmp_path / "net.pth")

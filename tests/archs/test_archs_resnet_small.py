@@ -9,6 +9,7 @@ from sr_kd.archs.build import build_network
 from sr_kd.archs.files import load_network, save_network
 from sr_kd.archs.resnet_small import ResNet
 from sr_kd.errors import UsageError
+from sr_kd.inference.load import load_model
 
 
 @pytest.mark.parametrize(("blocks", "millions"), [(3, 0.27), (5, 0.46), (9, 0.85)])
@@ -66,3 +67,10 @@ def test_a_file_describes_itself(tmp_path):
     x = torch.rand(2, 1, 8, 8)
     assert torch.equal(loaded.network(x), network.eval()(x))
     assert loaded.metadata == {"seed": 3}
+
+
+def test_a_classifier_does_not_upscale(tmp_path):
+    save_network(tmp_path / "net.pth", ResNet(classes=5))
+    for scale in (None, 2):
+        with pytest.raises(UsageError, match="no super-resolution network"):
+            load_model(tmp_path / "net.pth", scale=scale)

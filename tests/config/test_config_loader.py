@@ -207,3 +207,36 @@ def test_a_recipe_made_in_python_has_messages_without_a_file():
     recipe = Recipe(name="a", train={"dataroot_gt": "a"}, networks={}, phases={})
     assert recipe.origin.sentence(("train", "gt_size"), "is odd") == "key 'train.gt_size' is odd"
     assert isinstance(EvaluationSet(dataroot_gt="a").dataroot_gt, list)
+
+
+CLASSIFICATION = """\
+name: digits
+task: classification
+datasets:
+  train: {dataroot: "scikit-learn:digits", shift: 1}
+  val: {dataroot: "scikit-learn:digits"}
+networks:
+  student: {type: ResNet, classes: 10, channels: 1}
+phases:
+  student: {trains: student, total_iter: 5, losses: [{type: CrossEntropy}]}
+"""
+
+
+def test_the_task_chooses_what_the_file_may_say(write_options):
+    recipe = load_recipe(write_options(CLASSIFICATION))
+    assert (recipe.task, recipe.scale, recipe.train.shift, recipe.val.metrics) == ("classification", None, 1, ["top1"])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("task: classification", "task: clasification", "did you mean 'classification'?"),
+        ("name: digits", "name: digits\nscale: 2", "key 'scale' must be left out; found 2"),
+        ("shift: 1", "gt_size: 8", "key 'datasets.train.gt_size' is unknown"),
+        ("phases:", "val: {metrics: [psnr]}\nphases:", "must be 'top1'; found 'psnr'"),
+    ],
+)
+def test_a_classification_refuses_the_options_of_others(write_options, old, new, problem):
+    with pytest.raises(UsageError) as caught:
+        load_recipe(write_options(CLASSIFICATION, (old, new)))
+    assert problem in str(caught.value)
