@@ -148,8 +148,9 @@ def _write_onnx(program: ExportedProgram, path: Path, description: dict[str, Any
 
 def _write_pt2(program: ExportedProgram, path: Path, description: dict[str, Any]) -> Run:
     """The file as torch.export reads it; its extra file ``sr_kd.json`` holds the description."""
-    torch.export.save(program, path, extra_files={f"{DESCRIPTION_KEY}.json": json.dumps(description)})
-    return torch.export.load(path).module()
+    with quietly():
+        torch.export.save(program, path, extra_files={f"{DESCRIPTION_KEY}.json": json.dumps(description)})
+        return torch.export.load(path).module()
 
 
 def _largest_difference(run: Run, network: nn.Module, channels: int) -> float:

@@ -11,6 +11,7 @@ from sr_kd.data.image import read_image
 from sr_kd.errors import SrKdError
 from sr_kd.inference.upscaler import Upscaler
 from sr_kd.interop.spandrel import install
+from sr_kd.zoo.manifest import shipped_models
 
 try:
     import spandrel
@@ -68,7 +69,7 @@ def test_a_photograph_keeps_its_colours(tmp_path, shared_images):
     """A network that does what a trained one does: the picture as our upscaler makes it, to rounding."""
     save_network(tmp_path / "network.safetensors", build_network("FSRCNN", scale=2, init="bicubic"))
     pixels = read_image(shared_images / "benchmark/Set5/bird.png").pixels[:80, :100]
-    picture = torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255
+    picture = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None] / 255
     sr = spandrel.ModelLoader().load_from_file(tmp_path / "network.safetensors")(picture)
     expected = Upscaler(load_network(tmp_path / "network.safetensors").network, device="cpu").upscale(picture)
     torch.testing.assert_close(sr, expected, rtol=0, atol=1e-5)
@@ -104,3 +105,11 @@ def test_installing_again_changes_nothing_and_the_others_are_still_detected(tmp_
     network = Compact(num_in_ch=3, num_out_ch=3, num_feat=8, num_conv=2, upscale=2)
     torch.save(network.state_dict(), tmp_path / "compact.pth")
     assert spandrel.ModelLoader().load_from_file(tmp_path / "compact.pth").architecture.id == "Compact"
+
+
+@pytest.mark.parametrize("name", shipped_models())
+def test_shipped_models_are_detected(name):
+    model = shipped_models()[name]
+    descriptor = spandrel.ModelLoader().load_from_file(model.verified_file())
+    assert descriptor.scale == model.scale
+    assert descriptor.architecture.id.startswith("sr_kd ")
