@@ -9,7 +9,8 @@ from statistics import mean, stdev
 
 from ..config.schema import TrainingRecipe
 from ..files import write_text
-from .workspace import Workspace, finished_arms
+from .cost import arm_cost, cost_columns, cost_note
+from .workspace import FinishedArm, Workspace, finished_arms
 
 ALONE = "alone"  # the arm that the others are compared with
 Accuracies = Mapping[str, Mapping[str, Sequence[float]]]  # arm -> set -> one per seed
@@ -22,23 +23,31 @@ def write_accuracies(recipe: TrainingRecipe, workspace: Workspace, command: str)
         SrKdError: an arm that is not finished.
     """
     found: dict[str, dict[str, list[float]]] = {}
+    runs: dict[str, list[FinishedArm]] = {}
     for arm in finished_arms(workspace):
+        runs.setdefault(arm.label, []).append(arm)
         for name, values in arm.scores.items():
             found.setdefault(arm.label, {}).setdefault(name, []).append(values["top1"])
     table, results = workspace.results / "table.md", workspace.results / "results.json"
-    write_text(table, f"# {recipe.name}\n\n{accuracy_table(found)}\nCommand: `{command}`\n")
-    write_text(results, json.dumps({"metric": "top1", "seeds": recipe.seeds, "arms": found}, indent=2))
+    text = accuracy_table(found, cost_columns(recipe, runs))
+    write_text(table, f"# {recipe.name}\n\n{text}\n{cost_note(recipe)}\nCommand: `{command}`\n")
+    costs = {label: [arm_cost(arm) for arm in of_arm] for label, of_arm in runs.items()}
+    content = {"metric": "top1", "seeds": recipe.seeds, "arms": found, "costs": costs}
+    write_text(results, json.dumps(content, indent=2))
     return [table, results]
 
 
-def accuracy_table(found: Accuracies) -> str:
+def accuracy_table(found: Accuracies, more: Mapping[str, Mapping[str, str]] | None = None) -> str:
     """One row per arm, mean ± sample standard deviation over seeds; with an arm called "alone", the gain over it.
 
-    The gain is taken seed by seed, because arms of one seed begin with the same weights.
+    The gain is taken seed by seed, because arms of one seed begin with the same weights. `more` are further columns,
+    header -> label -> cell.
     """
     names = list(next(iter(found.values())))
     compared = ALONE in found and len(found) > 1
     columns = [column for name in names for column in ([name, f"{name}, minus {ALONE}"] if compared else [name])]
+    more = more or {}
+    columns += more
     lines = ["| model | " + " | ".join(columns) + " |", "| --- |" + " ---: |" * len(columns)]
     for label, sets in found.items():
         cells = []
@@ -47,6 +56,7 @@ def accuracy_table(found: Accuracies) -> str:
             if compared:
                 gains = [one - base for one, base in zip(sets[name], found[ALONE][name], strict=True)]
                 cells.append("" if label == ALONE else _spread(gains, "+"))
+        cells += [column[label] for column in more.values()]
         lines.append(f"| {label} | " + " | ".join(cells) + " |")
     seeds = len(next(iter(next(iter(found.values())).values())))
     return "\n".join([*lines, "", f"Top-1 accuracy in percent at the last iteration, {seeds} seed(s).", ""])

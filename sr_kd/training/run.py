@@ -26,6 +26,7 @@ from .open_task import TaskOpener, task_opener
 from .phase import PhaseRun
 from .plan import plan_phase
 from .run_log import RunLog, log_to_file
+from .step_times import StepTimes
 from .stopping import StopRequest
 from .workspace import PARTNER_FILE, Workspace
 
@@ -111,6 +112,7 @@ def _run_phase(
             log=log,
             world=world,
             stop=stop,
+            times=StepTimes(states.folder / "step_times.json", recipe.logger.print_freq),
             print_every=recipe.logger.print_freq,
             save_every=recipe.logger.save_checkpoint_freq,
             validate_every=recipe.val.val_freq,
@@ -122,7 +124,12 @@ def _run_phase(
         scores = run.run(None if saved is None else saved[1])
         report = task.report(run.network)
         log.scalars(plan.total_iter, {f"report/{key}": value for key, value in report.items()})
-        result = {"iterations": plan.total_iter, "scores": scores, "report": report}
+        result = {
+            "iterations": plan.total_iter,
+            "seconds_per_step": run.times.median,
+            "scores": scores,
+            "report": report,
+        }
         if isinstance(plan.step, MutualStep):
             partner = plan.step.partner.student.eval()
             result["partner"] = partner_scores = task.validate(partner)
