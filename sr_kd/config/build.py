@@ -116,6 +116,7 @@ def build_loss_from(options: LossOptions, student: nn.Module, teacher: nn.Module
         raise UsageError(f"loss {options.type} needs a teacher, and this phase has none")
     if loss.needs_compact and not isinstance(student, PrivilegedTeacher):
         raise UsageError(f"loss {options.type} is for a phase that trains a PrivilegedTeacher")
+    _check_weights(options, loss)
     _check_colours(options.type, loss, student, teacher)
     if loss.needs_teacher_tail:
         for pair in pairs:
@@ -168,6 +169,20 @@ def _tap(network: nn.Module, name: str, whose: str = "") -> Tap:
     if name not in taps:
         raise unknown_name(f"tap of the {whose}{type(network).__name__}", name, taps)
     return taps[name]
+
+
+def _check_weights(options: LossOptions, loss: FeatureLoss) -> None:
+    """A weight for each term, if not one for all."""
+    if not isinstance(options.weight, Mapping):
+        return
+    if not loss.terms:
+        raise UsageError(f"loss {options.type} does not say which 'terms' it returns: give it one number as its weight")
+    for given in options.weight:
+        if given not in loss.terms:
+            raise unknown_name(f"term in the weights of loss {options.type}", given, loss.terms)
+    for term in loss.terms:
+        if term not in options.weight:
+            raise UsageError(f"loss {options.type} returns the term '{term}', which its weight mapping does not name")
 
 
 def _check_colours(name: str, loss: FeatureLoss, student: nn.Module, teacher: nn.Module | None) -> None:

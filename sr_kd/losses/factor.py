@@ -37,6 +37,8 @@ class FT(FactorLoss):
     L1 loss on [0, 1] and 28 x 96 x 96 factors: 110.
     """
 
+    terms = ("ft",)
+
     def __init__(
         self,
         pairs: Sequence[TapPair],

@@ -129,6 +129,8 @@ class IEKD(FactorLoss):
     [0, 1]: 10 and 10. The exploring coder can lower its term alone: watch that the student moves too.
     """
 
+    terms = ("inherit", "explore")
+
     def __init__(
         self,
         pairs: Sequence[TapPair],

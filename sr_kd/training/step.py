@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from ..config.build import WeightedLoss
-from ..errors import UsageError, unknown_name
 from ..losses.base import Exchange, Forward, TeacherTail, View
 from .task import Batch, Task
 
@@ -68,25 +67,12 @@ class DistillationStep(nn.Module):
         )
 
     def weighted(self, terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The terms times their weights.
+        """The terms times their weights."""
+        return {key: self._weight(*key.split("/", 1)) * value for key, value in terms.items()}
 
-        Raises:
-            UsageError: a weight mapping that does not name the terms its loss returns.
-        """
-        return {key: self._weight(key, terms) * value for key, value in terms.items()}
-
-    def _weight(self, key: str, terms: Mapping[str, Tensor]) -> float:
-        name, _, term = key.partition("/")
+    def _weight(self, name: str, term: str) -> float:
         weight = self.weights[name]
-        if not isinstance(weight, Mapping):
-            return weight
-        returned = [other.partition("/")[2] for other in terms if other.startswith(f"{name}/")]
-        for given in weight:
-            if given not in returned:
-                raise unknown_name(f"term in the weights of loss {name}", given, returned)
-        if term not in weight:
-            raise UsageError(f"loss {name} returns the term '{term}', which its weight mapping does not name")
-        return weight[term]
+        return weight[term] if isinstance(weight, Mapping) else weight
 
     def diagnostics(self) -> dict[str, Tensor]:
         """What the losses have to say of the last forward pass, named ``<loss>/<what>``."""

@@ -80,6 +80,10 @@ def test_a_good_recipe_passes_and_leaves_the_random_state_alone(pisr):
         ([("needs: [teacher]\n", "channels_last: true\n"), ("    init: {from: teacher, part: decoder}\n", "")],
          ":22: key 'phases.student.losses[1]' is refused: loss VID compares taps with a teacher's, and this"),
         ([("teacher + student", "9\n    losses: [{type: Imitation}]")], "Imitation is for a phase that trains a P"),
+        ([("weight: 1e-6", "weight: {vdi: 1}")], ":23: key 'phases.student.losses[1]' is refused: unknown term in the "
+         "weights of loss VID 'vdi' (did you mean 'vid'?); known: vid"),
+        ([("{type: VID, weight: 1e-6,", "{type: IEKD, weight: {inherit: 1},")],
+         "loss IEKD returns the term 'explore', which its weight mapping does not name"),
         ([("{type: VID,", "{type: Response,")], "loss Response compares no feature maps: remove 'taps'"),
         ([("needs: [teacher]", "needs: [teacher]\n    teacher: teacher"),
           ("- {type: VID, weight: 1e-6, taps: [expanding]}", "- {type: L2}")],
