@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from torch import nn
@@ -14,10 +15,11 @@ from ..archs.files import load_network, load_weights
 from ..archs.teacher import PrivilegedTeacher
 from ..data.labelled import LabelledImages, Part, open_labelled
 from ..data.sets import ImageSet, open_set
-from ..errors import UsageError, unknown_name
+from ..errors import UsageError, nearest, unknown_name
 from ..losses.base import FeatureLoss, TapPair
 from ..losses.build import build_loss
 from ..signature import accepted
+from ..zoo.manifest import shipped_models
 from .schema import EvaluationSet, LabelledSet, LabelledTrainSet, LossOptions, NetworkOptions, Recipe, TrainingRecipe
 from .schema import ImageSet as SetOptions
 
@@ -63,7 +65,7 @@ def build_network_from(options: NetworkOptions, scale: int | None) -> nn.Module:
 def load_trained(network: nn.Module, options: NetworkOptions) -> None:
     """Load the weights at `path`, if the options name any. Raises SrKdError if they do not fit."""
     if options.path is not None and options.type != FROM_FILE:
-        load_weights(network, options.path)
+        load_weights(network, _weights_file(options.path))
 
 
 def _from_file(options: NetworkOptions, scale: int | None) -> nn.Module:
@@ -73,7 +75,18 @@ def _from_file(options: NetworkOptions, scale: int | None) -> nn.Module:
         raise UsageError("a network of type 'file' needs the option 'path'")
     if arguments or options.init != "default":
         raise UsageError("a network of type 'file' has no options but 'path' and 'taps'")
-    return load_network(options.path, scale=scale, taps=taps).network
+    return load_network(_weights_file(options.path), scale=scale, taps=taps).network
+
+
+def _weights_file(path: str) -> Path:
+    """A file, or that of a shipped model."""
+    models = shipped_models()
+    if path in models:
+        return models[path].verified_file()
+    if not Path(path).exists():
+        known = ", ".join(models) or "none"
+        raise UsageError(f"no file and no shipped model is called '{path}'{nearest(path, models)}; models: {known}")
+    return Path(path)
 
 
 def build_losses(
