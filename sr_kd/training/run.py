@@ -67,7 +67,9 @@ def _run_all(recipe: TrainingRecipe, workspace: Workspace, world: World, resume:
                     )
                     continue
                 _run_phase(recipe, name, seed, workspace, world, opener, quiet)
-    except torch.OutOfMemoryError as error:
+    except (MemoryError, RuntimeError) as error:
+        if not (isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error)):
+            raise
         raise SrKdError(
             f"{world.device} is out of memory ({str(error)[:100]}...): lower gt_size, memory_budget, "
             "or batch_size_per_gpu, for which the phase's 'accumulate' can make up"
