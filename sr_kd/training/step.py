@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,15 @@ from torch import Tensor, nn
 from ..config.build import WeightedLoss
 from ..losses.base import Exchange, Forward, TeacherTail, View
 from .task import Batch, Task
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a frozen teacher gives for one batch: attributes as in :class:`~sr_kd.losses.base.Exchange`."""
+
+    view: View
+    tail: TeacherTail
+    forward: Forward
 
 
 class DistillationStep(nn.Module):
@@ -33,37 +43,23 @@ class DistillationStep(nn.Module):
         self.compares_features_only = all(entry.loss.needs_pairs or entry.loss.needs_compact for entry in losses)
         self.needs_teacher_output = any(entry.loss.needs_teacher_output for entry in losses)
 
-    def forward(
-        self,
-        batch: Batch,
-        teacher: View | None = None,
-        teacher_tail: TeacherTail | None = None,
-        teacher_forward: Forward | None = None,
-        iteration: int = 0,
-    ) -> dict[str, Tensor]:
+    def forward(self, batch: Batch, lesson: Lesson | None = None, iteration: int = 0) -> dict[str, Tensor]:
         """Unweighted loss terms, named ``<loss>/<term>``."""
-        exchange = self.exchange(batch, teacher, teacher_tail, teacher_forward, iteration)
+        exchange = self.exchange(batch, lesson, iteration)
         return {f"{name}/{term}": value for name, loss in self.losses.items() for term, value in loss(exchange).items()}
 
-    def exchange(
-        self,
-        batch: Batch,
-        teacher: View | None = None,
-        teacher_tail: TeacherTail | None = None,
-        teacher_forward: Forward | None = None,
-        iteration: int = 0,
-    ) -> Exchange:
+    def exchange(self, batch: Batch, lesson: Lesson | None = None, iteration: int = 0) -> Exchange:
         """One forward pass of the trained network, and what its losses are shown of it."""
         return Exchange(
             self.task.seen_by(self.student, batch.lr),
             self.task.seen_by(self.student, batch.hr),
             self.task.view(self.student, batch, self.student_taps, output=True),
-            teacher,
-            teacher_tail,
+            lesson.view if lesson else None,
+            lesson.tail if lesson else None,
             batch.labels,
             iteration,
             lambda lr, hr: output_for(self.student, lr, hr, self.task),
-            teacher_forward,
+            lesson.forward if lesson else None,
         )
 
     def weighted(self, terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
