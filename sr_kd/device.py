@@ -27,3 +27,11 @@ def pick_device(name: str = "auto") -> torch.device:
     if kind == "mps" and not torch.backends.mps.is_available():
         raise UsageError("device 'mps' is not available here; use --device cpu")
     return torch.device(name)
+
+
+def wait_for(device: torch.device | None) -> None:
+    """Until an accelerator has done all that was asked of it; at once for None and CPUs."""
+    if device is not None and device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device is not None and device.type == "mps":
+        torch.mps.synchronize()

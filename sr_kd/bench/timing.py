@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 
 import torch
 
+from ..device import wait_for
 from ..progress import progress_bar
 
 WARM_UP = 2  # runs of each candidate before the clock starts: kernels are chosen, caches filled
@@ -45,11 +46,3 @@ def _clock(run: Callable[[], object], device: torch.device | None) -> float:
     run()
     wait_for(device)
     return time.perf_counter() - started
-
-
-def wait_for(device: torch.device | None) -> None:
-    """Until an accelerator has done all that was asked of it; at once for None and CPUs."""
-    if device is not None and device.type == "cuda":
-        torch.cuda.synchronize(device)
-    elif device is not None and device.type == "mps":
-        torch.mps.synchronize()

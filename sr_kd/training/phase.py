@@ -17,6 +17,7 @@ from torch import nn
 
 from ..archs.files import save_network
 from ..data.image import Image, write_image
+from ..device import wait_for
 from ..errors import SrKdError
 from ..progress import progress_bar
 from .checkpoint import StateFolder
@@ -111,10 +112,7 @@ class PhaseRun:
                 # What is saved regularly was looked at: a loss that is not finite ends the run before.
                 measure = saving or done % self.print_every == 0 or done == 1
                 with seeded(self.seed, f"{self.label}/{clock}/{self.world.rank}"):
-                    began = time.perf_counter()
-                    values = stage.update(iteration, measure)
-                if main:
-                    self.times.add(done, time.perf_counter() - began)
+                    values = self._timed(stage, iteration, measure) if main else stage.update(iteration, measure)
                 bar.update()
                 if values:
                     self._record(clock, values, bar)
@@ -127,6 +125,19 @@ class PhaseRun:
                     self._save(index, done, stage, clock)
                 if stopping:
                     raise SrKdError(f"stopped at iteration {done} of {title}; continue with --auto_resume")
+
+    def _timed(self, stage: Stage, iteration: int, measure: bool) -> dict[str, float]:
+        """One iteration; what is logged costs more, so those iterations end an interval and are not timed."""
+        began = time.perf_counter()
+        if measure:
+            wait_for(self.world.device)
+            self.times.end_interval(time.perf_counter() - began)
+            values = stage.update(iteration, measure)
+            wait_for(self.world.device)
+            return values
+        values = stage.update(iteration, measure)
+        self.times.add(time.perf_counter() - began)
+        return values
 
     def _record(self, clock: int, values: dict[str, float], bar: Any) -> None:
         self.log.scalars(clock, values)

@@ -114,7 +114,7 @@ def _run_phase(
             log=log,
             world=world,
             stop=stop,
-            times=StepTimes(states.folder / "step_times.json", recipe.logger.print_freq),
+            times=StepTimes(states.folder / "step_times.json"),
             print_every=recipe.logger.print_freq,
             save_every=recipe.logger.save_checkpoint_freq,
             validate_every=recipe.val.val_freq,

@@ -13,29 +13,33 @@ _KEPT = 1000
 
 
 class StepTimes:
-    """Mean seconds per iteration of every print interval, kept in a file beside the training states.
+    """Mean seconds per iteration of every interval between two logged ones, kept in a file beside the training states.
 
-    Single iterations cannot be timed: an accelerator is waited for only where values are logged. The interval
-    in which a process begins is left out, because it holds its first iterations.
+    Single iterations cannot be timed, because an accelerator works behind. Logged iterations are not counted: they
+    cost more, the more losses there are. Neither is a process's first interval, with its first iterations.
 
     Args:
         file: JSON, made by `save`; what an interrupted run has left there counts. Anything else in it is ignored.
-        every: iterations of an interval.
     """
 
-    def __init__(self, file: Path, every: int) -> None:
-        self.file, self.every = file, every
+    def __init__(self, file: Path) -> None:
+        self.file = file
         self._means = deque(_read(file), maxlen=_KEPT)
-        self._began = False
-        self._seconds = 0.0
+        self._first = True
+        self._seconds, self._count = 0.0, 0
 
-    def add(self, done: int, seconds: float) -> None:
-        """Record the last of `done` finished iterations."""
+    def add(self, seconds: float) -> None:
+        """Record an iteration."""
         self._seconds += seconds
-        if done % self.every == 0:
-            if self._began:
-                self._means.append(self._seconds / self.every)
-            self._began, self._seconds = True, 0.0
+        self._count += 1
+
+    def end_interval(self, seconds: float) -> None:
+        """Before a logged iteration; `seconds` were spent on waiting for those before it."""
+        if self._count:
+            if not self._first:
+                self._means.append((self._seconds + seconds) / self._count)
+            self._first = False
+        self._seconds, self._count = 0.0, 0
 
     @property
     def median(self) -> float | None:
