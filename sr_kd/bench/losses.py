@@ -27,7 +27,7 @@ class LossesBench:
     Networks have their first weights, and what would be pre-trained is not; both take equally long.
 
     Attributes:
-        recipe: its arms are the candidates, the undistilled one first.
+        recipe: its arms are the candidates; first the undistilled one of the first arm's network.
         batch, patch: patches per step, side of an LR patch.
     """
 
@@ -38,8 +38,10 @@ class LossesBench:
 
     def compare(self, repetitions: int, quiet: bool) -> Comparison:
         """Every arm; the step of one with a partner trains both networks."""
-        first = undistilled_arm(self.recipe)
-        labels = sorted(arms(self.recipe), key=lambda label: label != first)
+        compared = arms(self.recipe)
+        main = self.recipe.phases[next(iter(compared.values()))].trains
+        first = undistilled_arm(self.recipe, main)
+        labels = sorted(compared, key=lambda label: label != first)
         steps = {label: self.step(label) for label in labels}
         seconds = time_in_turn(steps, repetitions, device=self.device, quiet=quiet)
         size = f"x{self.recipe.scale}, batch {self.batch}, LR patch {self.patch}"

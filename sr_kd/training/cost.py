@@ -20,19 +20,19 @@ NOTE = (
 def cost_columns(recipe: TrainingRecipe, found: Mapping[str, Sequence[FinishedArm]]) -> dict[str, dict[str, str]]:
     """Two columns of a comparison's table: header -> label -> cell.
 
-    The time is the median over seeds, relative to the undistilled arm's where there is one; "-" where it was not
-    measured (a phase of less than two print intervals, or of an earlier version).
+    The time is the median over seeds, relative to the undistilled arm's of the same network where there is one; "-"
+    where it was not measured (a phase of less than two print intervals, or of an earlier version).
 
     Args:
         found: label -> the results of all seeds.
     """
     seconds = {label: _median([arm.seconds_per_step for arm in runs]) for label, runs in found.items()}
-    base = seconds.get(undistilled_arm(recipe) or "")
+    bases = {label: seconds.get(undistilled_arm(recipe, runs[0].network) or "") for label, runs in found.items()}
     return {
         "iterations": {
             label: " + ".join(f"{number:,}" for number in runs[0].iterations) for label, runs in found.items()
         },
-        "cost per step": {label: _cost(value, base) for label, value in seconds.items()},
+        "cost per step": {label: _cost(value, bases[label]) for label, value in seconds.items()},
     }
 
 
@@ -43,20 +43,21 @@ def arm_cost(arm: FinishedArm) -> dict[str, Any]:
 
 def cost_note(recipe: TrainingRecipe) -> str:
     """The sentence that explains the columns."""
-    base = undistilled_arm(recipe)
-    return f"{NOTE}.\n" if base is None else f"{NOTE}, relative to {base}.\n"
+    found = [undistilled_arm(recipe, network) for network in recipe.networks]
+    bases = " and ".join(label for label in found if label is not None)
+    return f"{NOTE}, relative to {bases}.\n" if bases else f"{NOTE}.\n"
 
 
-def undistilled_arm(recipe: TrainingRecipe) -> str | None:
-    """``baseline_total``, or else the first arm that nobody teaches and that teaches nobody; None without one."""
-    compared = arms(recipe)
-    if BASELINE in compared:
-        return BASELINE
+def undistilled_arm(recipe: TrainingRecipe, network: str) -> str | None:
+    """Of the arms of a network that nobody teaches and that teach nobody, ``baseline_total`` or else the first."""
     needed = {name for phase in recipe.phases.values() for name in phase.needs}
-    for label, phase in compared.items():
-        if phase not in needed and recipe.phases[phase].partner is None and teacher_of(recipe, phase) is None:
-            return label
-    return None
+    alone = []
+    for label, phase in arms(recipe).items():
+        options = recipe.phases[phase]
+        taught = options.partner is not None or teacher_of(recipe, phase) is not None
+        if options.trains == network and phase not in needed and not taught:
+            alone.append(label)
+    return BASELINE if BASELINE in alone else next(iter(alone), None)
 
 
 def _median(values: Sequence[float | None]) -> float | None:

@@ -47,9 +47,7 @@ class Teaching:
         precision: in which the network computes; what it teaches is never less than float32.
     """
 
-    def __init__(
-        self, network: nn.Module, step: DistillationStep, task: Task, precision: Precision = "fp32"
-    ) -> None:
+    def __init__(self, network: nn.Module, step: DistillationStep, task: Task, precision: Precision = "fp32") -> None:
         self.network = network.eval().requires_grad_(False)
         self.student = step.student
         self.task = task

@@ -102,6 +102,7 @@ class FinishedArm:
 
     Attributes:
         label: in tables; a partner's is that of its arm with " (partner)".
+        network: its name in the recipe.
         seed: of the run.
         file: the network.
         scores: set name -> metric -> value of the last validation.
@@ -110,6 +111,7 @@ class FinishedArm:
     """
 
     label: str
+    network: str
     seed: int
     file: Path
     scores: Mapping[str, Mapping[str, float]]
@@ -122,12 +124,13 @@ def finished_arms(workspace: Workspace) -> Iterator[FinishedArm]:
     recipe = workspace.recipe
     for label, phase in arms(recipe).items():
         for seed in recipe.seeds:
-            result = _finished(workspace, phase, seed)
+            result, options = _finished(workspace, phase, seed), recipe.phases[phase]
             folder = workspace.models(phase, seed)
             cost = (_iterations(workspace, phase, seed), result.get("seconds_per_step"))
-            yield FinishedArm(label, seed, folder / "net_g_latest.pth", result["scores"], *cost)
-            if "partner" in result:
-                yield FinishedArm(f"{label} (partner)", seed, folder / PARTNER_FILE, result["partner"], *cost)
+            yield FinishedArm(label, options.trains, seed, folder / "net_g_latest.pth", result["scores"], *cost)
+            if options.partner is not None:
+                file, scores = folder / PARTNER_FILE, result["partner"]
+                yield FinishedArm(f"{label} (partner)", options.partner, seed, file, scores, *cost)
 
 
 def _finished(workspace: Workspace, phase: str, seed: int) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import torch
 from digits import CPU, digits_recipe, run
 
 from sr_kd.config.loader import load_recipe
-from sr_kd.training.cost import cost_columns, undistilled_arm
+from sr_kd.training.cost import cost_columns, cost_note, undistilled_arm
 from sr_kd.training.distributed import World
 from sr_kd.training.report import write_report
 from sr_kd.training.run import run_recipe
@@ -125,10 +125,10 @@ def test_results_of_an_earlier_version_show_a_dash(write_recipe):
 
 def test_times_are_relative_to_the_median_of_the_undistilled_arm(tmp_path):
     recipe = digits_recipe(tmp_path, PHASES, arms={"FT": "ft", "plain": "alone"})
-    assert undistilled_arm(recipe) == "plain"
+    assert undistilled_arm(recipe, "student") == "plain"
     seconds = {"plain": [0.01, 0.02, 0.9], "FT": [0.03, None, 0.05]}
     arms = {
-        label: [FinishedArm(label, 0, tmp_path, {}, (1000, 500), value) for value in values]
+        label: [FinishedArm(label, "student", 0, tmp_path, {}, (1000, 500), value) for value in values]
         for label, values in seconds.items()
     }
     columns = cost_columns(recipe, arms)
@@ -138,6 +138,25 @@ def test_times_are_relative_to_the_median_of_the_undistilled_arm(tmp_path):
 
 def test_a_teacher_is_no_undistilled_arm(tmp_path):
     recipe = digits_recipe(tmp_path, PHASES, arms={"teacher": "teacher", "FT": "ft"})
-    assert undistilled_arm(recipe) is None
-    arm = FinishedArm("FT", 0, Workspace(recipe).root, {}, (8,), 0.5)
+    assert undistilled_arm(recipe, "student") is undistilled_arm(recipe, "teacher") is None
+    arm = FinishedArm("FT", "student", 0, Workspace(recipe).root, {}, (8,), 0.5)
     assert cost_columns(recipe, {"FT": [arm]})["cost per step"] == {"FT": "500 ms"}
+
+
+def test_each_network_is_compared_with_itself(tmp_path):
+    mutual = {"trains": "student", "partner": "teacher", "total_iter": 8}
+    phases = {"mutual": mutual, "small": {"trains": "student"}, "large": {"trains": "teacher"}}
+    recipe = digits_recipe(tmp_path, phases, arms={"mutual": "mutual", "small": "small", "large": "large"})
+    seconds = {"mutual": ("student", 0.6), "mutual (partner)": ("teacher", 0.6), "small": ("student", 0.1)}
+    seconds["large"] = ("teacher", 0.2)
+    arms = {
+        label: [FinishedArm(label, network, 0, tmp_path, {}, (8,), value)]
+        for label, (network, value) in seconds.items()
+    }
+    assert cost_columns(recipe, arms)["cost per step"] == {
+        "mutual": "6.00 (600 ms)",
+        "mutual (partner)": "3.00 (600 ms)",
+        "small": "1.00 (100 ms)",
+        "large": "1.00 (200 ms)",
+    }
+    assert cost_note(recipe).endswith("relative to large and small.\n")
