@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import nn
 
+from ..device import physical_memory
 from ..errors import UsageError
 from ..registry import Registry
 from ..signature import accepted, check_arguments
@@ -58,12 +60,27 @@ def build_network(type: str, *, init: str = "default", **arguments: Any) -> nn.M
 
 def _construct(type: str, cls: type[nn.Module], arguments: Mapping[str, Any]) -> nn.Module:
     try:
+        _check_size(cls, arguments)
         return cls(**arguments)
     except (RuntimeError, MemoryError, TypeError, ValueError) as error:  # sizes that torch cannot make or allocate
         numbers = ", ".join(f"{name} = {value}" for name, value in arguments.items() if isinstance(value, int | float))
         starved = isinstance(error, MemoryError) or "allocate memory" in str(error)
         reason = "there is not enough memory for its weights" if starved else str(error).partition("\n")[0]
         raise UsageError(f"network {type} cannot be made with {numbers or 'these options'}: {reason}") from error
+
+
+def _check_size(cls: type[nn.Module], arguments: Mapping[str, Any]) -> None:
+    """Raise MemoryError before allocating what is larger than the machine's memory: it might be granted, and stall.
+
+    Only for networks of this package; others may not be made to be counted without their values.
+    """
+    memory = physical_memory()
+    if memory is None or not cls.__module__.startswith(f"{__package__}."):
+        return
+    with torch.device("meta"):
+        count = sum(parameter.numel() for parameter in cls(**arguments).parameters())
+    if 4 * count > memory:
+        raise MemoryError
 
 
 def _fitting(type: str, shared: Mapping[str, Any]) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def test_mistakes_are_explained(arguments: dict, says: str) -> None:
 @pytest.mark.parametrize(
     ("size", "says"),
     [
-        (10**14, "there is not enough memory for its weights"),  # more than there are addresses
+        (10**12, "there is not enough memory for its weights"),
         (10**17, "Storage size calculation overflowed"),
         (10**25, "Overflow when unpacking"),
         (-1, "negative dimension"),
@@ -60,6 +60,17 @@ def test_impossible_sizes_are_one_sentence(size: int, says: str) -> None:
     assert str(refusal.value).startswith(f"network FSRCNN cannot be made with scale = 2, d = {size}: ")
     assert says in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", ["FSRCNN", "VDSR", "IDN", "CARN", "Hourglass", "ResNet"])
+def test_counting_leaves_the_random_weights_as_they_were(name: str) -> None:
+    arguments = {"ResNet": {"classes": 10}}.get(name, {"scale": 2})
+    torch.manual_seed(0)
+    built = build_network(name, **arguments).state_dict()
+    torch.manual_seed(0)
+    made = NETWORKS.get(name)(**arguments)
+    made.initialise("default")
+    assert all(torch.equal(value, built[key]) for key, value in made.state_dict().items())
 
 
 def test_arguments_are_converted_as_the_constructor_declares() -> None:
