@@ -46,6 +46,7 @@ class ResNet(nn.Module):
     """
 
     type_name = "ResNet"
+    task = "classification"
 
     def __init__(
         self, classes: AtLeastTwo, channels: AtLeastOne = 3, blocks: AtLeastOne = 3, width: AtLeastOne = 16

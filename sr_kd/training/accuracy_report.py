@@ -1,4 +1,4 @@
-"""The comparison of a finished classification's arms: accuracies over seeds, and the gain over training alone."""
+"""The comparison of the arms of a finished classification or detection: over seeds, and with training alone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ from ..files import write_text
 from .workspace import Workspace, finished_arms
 
 ALONE = "alone"  # the arm that the others are compared with
-Accuracies = Mapping[str, Mapping[str, Sequence[float]]]  # arm -> set -> one per seed
+Accuracies = Mapping[str, Mapping[str, Sequence[float]]]  # arm -> set (and metric, if there are several) -> per seed
+SHORT = {"top1": "top-1", "map": "mAP", "map50": "mAP50"}
+TITLES = {
+    "top1": "Top-1 accuracy",
+    "map": "mAP, mean average precision over IoU 0.5 to 0.95,",
+    "map50": "mAP50, average precision at IoU 0.5,",
+}
 
 
 def write_accuracies(recipe: TrainingRecipe, workspace: Workspace, command: str) -> list[Path]:
@@ -22,16 +28,20 @@ def write_accuracies(recipe: TrainingRecipe, workspace: Workspace, command: str)
         SrKdError: an arm that is not finished.
     """
     found: dict[str, dict[str, list[float]]] = {}
+    metrics = recipe.val.metrics
     for arm in finished_arms(workspace):
         for name, values in arm.scores.items():
-            found.setdefault(arm.label, {}).setdefault(name, []).append(values["top1"])
+            for metric in metrics:
+                column = name if len(metrics) == 1 else f"{name} {SHORT[metric]}"
+                found.setdefault(arm.label, {}).setdefault(column, []).append(values[metric])
     table, results = workspace.results / "table.md", workspace.results / "results.json"
-    write_text(table, f"# {recipe.name}\n\n{accuracy_table(found)}\nCommand: `{command}`\n")
-    write_text(results, json.dumps({"metric": "top1", "seeds": recipe.seeds, "arms": found}, indent=2))
+    text = accuracy_table(found, " and ".join(TITLES[metric] for metric in metrics))
+    write_text(table, f"# {recipe.name}\n\n{text}\nCommand: `{command}`\n")
+    write_text(results, json.dumps({"metrics": metrics, "seeds": recipe.seeds, "arms": found}, indent=2))
     return [table, results]
 
 
-def accuracy_table(found: Accuracies) -> str:
+def accuracy_table(found: Accuracies, what: str = TITLES["top1"]) -> str:
     """One row per arm, mean ± sample standard deviation over seeds; with an arm called "alone", the gain over it.
 
     The gain is taken seed by seed, because arms of one seed begin with the same weights.
@@ -49,7 +59,7 @@ def accuracy_table(found: Accuracies) -> str:
                 cells.append("" if label == ALONE else _spread(gains, "+"))
         lines.append(f"| {label} | " + " | ".join(cells) + " |")
     seeds = len(next(iter(next(iter(found.values())).values())))
-    return "\n".join([*lines, "", f"Top-1 accuracy in percent at the last iteration, {seeds} seed(s).", ""])
+    return "\n".join([*lines, "", f"{what} in percent at the last iteration, {seeds} seed(s).", ""])
 
 
 def _spread(values: Sequence[float], sign: str) -> str:

@@ -1,0 +1,20 @@
+"""A detector's own loss."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from ..errors import UsageError
+from .base import Exchange, FeatureLoss
+
+
+class Detection(FeatureLoss):
+    """What the detector itself makes of the true boxes and classes, the task loss of detection.
+
+    Its terms are the detector's: FCOS returns "classification", "box" and "centre", see `archs.detector.FCOS`.
+    """
+
+    def forward(self, exchange: Exchange) -> dict[str, Tensor]:
+        if not exchange.student.losses:
+            raise UsageError("loss Detection needs a detector, which this task does not train")
+        return dict(exchange.student.losses)
