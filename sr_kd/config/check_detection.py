@@ -20,7 +20,7 @@ def package_problems() -> Iterator[Problem]:
     """Packages of the extra "detection" that are not there."""
     missing = [name for name in PACKAGES if find_spec(name) is None]
     if missing:
-        yield ("task",), f"is 'detection', which needs {' and '.join(missing)}: pip install 'sr_kd[detection]'"
+        yield ("task",), f"is 'detection', which needs {', '.join(missing)}: pip install 'sr_kd[detection]'"
 
 
 def detection_problems(recipe: DetectionRecipe, networks: Mapping[str, nn.Module]) -> Iterator[Problem]:

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from ..errors import UsageError
 from .base import Exchange, FeatureLoss
+from .numerics import widen
 
 
 class Detection(FeatureLoss):
@@ -17,4 +18,4 @@ class Detection(FeatureLoss):
     def forward(self, exchange: Exchange) -> dict[str, Tensor]:
         if not exchange.student.losses:
             raise UsageError("loss Detection needs a detector, which this task does not train")
-        return dict(exchange.student.losses)
+        return {term: widen(value) for term, value in exchange.student.losses.items()}

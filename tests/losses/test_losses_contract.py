@@ -67,7 +67,7 @@ def total(terms: dict[str, torch.Tensor]) -> torch.Tensor:
 
 def test_every_registered_loss_is_covered():
     tested = {name for name, _ in ALL.values()}
-    with_own_tests = {"L1", "L2", "Charbonnier", "Imitation", "CrossEntropy", "SoftLabel"}
+    with_own_tests = {"L1", "L2", "Charbonnier", "Imitation", "CrossEntropy", "SoftLabel", "Detection"}
     ours = {name for name in LOSSES.names() if LOSSES.get(name).__module__.startswith("sr_kd.")}
     assert tested | with_own_tests == ours
 
