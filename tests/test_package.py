@@ -28,7 +28,7 @@ BELOW = {
     "losses": {"archs", "data"},
     "data": {"archs"},
     "zoo": set(),
-    "config": {"losses", "data", "archs"},
+    "config": {"losses", "data", "archs", "zoo"},
     "inference": {"config", "losses", "data", "archs", "zoo"},
     "evaluation": {"inference", "config", "losses", "data", "archs", "zoo"},
     "training": {"evaluation", "inference", "config", "losses", "data", "archs", "zoo"},

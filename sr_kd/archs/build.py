@@ -37,7 +37,7 @@ def build_network(type: str, *, init: str = "default", **arguments: Any) -> nn.M
             encoder and decoder of a teacher) is built the same way and inherits scale and colour.
 
     Raises:
-        UsageError: an unknown network, argument or initialisation.
+        UsageError: an unknown network, argument or initialisation; sizes that are impossible, or too large for memory.
     """
     cls = NETWORKS.get(type)
     shared: dict[str, Any] = {name: arguments[name] for name in ("scale", "colour") if name in arguments}
@@ -49,12 +49,22 @@ def build_network(type: str, *, init: str = "default", **arguments: Any) -> nn.M
     rest = {name: value for name, value in arguments.items() if name not in nested}
     if nested:
         rest = {name: value for name, value in rest.items() if name in accepted(cls) or name not in shared}
-    network = cls(**check_arguments(f"network {type}", cls, {**rest, **nested}))
+    network = _construct(type, cls, check_arguments(f"network {type}", cls, {**rest, **nested}))
     initialise = getattr(network, "initialise", None)
     if initialise is None:
         raise UsageError(f"{type} is not a network of this package's kind")
     initialise(init)
     return network
+
+
+def _construct(type: str, cls: type[nn.Module], arguments: Mapping[str, Any]) -> nn.Module:
+    try:
+        return cls(**arguments)
+    except (RuntimeError, MemoryError, TypeError, ValueError) as error:  # sizes that torch cannot make or allocate
+        numbers = ", ".join(f"{name} = {value}" for name, value in arguments.items() if isinstance(value, int | float))
+        starved = isinstance(error, MemoryError) or "allocate memory" in str(error)
+        reason = "there is not enough memory for its weights" if starved else str(error).partition("\n")[0]
+        raise UsageError(f"network {type} cannot be made with {numbers or 'these options'}: {reason}") from error
 
 
 def _fitting(type: str, shared: Mapping[str, Any]) -> dict[str, Any]:

@@ -80,6 +80,8 @@ class Hourglass(nn.Module):
         single-signed partial sums (stored positive, so that PReLU passes them) of one LR pixel's
         width, and the two 3x3 layers at LR resolution add them up over five LR pixels. What lies two
         LR pixels away weighs negative (positive at the corners), and is stored with that sign taken off.
+        The random filters beside it sum to zero: an image's mean, passed by 1,400 weights that all move
+        alike, would otherwise throw the encoder far off within its first steps.
         """
         self._kaiming()
         first, strided, narrow, last = self._convolutions()
@@ -95,6 +97,8 @@ class Hourglass(nn.Module):
                 f"Hourglass can hold bicubic only with colour 'y', k = 1, "
                 f"d >= {len(pieces) ** 2} and s >= {len(groups)}"
             )
+        for convolution in (first, strided):
+            convolution.weight -= convolution.weight.mean((2, 3), keepdim=True)
         set_delta(first.weight, first.bias, 0, 0, (1, 1))
         for carrier in range(len(groups)):
             narrow.weight[carrier] = 0

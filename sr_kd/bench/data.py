@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, RandomSampler
 
+from ..archs.base import Colour
 from ..data.image import Image, write_image
 from ..data.image_set import ImageSet
-from ..data.patches import open_patches
+from ..data.patches import PatchSource, open_patches
 from ..data.sets import open_set
 from .machine import Machine
 from .peers import PEER, find_basicsr
@@ -67,20 +68,8 @@ class DataBench:
 
     def pool(self, hr: Path, lr: Path, quiet: bool) -> Batches:
         """One run of ours."""
-        source = open_patches(
-            open_set([str(hr)], scale=self.images.scale, dataroot_lq=[str(lr)]),
-            colour="rgb",
-            gt_size=self.gt_size,
-            batch_size=self.batch,
-            use_hflip=True,
-            use_rot=True,
-            seed=0,
-            stream="bench",
-            device=torch.device("cpu"),
-            memory_budget_gib=8,
-            workers=self.workers,
-            quiet=quiet,
-        )
+        images = open_set([str(hr)], scale=self.images.scale, dataroot_lq=[str(lr)])
+        source = open_source(images, "rgb", self.gt_size, self.batch, self.workers, 8, quiet)
         return lambda: [source.batch(iteration) for iteration in range(BATCHES)]
 
     def loader(self, basicsr: Any, hr: Path, lr: Path) -> Batches:
@@ -101,3 +90,23 @@ class DataBench:
         batches = iter(DataLoader(dataset, self.batch, sampler=endless, num_workers=self.workers))
 
         return lambda: [(batch["lq"], batch["gt"]) for batch in (next(batches) for _ in range(BATCHES))]
+
+
+def open_source(
+    images: ImageSet, colour: Colour, gt_size: int, batch: int, workers: int, budget: float, quiet: bool
+) -> PatchSource:
+    """Patches on the CPU as the trainer opens them; `budget` in GiB."""
+    return open_patches(
+        images,
+        colour=colour,
+        gt_size=gt_size,
+        batch_size=batch,
+        use_hflip=True,
+        use_rot=True,
+        seed=0,
+        stream="bench",
+        device=torch.device("cpu"),
+        memory_budget_gib=budget,
+        workers=workers,
+        quiet=quiet,
+    )

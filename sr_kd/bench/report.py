@@ -15,7 +15,7 @@ class Comparison:
 
     Attributes:
         title: the work.
-        seconds: candidate -> median seconds of one run; the first is ours.
+        seconds: candidate -> median seconds of one run; the others are compared with the first.
         floor: seconds that the machine needs at the least; None where arithmetic does not tell.
         absent: candidate -> why it took no part.
         notes: candidate -> what is worth knowing of it.
@@ -64,11 +64,13 @@ def _ratios(comparison: Comparison) -> dict[str, float]:
 
 def _table(comparison: Comparison) -> list[str]:
     floor, ratios = comparison.floor, _ratios(comparison)
-    per_second = f"{comparison.unit}s / s"
+    plural = "es" if comparison.unit.endswith("ch") else "s"
+    per_second, first = f"{comparison.unit}{plural} / s", next(iter(ratios))
     lines = [f"### {comparison.title}", ""]
     if floor is not None:
         lines += [f"Floor: {_milliseconds(floor)} ms.", ""]
-    lines += [f"| candidate | ms | {per_second} | time / ours | floor / time | remarks |", "|---|---|---|---|---|---|"]
+    header = ["candidate", "ms", per_second, f"time / {first}", "floor / time", "remarks"]
+    lines += [f"| {' | '.join(header)} |", "|---|---|---|---|---|---|"]
     for name, seconds in comparison.seconds.items():
         fraction = "" if floor is None else f"{100 * floor / seconds:.0f} %"
         rate = comparison.count / seconds

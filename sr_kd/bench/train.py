@@ -17,7 +17,7 @@ from ..config.build import WeightedLoss, build_loss_from
 from ..config.schema import LossOptions, Phase
 from ..losses.vid import VID
 from ..training.distributed import World
-from ..training.stages import DistillationStage, Teaching
+from ..training.stages import DistillationStage, Stage, Teaching
 from ..training.step import DistillationStep
 from ..training.super_resolution import SuperResolution
 from .machine import Machine
@@ -33,7 +33,7 @@ Step = Callable[[], object]
 class OurStep:
     """One call is one iteration of a stage."""
 
-    stage: DistillationStage
+    stage: Stage
     iterations: Iterator[int]
 
     def __call__(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import shlex
 import sys
 from collections.abc import Sequence
@@ -22,14 +23,17 @@ HELP = {
     "infer": "one picture through a network, beside plain PyTorch, ONNX Runtime, OpenVINO and OpenCV",
     "evaluate": "PSNR, SSIM and MATLAB's resize, beside BasicSR's functions",
     "data": "training patches, beside BasicSR's dataset and PyTorch's loader",
+    "streaming": "patches of a set larger than memory_budget, beside one that fits",
+    "losses": "a training step of every arm of a recipe",
 }
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     works = parser.add_subparsers(dest="work", metavar="WORK", required=True)
-    train, infer, evaluate, data = (works.add_parser(name, help=text, description=text) for name, text in HELP.items())
-    for work in (train, data):
+    parsers = [works.add_parser(name, help=text, description=text) for name, text in HELP.items()]
+    train, infer, evaluate, data, streaming, losses = parsers
+    for work in (train, data, streaming, losses):
         work.add_argument("--batch", type=_positive, default=16, metavar="N", help="patches per step (default: 16)")
         work.add_argument("--patch", type=_positive, default=96, metavar="PIXELS", help="of an LR patch (default: 96)")
     train.add_argument("--precision", default="fp32", choices=("fp32", "bf16", "fp16"), help="of our steps")
@@ -37,14 +41,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     infer.add_argument("-n", "--model", metavar="MODEL", help="a shipped model, a file, or a network's type (FSRCNN)")
     infer.add_argument("--size", type=_size, default=(960, 540), metavar="WxH", help="of LR (default: 960x540)")
     infer.add_argument("--precision", default="fp32", choices=("fp32", "bf16", "fp16"), help="also measure ours in it")
-    for work in (train, infer):
+    for work in (train, infer, losses):
         work.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps")
-    for work in (evaluate, data):
+    for work in (evaluate, data, streaming):
         work.add_argument("--hr", nargs="+", default=["scikit-image:held_out"], metavar="DIR", help="folders of HR")
-    data.add_argument("--workers", type=_positive, default=2, metavar="N", help="of PyTorch's loader (default: 2)")
-    for work in (train, infer, evaluate, data):
+    for work in (data, streaming):
+        work.add_argument("--workers", type=_positive, default=2, metavar="N", help="processes that read (default: 2)")
+    streaming.add_argument("--gigabytes", type=_number, default=20.0, metavar="GB", help="of the set (default: 20)")
+    streaming.add_argument("--budget", type=_number, default=2.0, metavar="GIB", help="memory_budget (default: 2)")
+    streaming.add_argument("--seconds", type=_number, default=90.0, metavar="S", help="how long (default: 90)")
+    losses.add_argument("-opt", "--opt", required=True, metavar="FILE", help="training option file (YAML)")
+    losses.add_argument("--force_yml", nargs="+", default=[], metavar="a:b=value", help="override options")
+    for work in (train, infer, evaluate, data, streaming):
         work.add_argument("-s", "--scale", type=_positive, default=2, metavar="S", help="enlargement (default: 2)")
+    for work in (train, infer, evaluate, data, losses):
         work.add_argument("--repetitions", type=_positive, default=9, metavar="N", help="per candidate (default: 9)")
+    for work in parsers:
         work.add_argument("--json", metavar="FILE", help="write the figures as JSON; '-': to standard output, no table")
         work.add_argument("--quiet", action="store_true", help="no progress bars")
 
@@ -58,8 +70,7 @@ def run(args: argparse.Namespace) -> int:
 
     device = pick_device(getattr(args, "device", "cpu"))
     machine = measure_machine(device)
-    measure = {"train": _train, "infer": _infer, "evaluate": _evaluate, "data": _data}[args.work]
-    comparisons = measure(args, machine)
+    comparisons = MEASURES[args.work](args, machine)
     command = shlex.join(["sr-kd", *sys.argv[1:]])
     if args.json:
         text = json.dumps(document(comparisons, machine, command), indent=2, ensure_ascii=False) + "\n"
@@ -122,6 +133,46 @@ def _data(args: argparse.Namespace, machine: Machine) -> Sequence[Comparison]:
     return [bench.compare(machine, args.repetitions, args.quiet)]
 
 
+def _streaming(args: argparse.Namespace, machine: Machine) -> Sequence[Comparison]:
+    from ..bench.streaming import StreamingBench
+
+    bench = StreamingBench(
+        _images(args),
+        args.patch * args.scale,
+        args.batch,
+        args.workers,
+        gigabytes=args.gigabytes,
+        budget=args.budget,
+        seconds=args.seconds,
+    )
+    return [bench.compare()]
+
+
+def _losses(args: argparse.Namespace, machine: Machine) -> Sequence[Comparison]:
+    from ..bench.losses import LossesBench
+    from ..config.check import check_recipe
+    from ..config.loader import load_recipe
+    from ..config.schema import Recipe
+    from ..device import pick_device
+
+    recipe = load_recipe(args.opt, args.force_yml)
+    if not isinstance(recipe, Recipe):
+        raise UsageError(f"{args.opt} is for {recipe.task}; losses are timed on super-resolution")
+    check_recipe(recipe, data=False)
+    bench = LossesBench(recipe, args.batch, args.patch, pick_device(args.device))
+    return [bench.compare(args.repetitions, args.quiet)]
+
+
+MEASURES = {
+    "train": _train,
+    "infer": _infer,
+    "evaluate": _evaluate,
+    "data": _data,
+    "streaming": _streaming,
+    "losses": _losses,
+}
+
+
 def _images(args: argparse.Namespace) -> ImageSet:
     from ..data.sets import open_set
 
@@ -139,3 +190,13 @@ def _positive(text: str) -> int:
     if not text.isdigit() or not int(text):
         raise argparse.ArgumentTypeError(f"'{text}' is no positive number")
     return int(text)
+
+
+def _number(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"'{text}' is no positive number")
+    return value

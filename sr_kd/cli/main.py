@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from .. import __version__
-from ..errors import SrKdError
+from ..errors import SrKdError, UsageError
 
 COMMANDS = {
     "upscale": "enlarge pictures with a trained model",
@@ -23,6 +23,7 @@ COMMANDS = {
     "bench": "measure speed beside peers and what the machine could do",
     "check": "validate an option file without running it",
 }
+MAY_BE_EMPTY = ("suffix",)
 
 
 def build_parser(only: str | None = None) -> argparse.ArgumentParser:
@@ -47,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     only = next((argument for argument in given if argument in COMMANDS), None)
     parsed = build_parser(only).parse_args(given)
     try:
+        _refuse_empty(parsed)
         return int(parsed.run(parsed) or 0)
     except SrKdError as error:
         print(f"sr-kd {parsed.command}: error: {error}", file=sys.stderr)
@@ -61,6 +63,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"sr-kd {parsed.command}: stopped", file=sys.stderr)
         return 130
+
+
+def _refuse_empty(parsed: argparse.Namespace) -> None:
+    """An empty text, such as a shell's unset variable, would mean the current folder where a path is expected."""
+    for name, value in vars(parsed).items():
+        if name not in MAY_BE_EMPTY and "" in (value if isinstance(value, list) else [value]):
+            raise UsageError(f"argument '{name}' is empty; leave it out, or write '.' for the current folder")
 
 
 if __name__ == "__main__":

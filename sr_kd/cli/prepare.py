@@ -11,7 +11,7 @@ from pathlib import Path
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
     parser.add_argument("dataroot", nargs="+", help="folders of HR images; several make one set")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="the folder to fill")
+    parser.add_argument("-o", "--output", required=True, help="the folder to fill")
     parser.add_argument(
         "-s",
         "--scale",
@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"--scale {scales[0]}: scales are 2 or more")
     with log_to_console(args.quiet):
         images = open_set(args.dataroot, scale=math.lcm(*scales), dataroot_lq=args.lr, filename_tmpl=args.filename_tmpl)
-        preparation = Preparation(images, scales, args.output, args.crop, args.step, args.lmdb)
+        preparation = Preparation(images, scales, Path(args.output), args.crop, args.step, args.lmdb)
         worked = prepare(preparation, workers=args.workers, quiet=args.quiet)
     if not args.quiet:
         print(f"{args.output}: {worked} of {len(images)} images prepared" if worked else "nothing to do: all is there")

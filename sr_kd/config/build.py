@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from torch import nn
@@ -16,10 +17,11 @@ from ..data.labelled import LabelledImages, Part, open_labelled
 from ..data.sets import ImageSet, open_set
 from ..data.shapes import DetectionImages, make_shapes
 from ..data.shapes import Part as ShapesPart
-from ..errors import UsageError, unknown_name
+from ..errors import UsageError, nearest, unknown_name
 from ..losses.base import FeatureLoss, TapPair
 from ..losses.build import build_loss
 from ..signature import accepted
+from ..zoo.manifest import shipped_models
 from .schema import (
     EvaluationSet,
     LabelledSet,
@@ -75,7 +77,7 @@ def build_network_from(options: NetworkOptions, scale: int | None) -> nn.Module:
 def load_trained(network: nn.Module, options: NetworkOptions) -> None:
     """Load the weights at `path`, if the options name any. Raises SrKdError if they do not fit."""
     if options.path is not None and options.type != FROM_FILE:
-        load_weights(network, options.path)
+        load_weights(network, _weights_file(options.path))
 
 
 def _from_file(options: NetworkOptions, scale: int | None) -> nn.Module:
@@ -85,7 +87,18 @@ def _from_file(options: NetworkOptions, scale: int | None) -> nn.Module:
         raise UsageError("a network of type 'file' needs the option 'path'")
     if arguments or options.init != "default":
         raise UsageError("a network of type 'file' has no options but 'path' and 'taps'")
-    return load_network(options.path, scale=scale, taps=taps).network
+    return load_network(_weights_file(options.path), scale=scale, taps=taps).network
+
+
+def _weights_file(path: str) -> Path:
+    """A file, or that of a shipped model."""
+    models = shipped_models()
+    if path in models:
+        return models[path].verified_file()
+    if not Path(path).exists():
+        known = ", ".join(models) or "none"
+        raise UsageError(f"no file and no shipped model is called '{path}'{nearest(path, models)}; models: {known}")
+    return Path(path)
 
 
 def build_losses(
@@ -128,6 +141,7 @@ def build_loss_from(options: LossOptions, student: nn.Module, teacher: nn.Module
         raise UsageError(f"loss {options.type} needs a teacher, and this phase has none")
     if loss.needs_compact and not isinstance(student, PrivilegedTeacher):
         raise UsageError(f"loss {options.type} is for a phase that trains a PrivilegedTeacher")
+    _check_weights(options, loss)
     _check_colours(options.type, loss, student, teacher)
     if loss.needs_teacher_tail:
         for pair in pairs:
@@ -186,6 +200,20 @@ def _tap(network: nn.Module, name: str, whose: str = "") -> Tap:
     if name not in taps:
         raise unknown_name(f"tap of the {whose}{type(network).__name__}", name, taps)
     return taps[name]
+
+
+def _check_weights(options: LossOptions, loss: FeatureLoss) -> None:
+    """A weight for each term, if not one for all."""
+    if not isinstance(options.weight, Mapping):
+        return
+    if not loss.terms:
+        raise UsageError(f"loss {options.type} does not say which 'terms' it returns: give it one number as its weight")
+    for given in options.weight:
+        if given not in loss.terms:
+            raise unknown_name(f"term in the weights of loss {options.type}", given, loss.terms)
+    for term in loss.terms:
+        if term not in options.weight:
+            raise UsageError(f"loss {options.type} returns the term '{term}', which its weight mapping does not name")
 
 
 def _check_colours(name: str, loss: FeatureLoss, student: nn.Module, teacher: nn.Module | None) -> None:

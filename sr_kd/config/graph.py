@@ -47,6 +47,15 @@ def phase_order(recipe: TrainingRecipe) -> list[str]:
     return order
 
 
+def phases_before(recipe: TrainingRecipe, phase: str) -> list[str]:
+    """The phases that a phase needs, and those that they need, in the order of :func:`phase_order`."""
+    needed = set(recipe.phases[phase].needs)
+    for name in reversed(order := phase_order(recipe)):
+        if name in needed:
+            needed.update(recipe.phases[name].needs)
+    return [name for name in order if name in needed]
+
+
 def teacher_of(recipe: TrainingRecipe, phase: str) -> Teacher | None:
     """The frozen teacher of a phase; None if none of its losses asks for one, or a partner teaches.
 

@@ -14,6 +14,7 @@ from pydantic import (
     PrivateAttr,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 
 from .origin import Origin
@@ -37,6 +38,15 @@ def _folder_name(name: str) -> str:
 
 
 FolderName = Annotated[str, AfterValidator(_folder_name)]
+
+
+def _path_text(path: str) -> str:
+    if not path.strip():
+        raise ValueError("a path (that of the current folder is '.')")
+    return path
+
+
+PathText = Annotated[str, AfterValidator(_path_text)]
 
 
 class Section(BaseModel):
@@ -67,10 +77,10 @@ class ImageSet(Section):
     """
 
     name: FolderName | None = None
-    dataroot_gt: list[str]
-    dataroot_lq: list[str] | None = None
+    dataroot_gt: list[PathText]
+    dataroot_lq: list[PathText] | None = None
     filename_tmpl: str = "{}"
-    meta_info_file: str | None = None
+    meta_info_file: PathText | None = None
     io_backend: IOBackend = IOBackend()
 
     @field_validator("dataroot_gt", "dataroot_lq", mode="before")
@@ -105,7 +115,7 @@ class LabelledSet(Section):
     """
 
     name: str | None = None
-    dataroot: str
+    dataroot: PathText
     image_size: PositiveInt | None = None
 
 
@@ -145,7 +155,7 @@ class NetworkOptions(Section):
 
     type: str
     init: str = "default"
-    path: str | None = None  # trained weights to start from, or a shipped model's name
+    path: PathText | None = None  # trained weights to start from, or a shipped model's name
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -203,6 +213,12 @@ class Scheduler(Section):
         users = {"eta_min": "cosine", "pct_start": "one_cycle"}
         return _used_by((users.get(str(info.field_name), "multistep"),), value, info)
 
+    @model_validator(mode="after")
+    def _has_milestones(self) -> Self:
+        if self.type == "multistep" and not self.milestones:
+            raise ValueError("a mapping with 'milestones', the iterations at which a multistep rate falls")
+        return self
+
 
 class LossOptions(Section):
     """A loss: its type, weight, taps, and its constructor's options (checked when it is built)."""
@@ -210,7 +226,7 @@ class LossOptions(Section):
     model_config = ConfigDict(extra="allow")
 
     type: str
-    weight: float | dict[str, float] = 1.0
+    weight: NonNegative | dict[str, NonNegative] = 1.0
     taps: list[str | dict[Literal["student", "teacher"], str]] = []
 
     @property
@@ -292,9 +308,9 @@ class Logger(Section):
 class Paths(Section):
     """Where results go, relative to the working directory."""
 
-    experiments_root: str = "experiments"
-    results_root: str = "results"
-    tb_root: str = "tb_logger"
+    experiments_root: PathText = "experiments"
+    results_root: PathText = "results"
+    tb_root: PathText = "tb_logger"
 
 
 class OptionFile(Section):
@@ -321,7 +337,7 @@ class TrainingRecipe(OptionFile):
     task: Literal["super_resolution", "classification", "detection"] = "super_resolution"
     scale: int | None = None
     seeds: list[int] = [0]
-    plugins: list[str] = []
+    plugins: list[PathText] = []
     train: Section
     validation_sets: Sequence[Section] = []
     networks: dict[str, NetworkOptions]
@@ -374,7 +390,7 @@ class TestRecipe(OptionFile):
 
     name: FolderName
     scale: Annotated[int, Field(ge=2)] = 2
-    models: dict[str, str]
+    models: dict[str, PathText]
     sets: list[EvaluationSet]
     save_img: bool = False
     path: Paths = Paths()

@@ -23,12 +23,29 @@ def network_batch(patches: Tensor, draw: Draw, colour: Colour) -> Tensor:
     Returns:
         (N, 1 or 3, S, S) float32 in [0, 1].
     """
-    image = patches.permute(0, 3, 1, 2).contiguous().float().div_(255)
+    image = _turn_each(patches, draw) if patches.device.type == "cpu" else _turn_all(patches, draw)
     if colour == "y":
         image = rgb_to_y(image) if image.shape[1] == 3 else grey_to_y(image)
     elif image.shape[1] == 1:
-        image = image.expand(-1, 3, -1, -1)
-    return orient(image.contiguous(), draw)
+        image = image.expand(-1, 3, -1, -1).contiguous()
+    return image
+
+
+def _turn_each(patches: Tensor, draw: Draw) -> Tensor:
+    """On the CPU one pass over each patch, read in its orientation, is several times faster than `orient`."""
+    count, side, _, channels = patches.shape
+    images = torch.empty(count, channels, side, side)
+    turns = zip(draw.hflip, draw.vflip, draw.transpose, strict=True)
+    for pixels, image, (hflip, vflip, transpose) in zip(patches.numpy(), images.numpy(), turns, strict=True):
+        turned = pixels[:: -1 if vflip else 1, :: -1 if hflip else 1]
+        turned = turned.swapaxes(0, 1) if transpose else turned
+        np.divide(turned.transpose(2, 0, 1), np.float32(255), out=image)
+    return images
+
+
+def _turn_all(patches: Tensor, draw: Draw) -> Tensor:
+    """The same without a loop, for devices that wait for every call."""
+    return orient(patches.permute(0, 3, 1, 2).contiguous().float().div_(255), draw)
 
 
 def orient(image: Tensor, draw: Draw) -> Tensor:

@@ -33,6 +33,7 @@ FORMATS = {
 }
 SUFFIXES = frozenset({*FORMATS, ".gif"})
 LONGEST_SIDE = {"WEBP": 16_383, "JPEG": 65_500, "AVIF": 65_536}
+SPECIAL = "it is a pipe, socket or device; copy it to a file first"
 DEFAULT_QUALITY = {"JPEG": 95, "AVIF": 90}
 
 
@@ -93,10 +94,17 @@ def read_image(path: Path | str) -> Image:
         SrKdError: no such file, not an image, damaged, animated, or of an unsupported kind.
     """
     try:
+        if is_special(Path(path)):
+            raise SrKdError(f"cannot read {path}: {SPECIAL}")
         data = Path(path).read_bytes()
     except OSError as error:
         raise SrKdError(f"cannot read {path}: {error.strerror or error}") from None
     return decode_image(data, str(path))
+
+
+def is_special(path: Path) -> bool:
+    """Whether it is neither a file nor a folder; reading from it might wait for ever."""
+    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 def decode_image(data: bytes, name: str) -> Image:

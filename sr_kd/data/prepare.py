@@ -103,9 +103,11 @@ def prepare(preparation: Preparation, *, workers: int, quiet: bool) -> int:
         how many images of the set were worked on; 0: all was there.
 
     Raises:
-        UsageError: the output folder was made of other images or with other options.
+        UsageError: the output folder was made of other images or with other options; a negative number of workers.
         SrKdError: an image that cannot be read, a folder that cannot be written, a process that died.
     """
+    if workers < 0:
+        raise UsageError(f"{workers} worker processes are impossible; it must be at least 0")
     _check_settings(preparation)
     folders, images = preparation.folders(), preparation.images
     with ExitStack() as stack:

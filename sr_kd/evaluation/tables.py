@@ -11,22 +11,29 @@ from .scores import SetScore
 from .statistics import Spread, paired_difference, spread
 
 
-def comparison_table(results: Mapping[str, Sequence[Sequence[SetScore]]], command: str | None = None) -> str:
+def comparison_table(
+    results: Mapping[str, Sequence[Sequence[SetScore]]],
+    command: str | None = None,
+    more: Mapping[str, Mapping[str, str]] | None = None,
+) -> str:
     """One row per model, one column per set, ``PSNR / SSIM`` in the cells; protocol and scale below.
 
     Args:
         results: label -> the scores of the same sets, once per run. Several runs (seeds) are shown as
             ``mean ± sample standard deviation``.
         command: the command line that made the results, printed below.
+        more: further columns, header -> label -> cell; "-" for a label that is not there.
     """
+    more = more or {}
     first = next(iter(results.values()))[0]
     rows = []
     for label, runs in results.items():
         cells = [_cell(column) for column in zip(*runs, strict=True)]
+        cells += [column.get(label, "-") for column in more.values()]
         rows.append([label if len(runs) == 1 else f"{label} ({len(runs)} seeds)", *cells])
     mixed = len({score.protocol for score in first}) > 1
     names = [f"{score.name} ({score.protocol})" if mixed else score.name for score in first]
-    return "\n".join([*_table(["model", *names], rows), "", *_notes(results, command), ""])
+    return "\n".join([*_table(["model", *names, *more], rows), "", *_notes(results, command), ""])
 
 
 def difference_table(results: Mapping[str, Sequence[SetScore]], baseline: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..data.image import FORMATS, SUFFIXES, output_format
+from ..data.image import FORMATS, SPECIAL, SUFFIXES, is_special, output_format
 from ..errors import UsageError, nearest
 
 
@@ -128,6 +128,8 @@ def _find(name: str, output: Path) -> list[_Found]:
     path = Path(name)
     if path.is_dir():
         return list(_walk(path, output))
+    if is_special(path):
+        raise UsageError(f"{name} cannot be upscaled: {SPECIAL}")
     if path.exists():
         return [_Found(path, Path(), False)]
     if not glob.has_magic(name):

@@ -34,6 +34,7 @@ class Affinity(FeatureLoss):
     with images in 0..255, at three taps).
     """
 
+    terms = ("affinity",)
     needs_pairs = True
 
     def __init__(self, pairs: Sequence[TapPair], positions: Count = 576) -> None:

@@ -53,6 +53,7 @@ class AT(FeatureLoss):
     weight for SR with an L1 loss on [0, 1] and 96x96 maps: 180 ("code").
     """
 
+    terms = ("at",)
     needs_pairs = True
 
     def __init__(self, pairs: Sequence[TapPair], p: AtLeastOne = 2.0, form: Form = "code") -> None:

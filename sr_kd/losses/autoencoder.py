@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .base import Exchange, PretrainingObjective, TapPair
+from .base import Exchange, FeatureLoss, PretrainingObjective, TapPair
 from .numerics import unit, widen
 from .shapes import match_size
 
@@ -35,24 +35,58 @@ class AutoEncoder(nn.Module):
             return self.encoder(feature)
 
 
-def reconstruction_objective(
-    autoencoders: nn.ModuleDict,
-    pairs: Sequence[TapPair],
-    distance: Reconstruction,
-    total_iter: int,
-    learning_rate: float,
-) -> PretrainingObjective:
-    """Train each pair's auto-encoder (by the pair's key) to reproduce the teacher's feature, mean |.| or mean (.)^2."""
-    measure = functional.l1_loss if distance == "l1" else functional.mse_loss
+class FactorLoss(FeatureLoss):
+    """Base of the losses that compare the student with factors of the teacher's features.
 
-    def loss(exchange: Exchange) -> Tensor:
-        features: Mapping[str, Tensor] = exchange.taught.features
-        targets = [features[pair.teacher].detach() for pair in pairs]
-        made = [autoencoders[pair.key](target) for pair, target in zip(pairs, targets, strict=True)]
-        parts = [measure(widen(x), widen(target)) for x, target in zip(made, targets, strict=True)]
+    Each pair has an auto-encoder in `autoencoders`, trained to reproduce the teacher's feature before the
+    student's phase, then frozen.
+
+    Args:
+        pairs: any number of taps.
+        autoencoder: (channels of the teacher's tap, channels of the factor) -> an auto-encoder.
+        k: channels of the factor per teacher channel.
+        reconstruction: "l1" or "l2", means over all elements.
+        pretrain_iter, pretrain_lr: iterations and Adam's learning rate of the pre-training.
+    """
+
+    needs_pairs = True
+
+    def __init__(
+        self,
+        pairs: Sequence[TapPair],
+        autoencoder: Callable[[int, int], AutoEncoder],
+        k: float,
+        reconstruction: Reconstruction,
+        pretrain_iter: int,
+        pretrain_lr: float,
+    ) -> None:
+        super().__init__(pairs)
+        self.k, self.reconstruction = k, reconstruction
+        self.pretrain_iter, self.pretrain_lr = pretrain_iter, pretrain_lr
+        self.autoencoders = nn.ModuleDict(
+            {pair.key: autoencoder(pair.teacher_tap.channels, self.factor_channels(pair)) for pair in self.pairs}
+        )
+        self.freeze()
+
+    def factor_channels(self, pair: TapPair) -> int:
+        """Channels of the pair's factor."""
+        return max(1, round(pair.teacher_tap.channels * self.k))
+
+    def factors(self, exchange: Exchange) -> Iterator[tuple[TapPair, Tensor, Tensor]]:
+        """As `compared`, with the teacher's factor, a constant, in place of its feature."""
+        for pair, student, teacher in self.compared(exchange):
+            yield pair, student, self.autoencoders[pair.key].factor(teacher)  # type: ignore[operator]
+
+    def pretraining(self) -> PretrainingObjective:
+        return PretrainingObjective(self.autoencoders, self._reconstruction_loss, self.pretrain_iter, self.pretrain_lr)
+
+    def _reconstruction_loss(self, exchange: Exchange) -> Tensor:
+        measure = functional.l1_loss if self.reconstruction == "l1" else functional.mse_loss
+        parts = []
+        for pair in self.pairs:
+            target = exchange.taught.features[pair.teacher].detach()
+            parts.append(measure(widen(self.autoencoders[pair.key](target)), widen(target)))
         return torch.stack(parts).sum()
-
-    return PretrainingObjective(autoencoders, loss, total_iter, learning_rate)
 
 
 def unit_factors(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:

@@ -132,6 +132,7 @@ class FeatureLoss(nn.Module):
     `train` or `freeze` freezes it again.
 
     Attributes:
+        terms: names of the scalars that it returns, for an option file that weighs them one by one.
         needs_pairs: the loss compares feature maps, so an option file must name its taps.
         needs_teacher_output: the loss looks at `exchange.teacher.output`.
         needs_teacher_tail: the loss continues from a teacher tap, which must be a cut.
@@ -140,6 +141,7 @@ class FeatureLoss(nn.Module):
         needs_teacher: any of the first four; False for losses that look at the trained network alone.
     """
 
+    terms: tuple[str, ...] = ()
     needs_pairs: ClassVar[bool] = False
     needs_teacher_output: ClassVar[bool] = False
     needs_teacher_tail: ClassVar[bool] = False

@@ -20,6 +20,8 @@ class CrossEntropy(FeatureLoss):
         label_smoothing: share of the target spread evenly over all classes.
     """
 
+    terms = ("cross_entropy",)
+
     def __init__(self, pairs: Sequence[TapPair] = (), label_smoothing: Probability = 0.0) -> None:
         super().__init__(pairs)
         self.label_smoothing = label_smoothing

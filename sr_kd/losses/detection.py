@@ -12,10 +12,12 @@ from .numerics import widen
 class Detection(FeatureLoss):
     """What the detector itself makes of the true boxes and classes, the task loss of detection.
 
-    Its terms are the detector's: FCOS returns "classification", "box" and "centre", see `archs.detector.FCOS`.
+    Its terms are described in `archs.detector.FCOS.losses`.
     """
+
+    terms = ("classification", "box", "centre")
 
     def forward(self, exchange: Exchange) -> dict[str, Tensor]:
         if not exchange.student.losses:
             raise UsageError("loss Detection needs a detector, which this task does not train")
-        return {term: widen(value) for term, value in exchange.student.losses.items()}
+        return {term: widen(exchange.student.losses[term]) for term in self.terms}

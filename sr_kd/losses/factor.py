@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from .autoencoder import AutoEncoder, Reconstruction, factor_distance, reconstruction_objective
-from .base import Exchange, FeatureLoss, PretrainingObjective, TapPair
+from .autoencoder import AutoEncoder, FactorLoss, Reconstruction, factor_distance
+from .base import Exchange, TapPair
 from .options import Count, Positive
 
 SLOPE = 0.1
 
 
-class FT(FeatureLoss):
+class FT(FactorLoss):
     """Factor transfer (Kim, Park, Kwak, NeurIPS 2018), summed over the taps.
 
     A paraphraser (three convolutions and three transposed ones, leaky ReLU 0.1 after each) is trained
@@ -36,7 +37,7 @@ class FT(FeatureLoss):
     L1 loss on [0, 1] and 28 x 96 x 96 factors: 110.
     """
 
-    needs_pairs = True
+    terms = ("ft",)
 
     def __init__(
         self,
@@ -49,27 +50,22 @@ class FT(FeatureLoss):
         pretrain_iter: Count = 5000,
         pretrain_lr: Positive = 1e-3,
     ) -> None:
-        super().__init__(pairs)
-        self.p, self.reconstruction = p, reconstruction
-        self.pretrain_iter, self.pretrain_lr = pretrain_iter, pretrain_lr
-        self.paraphrasers, self.translators = nn.ModuleDict(), nn.ModuleDict()
-        for pair in self.pairs:
-            factor = max(1, round(pair.teacher_tap.channels * k))
-            self.paraphrasers[pair.key] = paraphraser(pair.teacher_tap.channels, factor, kernel_size, use_bn)
-            self.translators[pair.key] = translator(pair.student_tap.channels, factor, kernel_size, use_bn)
-        self.freeze()
+        teacher_side = partial(paraphraser, kernel_size=kernel_size, use_bn=use_bn)
+        super().__init__(pairs, teacher_side, k, reconstruction, pretrain_iter, pretrain_lr)
+        self.p = p
+        self.translators = nn.ModuleDict(
+            {
+                pair.key: translator(pair.student_tap.channels, self.factor_channels(pair), kernel_size, use_bn)
+                for pair in self.pairs
+            }
+        )
 
     def forward(self, exchange: Exchange) -> dict[str, Tensor]:
-        losses = []
-        for pair, student, teacher in self.compared(exchange):
-            target = self.paraphrasers[pair.key].factor(teacher)  # type: ignore[operator]
-            losses.append(factor_distance(self.translators[pair.key](student), target, self.p))
+        losses = [
+            factor_distance(self.translators[pair.key](student), factor, self.p)
+            for pair, student, factor in self.factors(exchange)
+        ]
         return {"ft": torch.stack(losses).sum()}
-
-    def pretraining(self) -> PretrainingObjective:
-        return reconstruction_objective(
-            self.paraphrasers, self.pairs, self.reconstruction, self.pretrain_iter, self.pretrain_lr
-        )
 
 
 def translator(channels: int, factor: int, kernel_size: int = 3, use_bn: bool = False) -> nn.Sequential:

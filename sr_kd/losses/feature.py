@@ -34,6 +34,7 @@ class Feature(FeatureLoss):
     [0, 1]: 0.1 to 1.
     """
 
+    terms = ("feature",)
     needs_pairs = True
 
     def __init__(self, pairs: Sequence[TapPair], distance: Distance = "l1") -> None:

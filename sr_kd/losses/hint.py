@@ -26,6 +26,7 @@ class Hint(FeatureLoss):
     [0, 1]: 1 with features around 1, 100 with features around 0.1.
     """
 
+    terms = ("hint",)
     needs_pairs = True
 
     def __init__(self, pairs: Sequence[TapPair], distance: Distance = "l2") -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Literal
 
 import torch
@@ -12,13 +13,13 @@ from torch import Tensor, nn
 from ..errors import UsageError
 from .autoencoder import (
     AutoEncoder,
+    FactorLoss,
     Reconstruction,
     factor_distance,
-    reconstruction_objective,
     root_mean_square,
     unit_factors,
 )
-from .base import Exchange, FeatureLoss, PretrainingObjective, TapPair
+from .base import Exchange, TapPair
 from .numerics import full_precision, unit, widen
 from .options import Count, OpenFraction, Positive
 from .shapes import match_size
@@ -102,7 +103,7 @@ class Halves(nn.Module):
         )
 
 
-class IEKD(FeatureLoss):
+class IEKD(FactorLoss):
     """IE-KD (Huang et al., CVPR 2021), summed over the taps.
 
     An auto-encoder is trained to reproduce the teacher's feature and then frozen: its middle is the
@@ -128,7 +129,7 @@ class IEKD(FeatureLoss):
     [0, 1]: 10 and 10. The exploring coder can lower its term alone: watch that the student moves too.
     """
 
-    needs_pairs = True
+    terms = ("inherit", "explore")
 
     def __init__(
         self,
@@ -144,32 +145,21 @@ class IEKD(FeatureLoss):
         pretrain_iter: Count = 5000,
         pretrain_lr: Positive = 1e-3,
     ) -> None:
-        super().__init__(pairs)
-        self.inherit, self.explore, self.reconstruction = inherit, explore, reconstruction
-        self.pretrain_iter, self.pretrain_lr = pretrain_iter, pretrain_lr
-        self.autoencoders, self.halves = nn.ModuleDict(), nn.ModuleDict()
+        teacher_side = partial(coders, kernel_size=kernel_size, use_bn=use_bn)
+        super().__init__(pairs, teacher_side, k, reconstruction, pretrain_iter, pretrain_lr)
+        self.inherit, self.explore = inherit, explore
+        self.halves = nn.ModuleDict()
         for pair in self.pairs:
-            channels = pair.teacher_tap.channels
-            factor = max(1, round(channels * k))
-            self.autoencoders[pair.key] = AutoEncoder(
-                coder(channels, factor, kernel_size, use_bn), coder(factor, channels, kernel_size, use_bn)
-            )
-            self.halves[pair.key] = Halves(pair.student_tap.channels, factor, divide, ratio, kernel_size, use_bn)
-        self.freeze()
+            channels, factor = pair.student_tap.channels, self.factor_channels(pair)
+            self.halves[pair.key] = Halves(channels, factor, divide, ratio, kernel_size, use_bn)
 
     def forward(self, exchange: Exchange) -> dict[str, Tensor]:
         inherit, explore = [], []
-        for pair, student, teacher in self.compared(exchange):
-            knowledge = self.autoencoders[pair.key].factor(teacher)  # type: ignore[operator]
+        for pair, student, knowledge in self.factors(exchange):
             inheriting, exploring = self.halves[pair.key](student)
             inherit.append(INHERIT[self.inherit](inheriting, knowledge))
             explore.append(EXPLORE[self.explore](exploring, knowledge))
         return {"inherit": torch.stack(inherit).sum(), "explore": torch.stack(explore).sum()}
-
-    def pretraining(self) -> PretrainingObjective:
-        return reconstruction_objective(
-            self.autoencoders, self.pairs, self.reconstruction, self.pretrain_iter, self.pretrain_lr
-        )
 
 
 def coder(cin: int, cout: int, kernel_size: int = 3, use_bn: bool = True) -> nn.Sequential:
@@ -184,6 +174,11 @@ def coder(cin: int, cout: int, kernel_size: int = 3, use_bn: bool = True) -> nn.
         layers += [convolution, nn.BatchNorm2d(out)] if use_bn else [convolution]
         layers.append(nn.LeakyReLU(SLOPE))
     return nn.Sequential(*layers)
+
+
+def coders(channels: int, factor: int, kernel_size: int = 3, use_bn: bool = True) -> AutoEncoder:
+    """The teacher's auto-encoder: a coder there and a coder back."""
+    return AutoEncoder(coder(channels, factor, kernel_size, use_bn), coder(factor, channels, kernel_size, use_bn))
 
 
 def _centred_products(rows: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from .base import Exchange, FeatureLoss
 class Imitation(FeatureLoss):
     """mean |LR - compact|, for a privileged teacher whose compact feature has LR's channels."""
 
+    terms = ("imitation",)
     needs_compact = True
 
     def forward(self, exchange: Exchange) -> dict[str, Tensor]:

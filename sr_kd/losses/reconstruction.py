@@ -12,6 +12,8 @@ from .base import Exchange, FeatureLoss
 class L1(FeatureLoss):
     """mean |SR - HR|."""
 
+    terms = ("l1",)
+
     def forward(self, exchange: Exchange) -> dict[str, Tensor]:
         return {"l1": functional.l1_loss(exchange.student_output, exchange.hr)}
 
@@ -19,12 +21,16 @@ class L1(FeatureLoss):
 class L2(FeatureLoss):
     """mean (SR - HR)^2."""
 
+    terms = ("l2",)
+
     def forward(self, exchange: Exchange) -> dict[str, Tensor]:
         return {"l2": functional.mse_loss(exchange.student_output, exchange.hr)}
 
 
 class Charbonnier(FeatureLoss):
     """mean sqrt((SR - HR)^2 + eps^2) (Lai et al., LapSRN, 2017)."""
+
+    terms = ("charbonnier",)
 
     def __init__(self, pairs: tuple = (), eps: float = 1e-3) -> None:
         super().__init__(pairs)

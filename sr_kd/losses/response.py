@@ -16,6 +16,7 @@ class Response(FeatureLoss):
     image of a privileged teacher is close to HR, so it adds little there.
     """
 
+    terms = ("response",)
     needs_teacher_output = True
 
     def forward(self, exchange: Exchange) -> dict[str, Tensor]:

@@ -83,6 +83,7 @@ class NST(FeatureLoss):
     The size does not depend on the patch. Starting weight for SR with an L1 loss on [0, 1]: 0.2 to 1.
     """
 
+    terms = ("nst",)
     needs_pairs = True
 
     def __init__(

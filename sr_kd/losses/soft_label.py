@@ -34,6 +34,7 @@ class SoftLabel(FeatureLoss):
     Usual beside a cross-entropy of weight 0.1: weight 0.9, temperature 4. For images use Response.
     """
 
+    terms = ("soft_label",)
     needs_teacher_output = True
 
     def __init__(self, pairs: Sequence[TapPair] = (), temperature: Positive = 4.0) -> None:

@@ -36,6 +36,7 @@ class SRRL(FeatureLoss):
     regression term with "l1" is on the scale of the task loss).
     """
 
+    terms = ("feature_matching", "regression")
     needs_pairs = True
     needs_teacher_output = True
     needs_teacher_tail = True

@@ -89,6 +89,7 @@ class Upcycling(FeatureLoss):
         if not zooms:
             raise UsageError("loss Upcycling, option 'zooms': name at least one of in, out")
         self.zooms, self.probability, self.seed = zooms, probability, seed
+        self.terms = tuple(f"zoom_{zoom}" for zoom in zooms)
 
     def forward(self, exchange: Exchange) -> dict[str, Tensor]:
         if exchange.student_forward is None or exchange.teacher_forward is None:

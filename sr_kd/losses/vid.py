@@ -71,6 +71,7 @@ class VID(FeatureLoss):
     -5 and its gradient is amplified by 1/b, hence PISR's weight of 1e-6.
     """
 
+    terms = ("vid",)
     needs_pairs = True
 
     def __init__(

@@ -64,6 +64,7 @@ class OriginalVID(FeatureLoss):
     around 0.01.
     """
 
+    terms = ("vid",)
     needs_pairs = True
 
     def __init__(

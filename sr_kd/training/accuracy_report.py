@@ -9,7 +9,8 @@ from statistics import mean, stdev
 
 from ..config.schema import TrainingRecipe
 from ..files import write_text
-from .workspace import Workspace, finished_arms
+from .cost import arm_cost, cost_columns, cost_note
+from .workspace import FinishedArm, Workspace, finished_arms
 
 ALONE = "alone"  # the arm that the others are compared with
 Accuracies = Mapping[str, Mapping[str, Sequence[float]]]  # arm -> set (and metric, if there are several) -> per seed
@@ -29,26 +30,36 @@ def write_accuracies(recipe: TrainingRecipe, workspace: Workspace, command: str)
     """
     found: dict[str, dict[str, list[float]]] = {}
     metrics = recipe.val.metrics
+    runs: dict[str, list[FinishedArm]] = {}
     for arm in finished_arms(workspace):
+        runs.setdefault(arm.label, []).append(arm)
         for name, values in arm.scores.items():
             for metric in metrics:
                 column = name if len(metrics) == 1 else f"{name} {SHORT[metric]}"
                 found.setdefault(arm.label, {}).setdefault(column, []).append(values[metric])
     table, results = workspace.results / "table.md", workspace.results / "results.json"
-    text = accuracy_table(found, " and ".join(TITLES[metric] for metric in metrics))
-    write_text(table, f"# {recipe.name}\n\n{text}\nCommand: `{command}`\n")
-    write_text(results, json.dumps({"metrics": metrics, "seeds": recipe.seeds, "arms": found}, indent=2))
+    what = " and ".join(TITLES[metric] for metric in metrics)
+    text = accuracy_table(found, cost_columns(recipe, runs), what)
+    write_text(table, f"# {recipe.name}\n\n{text}\n{cost_note(recipe)}\nCommand: `{command}`\n")
+    costs = {label: [arm_cost(arm) for arm in of_arm] for label, of_arm in runs.items()}
+    content = {"metrics": metrics, "seeds": recipe.seeds, "arms": found, "costs": costs}
+    write_text(results, json.dumps(content, indent=2))
     return [table, results]
 
 
-def accuracy_table(found: Accuracies, what: str = TITLES["top1"]) -> str:
+def accuracy_table(
+    found: Accuracies, more: Mapping[str, Mapping[str, str]] | None = None, what: str = TITLES["top1"]
+) -> str:
     """One row per arm, mean ± sample standard deviation over seeds; with an arm called "alone", the gain over it.
 
-    The gain is taken seed by seed, because arms of one seed begin with the same weights.
+    The gain is taken seed by seed, because arms of one seed begin with the same weights. `more` are further columns,
+    header -> label -> cell.
     """
     names = list(next(iter(found.values())))
     compared = ALONE in found and len(found) > 1
     columns = [column for name in names for column in ([name, f"{name}, minus {ALONE}"] if compared else [name])]
+    more = more or {}
+    columns += more
     lines = ["| model | " + " | ".join(columns) + " |", "| --- |" + " ---: |" * len(columns)]
     for label, sets in found.items():
         cells = []
@@ -57,6 +68,7 @@ def accuracy_table(found: Accuracies, what: str = TITLES["top1"]) -> str:
             if compared:
                 gains = [one - base for one, base in zip(sets[name], found[ALONE][name], strict=True)]
                 cells.append("" if label == ALONE else _spread(gains, "+"))
+        cells += [column[label] for column in more.values()]
         lines.append(f"| {label} | " + " | ".join(cells) + " |")
     seeds = len(next(iter(next(iter(found.values())).values())))
     return "\n".join([*lines, "", f"{what} in percent at the last iteration, {seeds} seed(s).", ""])

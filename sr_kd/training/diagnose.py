@@ -62,11 +62,8 @@ def _diagnose_phase(recipe: TrainingRecipe, name: str, world: World, opener: Tas
     with closing(opener.open(name, seed, [student] if teacher is None else [student, teacher])) as task:
         step = DistillationStep(student, losses, task).to(world.device).train()
         batch = task.batch(0)
-        if teacher is None:
-            exchange = step.exchange(batch)
-        else:
-            teaching = Teaching(teacher.to(world.device), step, task)
-            exchange = step.exchange(batch, *teaching.view(batch), teaching.forward)
+        lesson = None if teacher is None else Teaching(teacher.to(world.device), step, task).lesson(batch)
+        exchange = step.exchange(batch, lesson)
         rows = diagnose(goal.loss, {entry.name: entry.loss for entry in others}, exchange, list(student.parameters()))
     return PhaseDiagnosis(name, goal.name, "; ".join(filter(None, (of_student, of_teacher))), rows)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -26,6 +27,7 @@ from .networks import seeded
 from .run_log import RunLog
 from .stages import Stage
 from .step import DistillationStep
+from .step_times import StepTimes
 from .stopping import StopRequest
 from .task import Scores, Task
 
@@ -40,6 +42,7 @@ class PhaseRun:
         label: what the bar and the log call it ("teacher", "student seed 1").
         stages: made one after the other, when each begins. lengths: their iterations.
         frequencies: after how many iterations to log, save and validate.
+        times: of the last stage's iterations.
         seed: together with label and iteration it decides what a network with dropout drops.
         metadata: written into every exported network.
         pictures: where validated pictures are written, if they are.
@@ -57,6 +60,7 @@ class PhaseRun:
     log: RunLog
     world: World
     stop: StopRequest
+    times: StepTimes
     print_every: int
     save_every: int
     validate_every: int
@@ -107,7 +111,10 @@ class PhaseRun:
                 # What is saved regularly was looked at: a loss that is not finite ends the run before.
                 measure = saving or done % self.print_every == 0 or done == 1
                 with seeded(self.seed, f"{self.label}/{clock}/{self.world.rank}"):
+                    began = time.perf_counter()
                     values = stage.update(iteration, measure)
+                if main:
+                    self.times.add(done, time.perf_counter() - began)
                 bar.update()
                 if values:
                     self._record(clock, values, bar)
@@ -141,6 +148,7 @@ class PhaseRun:
                 "best": self.best,
             }
             self.states.save(clock, state)
+            self.times.save()
         self.world.barrier()
 
     def _validate(self, clock: int, final: bool) -> Scores:

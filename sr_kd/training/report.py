@@ -19,7 +19,8 @@ from ..evaluation.scores import average_scores
 from ..evaluation.tables import comparison_table, difference_table, json_result
 from ..files import write_text
 from .accuracy_report import write_accuracies
-from .workspace import Workspace, finished_arms
+from .cost import BASELINE, arm_cost, cost_columns, cost_note
+from .workspace import FinishedArm, Workspace, finished_arms
 
 
 def write_report(
@@ -49,6 +50,7 @@ def _write_comparison(
     """Measure bicubic and every arm's networks again."""
     scores: dict[str, list[list[SetScore]]] = {"bicubic": [_score(recipe, None, device, quiet)]}
     shown: dict[str, SRNetwork | None] = {"bicubic": None}
+    found: dict[str, list[FinishedArm]] = {}
     for arm in finished_arms(workspace):
         network = load_network(arm.file).network
         if not isinstance(network, SRNetwork):
@@ -56,10 +58,13 @@ def _write_comparison(
         network.to(device)
         shown.setdefault(arm.label, network)
         scores.setdefault(arm.label, []).append(_score(recipe, network, device, quiet))
+        found.setdefault(arm.label, []).append(arm)
     table, results, montage = (workspace.results / name for name in ("table.md", "results.json", "montage.png"))
-    write_text(table, _tables(recipe, scores, command))
+    write_text(table, _tables(recipe, scores, found, command))
     runs = [
-        json_result(label, one) | {"run": number} for label, all_ in scores.items() for number, one in enumerate(all_)
+        json_result(label, one) | {"run": number} | (arm_cost(found[label][number]) if label in found else {})
+        for label, all_ in scores.items()
+        for number, one in enumerate(all_)
     ]
     write_text(results, json.dumps(runs, indent=2))
     images = open_evaluation_set(recipe.validation_sets[0], recipe.scale)
@@ -67,16 +72,22 @@ def _write_comparison(
     return [table, results, montage]
 
 
-def _tables(recipe: Recipe, scores: Mapping[str, Sequence[Sequence[SetScore]]], command: str) -> str:
-    """Scores (over seeds where there are several), and each arm's difference to the honest baseline."""
-    text = f"# {recipe.name}\n\n{comparison_table(scores, command)}"
-    if "baseline_total" in scores and len(scores) > 2:
+def _tables(
+    recipe: Recipe,
+    scores: Mapping[str, Sequence[Sequence[SetScore]]],
+    found: Mapping[str, Sequence[FinishedArm]],
+    command: str,
+) -> str:
+    """Scores (over seeds where there are several) and costs, and each arm's difference to the honest baseline."""
+    table = comparison_table(scores, command, cost_columns(recipe, found))
+    text = f"# {recipe.name}\n\n{table}\n{cost_note(recipe)}"
+    if BASELINE in scores and len(scores) > 2:
         averaged = {
             label: [average_scores(of_set) for of_set in zip(*runs, strict=True)]
             for label, runs in scores.items()
             if label != "bicubic"
         }
-        text += f"\n{difference_table(averaged, 'baseline_total')}"
+        text += f"\n{difference_table(averaged, BASELINE)}"
         if len(recipe.seeds) > 1:
             text += f"Every image's score is its mean over {len(recipe.seeds)} seeds.\n"
     return text

@@ -26,6 +26,7 @@ from .open_task import TaskOpener, task_opener
 from .phase import PhaseRun
 from .plan import plan_phase
 from .run_log import RunLog, log_to_file
+from .step_times import StepTimes
 from .stopping import StopRequest
 from .workspace import PARTNER_FILE, Workspace
 
@@ -66,7 +67,9 @@ def _run_all(recipe: TrainingRecipe, workspace: Workspace, world: World, resume:
                     )
                     continue
                 _run_phase(recipe, name, seed, workspace, world, opener, quiet)
-    except torch.OutOfMemoryError as error:
+    except (MemoryError, RuntimeError) as error:
+        if not (isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error)):
+            raise
         raise SrKdError(
             f"{world.device} is out of memory ({str(error)[:100]}...): lower gt_size, memory_budget, "
             "or batch_size_per_gpu, for which the phase's 'accumulate' can make up"
@@ -111,6 +114,7 @@ def _run_phase(
             log=log,
             world=world,
             stop=stop,
+            times=StepTimes(states.folder / "step_times.json", recipe.logger.print_freq),
             print_every=recipe.logger.print_freq,
             save_every=recipe.logger.save_checkpoint_freq,
             validate_every=recipe.val.val_freq,
@@ -122,7 +126,12 @@ def _run_phase(
         scores = run.run(None if saved is None else saved[1])
         report = task.report(run.network)
         log.scalars(plan.total_iter, {f"report/{key}": value for key, value in report.items()})
-        result = {"iterations": plan.total_iter, "scores": scores, "report": report}
+        result = {
+            "iterations": plan.total_iter,
+            "seconds_per_step": run.times.median,
+            "scores": scores,
+            "report": report,
+        }
         if isinstance(plan.step, MutualStep):
             partner = plan.step.partner.student.eval()
             world.share_buffers(partner)

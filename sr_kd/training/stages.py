@@ -12,12 +12,12 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ..config.schema import Optimiser, Phase
 from ..errors import SrKdError
-from ..losses.base import Exchange, Forward, PretrainingObjective, TeacherTail, View
+from ..losses.base import Exchange, PretrainingObjective, View
 from .distributed import World
 from .ema import EMA
 from .optimiser import build_optimiser, parameter_groups, set_learning_rate
 from .schedule import learning_rate
-from .step import DistillationStep, gradient_norms, output_for
+from .step import DistillationStep, Lesson, gradient_norms, output_for
 from .task import Batch, Task
 
 
@@ -52,8 +52,8 @@ class Teaching:
         self.taps = step.teacher_taps
         self.output = step.needs_teacher_output
 
-    def view(self, batch: Batch) -> tuple[View, TeacherTail]:
-        """The teacher's features, its output (in the student's colour), and its tail.
+    def lesson(self, batch: Batch) -> Lesson:
+        """The teacher's features, its output (in the student's colour), its tail, and its answers to other pairs.
 
         `no_grad`, because inference tensors cannot be saved.
         """
@@ -61,9 +61,13 @@ class Teaching:
             view = self.task.view(self.network, batch, self.taps, self.output)
         tail = self.task.tail(self.network, batch, view)
         output = None if view.output is None else self.task.seen_by(self.student, view.output)
-        return View(output, view.features), lambda tap, feature: self.task.seen_by(self.student, tail(tap, feature))
+        return Lesson(
+            View(output, view.features),
+            lambda tap, feature: self.task.seen_by(self.student, tail(tap, feature)),
+            self._forward,
+        )
 
-    def forward(self, lr: Tensor, hr: Tensor) -> Tensor:
+    def _forward(self, lr: Tensor, hr: Tensor) -> Tensor:
         """The teacher's output for a pair other than the batch."""
         with torch.no_grad():
             return output_for(self.network, lr, hr, self.task)
@@ -84,8 +88,9 @@ class PretrainingStage:
 
     def update(self, iteration: int, measure: bool) -> dict[str, float]:
         batch = self.task.batch(iteration)
-        teacher, tail = self.teaching.view(batch)
-        loss = self.objective.loss(Exchange(batch.lr, batch.hr, View(None), teacher, tail, batch.labels, iteration))
+        lesson = self.teaching.lesson(batch)
+        exchange = Exchange(batch.lr, batch.hr, View(None), lesson.view, lesson.tail, batch.labels, iteration)
+        loss = self.objective.loss(exchange)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         for parameter in self.objective.module.parameters():
@@ -154,7 +159,8 @@ class DistillationStage:
             last = part == parts - 1
             with self._synchronising(last):
                 with self._autocast():
-                    terms = self.forward(batch, *self._taught(batch), iteration)
+                    lesson = None if self.teaching is None else self.teaching.lesson(batch)
+                    terms = self.forward(batch, lesson, iteration)
                 weighted = self.step.weighted(terms)
                 total = torch.stack(list(weighted.values())).sum()
                 if measure and last:
@@ -179,9 +185,6 @@ class DistillationStage:
         self.optimiser.load_state_dict(state["optimiser"])
         if state["scaler"]:
             self.scaler.load_state_dict(state["scaler"])
-
-    def _taught(self, batch: Batch) -> tuple[View | None, TeacherTail | None, Forward | None]:
-        return (None, None, None) if self.teaching is None else (*self.teaching.view(batch), self.teaching.forward)
 
     def _autocast(self) -> AbstractContextManager[Any]:
         if self.options.precision == "fp32":

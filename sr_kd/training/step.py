@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from ..config.build import WeightedLoss
-from ..errors import UsageError, unknown_name
 from ..losses.base import Exchange, Forward, TeacherTail, View
 from .task import Batch, Task
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a frozen teacher gives for one batch: attributes as in :class:`~sr_kd.losses.base.Exchange`."""
+
+    view: View
+    tail: TeacherTail
+    forward: Forward
 
 
 class DistillationStep(nn.Module):
@@ -34,59 +43,32 @@ class DistillationStep(nn.Module):
         self.compares_features_only = all(entry.loss.needs_pairs or entry.loss.needs_compact for entry in losses)
         self.needs_teacher_output = any(entry.loss.needs_teacher_output for entry in losses)
 
-    def forward(
-        self,
-        batch: Batch,
-        teacher: View | None = None,
-        teacher_tail: TeacherTail | None = None,
-        teacher_forward: Forward | None = None,
-        iteration: int = 0,
-    ) -> dict[str, Tensor]:
+    def forward(self, batch: Batch, lesson: Lesson | None = None, iteration: int = 0) -> dict[str, Tensor]:
         """Unweighted loss terms, named ``<loss>/<term>``."""
-        exchange = self.exchange(batch, teacher, teacher_tail, teacher_forward, iteration)
+        exchange = self.exchange(batch, lesson, iteration)
         return {f"{name}/{term}": value for name, loss in self.losses.items() for term, value in loss(exchange).items()}
 
-    def exchange(
-        self,
-        batch: Batch,
-        teacher: View | None = None,
-        teacher_tail: TeacherTail | None = None,
-        teacher_forward: Forward | None = None,
-        iteration: int = 0,
-    ) -> Exchange:
+    def exchange(self, batch: Batch, lesson: Lesson | None = None, iteration: int = 0) -> Exchange:
         """One forward pass of the trained network, and what its losses are shown of it."""
         return Exchange(
             self.task.seen_by(self.student, batch.lr),
             self.task.seen_by(self.student, batch.hr),
             self.task.view(self.student, batch, self.student_taps, output=True),
-            teacher,
-            teacher_tail,
+            lesson.view if lesson else None,
+            lesson.tail if lesson else None,
             batch.labels,
             iteration,
             lambda lr, hr: output_for(self.student, lr, hr, self.task),
-            teacher_forward,
+            lesson.forward if lesson else None,
         )
 
     def weighted(self, terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The terms times their weights.
+        """The terms times their weights."""
+        return {key: self._weight(*key.split("/", 1)) * value for key, value in terms.items()}
 
-        Raises:
-            UsageError: a weight mapping that does not name the terms its loss returns.
-        """
-        return {key: self._weight(key, terms) * value for key, value in terms.items()}
-
-    def _weight(self, key: str, terms: Mapping[str, Tensor]) -> float:
-        name, _, term = key.partition("/")
+    def _weight(self, name: str, term: str) -> float:
         weight = self.weights[name]
-        if not isinstance(weight, Mapping):
-            return weight
-        returned = [other.partition("/")[2] for other in terms if other.startswith(f"{name}/")]
-        for given in weight:
-            if given not in returned:
-                raise unknown_name(f"term in the weights of loss {name}", given, returned)
-        if term not in weight:
-            raise UsageError(f"loss {name} returns the term '{term}', which its weight mapping does not name")
-        return weight[term]
+        return weight[term] if isinstance(weight, Mapping) else weight
 
     def diagnostics(self) -> dict[str, Tensor]:
         """What the losses have to say of the last forward pass, named ``<loss>/<what>``."""

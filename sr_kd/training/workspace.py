@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..config.graph import phases_before
 from ..config.schema import TrainingRecipe
 from ..errors import SrKdError, UsageError
 from ..files import write_text
@@ -104,12 +105,16 @@ class FinishedArm:
         seed: of the run.
         file: the network.
         scores: set name -> metric -> value of the last validation.
+        iterations: of the phases that it needs, of its own pre-training, and of its training.
+        seconds_per_step: median time of one of the latter; None where it was not measured.
     """
 
     label: str
     seed: int
     file: Path
     scores: Mapping[str, Mapping[str, float]]
+    iterations: tuple[int, ...]
+    seconds_per_step: float | None
 
 
 def finished_arms(workspace: Workspace) -> Iterator[FinishedArm]:
@@ -117,13 +122,28 @@ def finished_arms(workspace: Workspace) -> Iterator[FinishedArm]:
     recipe = workspace.recipe
     for label, phase in arms(recipe).items():
         for seed in recipe.seeds:
-            result = workspace.result(phase, seed)
-            if result is None:
-                raise SrKdError(f"{workspace.run_name(phase, seed)} is not finished; run the recipe with --auto_resume")
+            result = _finished(workspace, phase, seed)
             folder = workspace.models(phase, seed)
-            yield FinishedArm(label, seed, folder / "net_g_latest.pth", result["scores"])
+            cost = (_iterations(workspace, phase, seed), result.get("seconds_per_step"))
+            yield FinishedArm(label, seed, folder / "net_g_latest.pth", result["scores"], *cost)
             if "partner" in result:
-                yield FinishedArm(f"{label} (partner)", seed, folder / PARTNER_FILE, result["partner"])
+                yield FinishedArm(f"{label} (partner)", seed, folder / PARTNER_FILE, result["partner"], *cost)
+
+
+def _finished(workspace: Workspace, phase: str, seed: int) -> dict[str, Any]:
+    result = workspace.result(phase, seed)
+    if result is None:
+        raise SrKdError(f"{workspace.run_name(phase, seed)} is not finished; run the recipe with --auto_resume")
+    return result
+
+
+def _iterations(workspace: Workspace, phase: str, seed: int) -> tuple[int, ...]:
+    """Of every phase before this one, of what its losses train beforehand (if anything), and of itself."""
+    recipe = workspace.recipe
+    before = [_finished(workspace, name, seed)["iterations"] for name in phases_before(recipe, phase)]
+    own = recipe.length(phase)
+    pretraining = _finished(workspace, phase, seed)["iterations"] - own
+    return (*before, *([pretraining] if pretraining else []), own)
 
 
 def _comparable(recipe: TrainingRecipe) -> dict[str, Any]:

@@ -45,6 +45,23 @@ def test_mistakes_are_explained(arguments: dict, says: str) -> None:
         build_network(**arguments)
 
 
+@pytest.mark.parametrize(
+    ("size", "says"),
+    [
+        (10**14, "there is not enough memory for its weights"),  # more than there are addresses
+        (10**17, "Storage size calculation overflowed"),
+        (10**25, "Overflow when unpacking"),
+        (-1, "negative dimension"),
+    ],
+)
+def test_impossible_sizes_are_one_sentence(size: int, says: str) -> None:
+    with pytest.raises(UsageError) as refusal:
+        build_network("FSRCNN", scale=2, d=size)
+    assert str(refusal.value).startswith(f"network FSRCNN cannot be made with scale = 2, d = {size}: ")
+    assert says in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
 def test_arguments_are_converted_as_the_constructor_declares() -> None:
     network = build_network("FSRCNN", scale="3", slope_per_channel="yes")
     assert network.arguments["scale"] == 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -118,13 +119,71 @@ def test_patch_candidates_have_one_shape():
             assert {(tuple(a.shape), tuple(b.shape)) for a, b in batches} == {((3, 3, 16, 16), (3, 3, 32, 32))}
 
 
+def test_a_step_of_every_arm_of_a_recipe(repository):
+    from sr_kd.bench.losses import LossesBench
+    from sr_kd.config.loader import load_recipe
+
+    arms = "arms={PISR: pisr, response: response, baseline_total: baseline_total}"
+    recipe = load_recipe(repository / "options" / "train" / "kd" / "compare_x2.yml", [arms])
+    bench = LossesBench(recipe, batch=1, patch=8, device=CPU)
+    comparison = bench.compare(repetitions=1, quiet=True)
+    assert list(comparison.seconds) == ["baseline_total", "PISR", "response"]
+    assert comparison.notes["response"] == "L1, Response"
+    table = markdown([comparison], MACHINE, "sr-kd bench losses")
+    assert "| candidate | ms | steps / s | time / baseline_total | floor / time | remarks |" in table
+    stage = bench.step("PISR").stage
+    assert set(stage.step.losses) == {"L1", "VID"}
+    assert stage.teaching is not None
+    assert bench.step("baseline_total").stage.teaching is None
+
+
+def test_a_step_of_an_arm_with_a_partner_trains_both(repository):
+    from sr_kd.bench.losses import LossesBench
+    from sr_kd.config.loader import load_recipe
+    from sr_kd.training.mutual import MutualStage
+
+    recipe = load_recipe(repository / "options" / "train" / "kd" / "ie_dml_fsrcnn_x2.yml")
+    step = LossesBench(recipe, batch=2, patch=8, device=CPU).step("IE-DML")
+    step()
+    assert isinstance(step.stage, MutualStage)
+
+
+def test_streaming_and_memory_read_their_own_sets(tmp_path):
+    from sr_kd.bench.streaming import StreamingBench
+    from sr_kd.data.image import Image, write_image
+    from sr_kd.data.sets import open_set
+    from sr_kd.errors import UsageError
+
+    photographs = open_set(["scikit-image:held_out"], scale=2)
+    options = {"gt_size": 32, "batch": 2, "workers": 1, "gigabytes": 0.02, "budget": 0.005, "seconds": 0.5}
+    comparison = StreamingBench(photographs, **options).compare()
+    assert comparison.title.startswith("0.02 GB, 23 images, memory_budget 0.005")
+    assert list(comparison.seconds) == ["from memory", "streaming, first half", "streaming, second half"]
+    assert all(value > 0 for value in comparison.seconds.values())
+    if sys.platform == "linux":
+        assert "in 1 process" in comparison.notes["from memory"]
+        assert "in 2 process" in comparison.notes["streaming, second half"]
+    write_image(tmp_path / "small.png", Image(photographs.read_hr(0)[:100, :100]))
+    with pytest.raises(UsageError, match=r"none of the 1 images of .* has 480x480 pixels"):
+        StreamingBench(open_set([str(tmp_path)], scale=2), **options).compare()
+
+
 @pytest.mark.slow
-def test_on_the_command_line(run_cli, tmp_path):
+def test_on_the_command_line(run_cli, repository, tmp_path):
     finished = run_cli("bench", "train", "--batch", 1, "--patch", 8, "--repetitions", 1, "--device", "cpu", "--quiet",
                        "--json", tmp_path / "figures.json")  # fmt: skip
     assert finished.returncode == 0, finished.stderr
     assert "### Student step with VID, FSRCNN x2, batch 1, LR patch 8, fp32" in finished.stdout
     assert len(json.loads((tmp_path / "figures.json").read_text())["comparisons"]) == 2
+    options = repository / "options" / "train"
+    recipe = ("-opt", options / "pisr" / "fsrcnn_x2_cpu.yml", "--force_yml", "arms={PISR: student}")
+    finished = run_cli("bench", "losses", *recipe, "--batch", 1, "--patch", 8,
+                       "--repetitions", 1, "--device", "cpu", "--quiet")  # fmt: skip
+    assert finished.returncode == 0, finished.stderr
+    assert "| time / PISR |" in finished.stdout
+    refused = run_cli("bench", "losses", "-opt", options / "classification" / "at_digits.yml")
+    assert refused.returncode == 2
+    assert "is for classification; losses are timed on super-resolution" in refused.stderr
     wrong = run_cli("bench", "infer", "--size", "wide")
     assert wrong.returncode == 2
     assert "write width x height" in wrong.stderr

@@ -6,12 +6,13 @@ import pytest
 import torch
 
 from sr_kd.archs.build import build_network
-from sr_kd.archs.files import save_network
+from sr_kd.archs.files import load_network, save_network
 from sr_kd.config.build import build_losses
 from sr_kd.config.check import check_recipe
 from sr_kd.config.graph import Teacher, phase_order, teacher_of
 from sr_kd.config.loader import load_recipe
 from sr_kd.errors import UsageError
+from sr_kd.zoo.manifest import shipped_models
 
 VID = "{type: VID, weight: 1e-6, taps: [expanding]}"
 STUDENT = "  student: {type: FSRCNN}"
@@ -80,6 +81,10 @@ def test_a_good_recipe_passes_and_leaves_the_random_state_alone(pisr):
         ([("needs: [teacher]\n", "channels_last: true\n"), ("    init: {from: teacher, part: decoder}\n", "")],
          ":22: key 'phases.student.losses[1]' is refused: loss VID compares taps with a teacher's, and this"),
         ([("teacher + student", "9\n    losses: [{type: Imitation}]")], "Imitation is for a phase that trains a P"),
+        ([("weight: 1e-6", "weight: {vdi: 1}")], ":23: key 'phases.student.losses[1]' is refused: unknown term in the "
+         "weights of loss VID 'vdi' (did you mean 'vid'?); known: vid"),
+        ([("{type: VID, weight: 1e-6,", "{type: IEKD, weight: {inherit: 1},")],
+         "loss IEKD returns the term 'explore', which its weight mapping does not name"),
         ([("{type: VID,", "{type: Response,")], "loss Response compares no feature maps: remove 'taps'"),
         ([("needs: [teacher]", "needs: [teacher]\n    teacher: teacher"),
           ("- {type: VID, weight: 1e-6, taps: [expanding]}", "- {type: L2}")],
@@ -122,6 +127,23 @@ def test_trained_weights_are_tried(pisr, tmp_path):
     check_recipe(
         load_recipe(path, ["networks.student.d=32", "phases.student.init=null", "phases.student.losses=[{type: L1}]"])
     )
+
+
+def test_a_shipped_model_gives_trained_weights(pisr):
+    file = shipped_models()["fsrcnn_x2"].verified_file()
+    expected = load_network(file).network.state_dict()
+    big = "  big: {type: file, path: fsrcnn_x2}"
+    path = pisr((STUDENT, f"  student: {{type: FSRCNN, path: fsrcnn_x2}}\n{big}"))
+    networks = check_recipe(load_recipe(path))
+    for name in ("student", "big"):
+        found = networks[name].state_dict()
+        assert found.keys() == expected.keys()
+        assert all(torch.equal(found[key], value) for key, value in expected.items())
+    unknown = pisr((STUDENT, "  student: {type: FSRCNN, path: fsrcnn_x5}"))
+    assert (
+        f"{unknown}:8: key 'networks.student.path' cannot be loaded: no file and no shipped model is called "
+        "'fsrcnn_x5' (did you mean 'fsrcnn_x"
+    ) in refusal(unknown)
 
 
 def test_a_multi_scale_network_is_built_for_its_own_scales(pisr):

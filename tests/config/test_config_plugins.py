@@ -50,6 +50,8 @@ def test_a_loss_from_a_file_beside_the_option_file_is_used(with_plugin):
     check_recipe(load_recipe(path))  # a second reading in the same process registers nothing twice
     with pytest.raises(UsageError, match="has no option 'alpha'"):
         check_recipe(load_recipe(path, ["phases.teacher.losses.0.alpha=1"]))
+    with pytest.raises(UsageError, match="does not say which 'terms' it returns"):
+        check_recipe(load_recipe(path, ["phases.teacher.losses.0.weight={smooth: 1}"]))
 
 
 def test_a_missing_plugin_names_its_nearest_neighbour(with_plugin):

@@ -1,4 +1,5 @@
 import io
+import os
 import struct
 import zlib
 from functools import cache
@@ -316,6 +317,12 @@ def test_missing_file_and_folder(tmp_path):
         read_image(tmp_path / "x.png")
     with pytest.raises(SrKdError, match="directory"):
         read_image(tmp_path)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(SrKdError, match=r"cannot read .*pipe\.png: it is a pipe"):
+        read_image(tmp_path / "pipe.png")
 
 
 def test_floating_point_is_refused():

@@ -135,3 +135,9 @@ def test_the_command_works_in_parallel_and_resumes(photographs, tmp_path, run_cl
     wrong = run_cli("prepare", tmp_path / "nothing", "-o", tmp_path / "x", "--quiet")
     assert wrong.returncode == 2 and "no folder" in wrong.stderr and "Traceback" not in wrong.stderr
     assert wrong.stdout == ""
+
+
+def test_a_negative_number_of_workers_is_refused(photographs, tmp_path):
+    with pytest.raises(UsageError, match="-1 worker processes are impossible"):
+        prepare(plan(photographs, tmp_path / "out"), workers=-1, quiet=True)
+    assert not (tmp_path / "out").exists()

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,13 @@ def test_files_and_globs(photos):
         "photos/a.png": "out/a.png",
         "photos/sub/a.png": "out/sub/a.png",
     }
+
+
+def test_a_pipe_is_refused_instead_of_waited_for(photos):
+    os.mkfifo(photos / "pipe.png")
+    with pytest.raises(UsageError, match=r"pipe\.png cannot be upscaled: it is a pipe, socket or device"):
+        plan_jobs(["photos/pipe.png"], "out", Naming())
+    assert "photos/pipe.png" not in names(plan_jobs(["photos"], "out", Naming()))
 
 
 def test_a_name_that_looks_like_a_pattern(photos):

@@ -65,11 +65,34 @@ def total(terms: dict[str, torch.Tensor]) -> torch.Tensor:
     return torch.stack(list(terms.values())).sum()
 
 
+WITH_OWN_TESTS = {"L1", "L2", "Charbonnier", "Imitation", "CrossEntropy", "SoftLabel", "Detection"}
+
+
 def test_every_registered_loss_is_covered():
     tested = {name for name, _ in ALL.values()}
-    with_own_tests = {"L1", "L2", "Charbonnier", "Imitation", "CrossEntropy", "SoftLabel", "Detection"}
     ours = {name for name in LOSSES.names() if LOSSES.get(name).__module__.startswith("sr_kd.")}
-    assert tested | with_own_tests == ours
+    assert tested | WITH_OWN_TESTS == ours
+
+
+@pytest.mark.parametrize("variant", ALL)
+def test_a_loss_returns_the_terms_that_it_declares(variant, batch):
+    loss = build(variant)
+    assert tuple(loss(network_exchange(*networks(), *batch))) == loss.terms
+
+
+@pytest.mark.parametrize("name", sorted(WITH_OWN_TESTS))
+def test_a_loss_without_taps_returns_the_terms_that_it_declares(name):
+    image, logits = torch.rand(2, 1, 4, 4), torch.rand(2, 3)
+    output = logits if name in ("CrossEntropy", "SoftLabel") else image
+    own = dict.fromkeys(("classification", "box", "centre"), torch.tensor(1.0))
+    exchange = Exchange(image, image, View(output, {"compact": image}, own), View(output), labels=torch.tensor([0, 2]))
+    loss = build_loss(name)
+    assert tuple(loss(exchange)) == loss.terms
+
+
+def test_upcycling_has_a_term_for_each_zoom(batch):
+    loss = build_loss("Upcycling", zooms=["out"])
+    assert tuple(loss(network_exchange(*networks(), *batch))) == loss.terms == ("zoom_out",)
 
 
 @pytest.mark.parametrize("variant", ALL)

@@ -34,7 +34,7 @@ def test_value_and_gradient_follow_the_formula(build, p, k, kernel_size, use_bn)
     value = loss(exchange_of(student, teacher))["ft"]
     value.backward()
     # The paraphraser is frozen, so its batch norm, if any, applies the statistics it was born with: none.
-    encoder = loss.paraphrasers["tap"].encoder
+    encoder = loss.autoencoders["tap"].encoder
     target = encoder(teacher).detach().numpy() if use_bn else apply(encoder, teacher.numpy())
     assert target.shape[1] == round(6 * k)
 
@@ -52,7 +52,7 @@ def test_pretraining_measures_the_reconstruction(build, reconstruction, measure)
     objective = loss.pretraining()
     assert (objective.total_iter, objective.learning_rate) == (7, 0.01)
     teacher = maps(2, 6, 5, 4, seed=1)
-    part = loss.paraphrasers["tap"]
+    part = loss.autoencoders["tap"]
     made = apply(part.decoder, apply(part.encoder, teacher.numpy()))
     value = objective.loss(exchange_of(maps(2, 4, 5, 4), teacher))
     assert value.item() == pytest.approx(measure(made - teacher.numpy()).mean(), rel=1e-9)
@@ -79,7 +79,7 @@ def test_pretraining_learns_and_is_frozen_again(build):
 
 def test_a_translator_like_the_paraphraser_loses_nothing():
     loss = build_loss("FT", [pair(6, 6)])
-    loss.translators["tap"].load_state_dict(loss.paraphrasers["tap"].encoder.state_dict())
+    loss.translators["tap"].load_state_dict(loss.autoencoders["tap"].encoder.state_dict())
     feature = maps(2, 6, 6, 10, dtype=torch.float32)
     assert loss(exchange_of(feature, feature))["ft"].item() == 0
 

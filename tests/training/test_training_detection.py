@@ -128,7 +128,8 @@ def test_every_loss_trains_and_the_arms_are_compared(tmp_path):
     table, results = write_report(recipe, workspace, CPU.device, "the command")
     lines = [line for line in table.read_text().splitlines() if line.startswith("|")]
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
-    assert rows[0] == ["model", "shapes mAP", "shapes mAP, minus alone", "shapes mAP50", "shapes mAP50, minus alone"]
+    columns = ["model", "shapes mAP", "shapes mAP, minus alone", "shapes mAP50", "shapes mAP50, minus alone"]
+    assert rows[0][:5] == columns
     assert [row[0] for row in rows[2:]] == ["alone", *LOSSES]
     assert "mAP50, average precision at IoU 0.5, in percent" in table.read_text()
     found = json.loads(results.read_text())

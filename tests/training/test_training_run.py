@@ -9,7 +9,7 @@ import torch
 
 from sr_kd.archs.files import load_network
 from sr_kd.config.loader import load_recipe
-from sr_kd.errors import UsageError
+from sr_kd.errors import SrKdError, UsageError
 from sr_kd.training.distributed import World
 from sr_kd.training.networks import first_network, new_network
 from sr_kd.training.run import run_recipe
@@ -87,6 +87,12 @@ def test_the_newest_states_stay_and_the_best_network_is_kept(write_recipe):
 def test_the_best_teacher_is_kept_whatever_metric_chooses_students(write_recipe):
     workspace = run(write_recipe(val={"metrics": ["ssim"]}, phases__student__total_iter=1))
     assert (workspace.models("teacher", 0) / "net_g_best.pth").exists()
+
+
+def test_a_batch_that_no_memory_holds_is_one_sentence(write_recipe):
+    path = write_recipe(datasets__train__batch_size_per_gpu=10**13)
+    with pytest.raises(SrKdError, match=r"^cpu is out of memory \(.*batch_size_per_gpu"):
+        run(path)
 
 
 def test_dropout_is_a_function_of_seed_and_iteration(write_recipe, tmp_path):

@@ -104,7 +104,7 @@ def test_a_luma_student_of_an_rgb_teacher_is_compared_with_luma():
     teacher = teacher_of("rgb").to(task.dtype)
     stage = stage_of(task, [{"type": "L1"}, {"type": "Response"}], teacher=teacher)
     batch = task.batch(0)
-    terms = stage.step(batch, *stage.teaching.view(batch))
+    terms = stage.step(batch, stage.teaching.lesson(batch))
     sr = stage.step.student(rgb_to_y(batch.lr))
     torch.testing.assert_close(terms["L1/l1"], (sr - rgb_to_y(batch.hr)).abs().mean())
     with torch.no_grad():

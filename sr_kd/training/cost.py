@@ -1,0 +1,71 @@
+"""What an arm costs: its iterations, with those of the phases before it, and the time of one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import median
+from typing import Any
+
+from ..config.graph import teacher_of
+from ..config.schema import TrainingRecipe
+from .workspace import FinishedArm, arms
+
+BASELINE = "baseline_total"
+NOTE = (
+    "Iterations: those of the phases before, of a pre-training, and the arm's own. Cost per step: median time of "
+    "one of its own iterations"
+)
+
+
+def cost_columns(recipe: TrainingRecipe, found: Mapping[str, Sequence[FinishedArm]]) -> dict[str, dict[str, str]]:
+    """Two columns of a comparison's table: header -> label -> cell.
+
+    The time is the median over seeds, relative to the undistilled arm's where there is one; "-" where it was not
+    measured (a phase of less than two print intervals, or of an earlier version).
+
+    Args:
+        found: label -> the results of all seeds.
+    """
+    seconds = {label: _median([arm.seconds_per_step for arm in runs]) for label, runs in found.items()}
+    base = seconds.get(undistilled_arm(recipe) or "")
+    return {
+        "iterations": {
+            label: " + ".join(f"{number:,}" for number in runs[0].iterations) for label, runs in found.items()
+        },
+        "cost per step": {label: _cost(value, base) for label, value in seconds.items()},
+    }
+
+
+def arm_cost(arm: FinishedArm) -> dict[str, Any]:
+    """The same of one seed, for a JSON file."""
+    return {"iterations": list(arm.iterations), "seconds_per_step": arm.seconds_per_step}
+
+
+def cost_note(recipe: TrainingRecipe) -> str:
+    """The sentence that explains the columns."""
+    base = undistilled_arm(recipe)
+    return f"{NOTE}.\n" if base is None else f"{NOTE}, relative to {base}.\n"
+
+
+def undistilled_arm(recipe: TrainingRecipe) -> str | None:
+    """``baseline_total``, or else the first arm that nobody teaches and that teaches nobody; None without one."""
+    compared = arms(recipe)
+    if BASELINE in compared:
+        return BASELINE
+    needed = {name for phase in recipe.phases.values() for name in phase.needs}
+    for label, phase in compared.items():
+        if phase not in needed and recipe.phases[phase].partner is None and teacher_of(recipe, phase) is None:
+            return label
+    return None
+
+
+def _median(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return median(known) if known else None
+
+
+def _cost(seconds: float | None, base: float | None) -> str:
+    if seconds is None:
+        return "-"
+    time = f"{1000 * seconds:.3g} ms"
+    return f"{seconds / base:.2f} ({time})" if base else time

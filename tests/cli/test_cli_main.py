@@ -1,0 +1,37 @@
+"""What all commands refuse alike."""
+
+from __future__ import annotations
+
+import pytest
+
+from sr_kd.cli.main import main
+
+
+@pytest.mark.parametrize(
+    ("command", "argument"),
+    [
+        (["upscale", "-i", "", "-o", "out"], "input"),
+        (["upscale", "-i", "photo.png", "-o", ""], "output"),
+        (["upscale", "-i", "photo.png", "-o", "out", "-n", ""], "model"),
+        (["evaluate", "-n", "bicubic", "--hr", "photos", "", "-s", "2"], "hr"),
+        (["evaluate", "--sr", "", "--hr", "photos", "-s", "2"], "sr"),
+        (["prepare", "photos", "-o", ""], "output"),
+        (["prepare", "", "-o", "out"], "dataroot"),
+        (["train", "-opt", ""], "opt"),
+    ],
+)
+def test_an_empty_argument_is_not_the_current_folder(command, argument, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(command) == 2
+    sentence = f"argument '{argument}' is empty; leave it out, or write '.' for the current folder"
+    assert capsys.readouterr().err == f"sr-kd {command[0]}: error: {sentence}\n"
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_empty_suffix_is_the_same_name(run_cli, tmp_path):
+    from skimage import data, io
+
+    io.imsave(tmp_path / "photo.png", data.astronaut()[:12, :16])
+    done = run_cli("upscale", "-i", tmp_path / "photo.png", "-o", tmp_path / "out", "-n", "bicubic", "--suffix", "")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "photo.png").exists()
