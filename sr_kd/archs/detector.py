@@ -16,7 +16,7 @@ from torch.nn import functional
 from ..errors import UsageError, unknown_name
 from .base import Tap
 from .foreign import recorded
-from .resnet_small import ResidualBlock
+from .resnet_small import residual_stage
 
 AtLeastOne = Annotated[int, Field(ge=1)]
 Target = Mapping[str, Tensor]  # "boxes" (K, 4) in pixels and "labels" (K,); of a detection also "scores" (K,)
@@ -38,9 +38,9 @@ class Pyramid(nn.Module):
         super().__init__()
         self.out_channels = channels  # torchvision reads it
         self.entry = _layer(3, width, 3, 2)
-        self.stage1 = _stage(width, width, 1, blocks)
-        self.stage2 = _stage(width, 2 * width, 2, blocks)
-        self.stage3 = _stage(2 * width, 4 * width, 2, blocks)
+        self.stage1 = residual_stage(width, width, 1, blocks)
+        self.stage2 = residual_stage(width, 2 * width, 2, blocks)
+        self.stage3 = residual_stage(2 * width, 4 * width, 2, blocks)
         self.lateral1 = nn.Conv2d(2 * width, channels, 1)
         self.lateral2 = nn.Conv2d(4 * width, channels, 1)
         self.level1 = _layer(channels, channels, 3, 1)
@@ -159,7 +159,3 @@ def _fcos(backbone: Pyramid, classes: int) -> nn.Module:
 def _layer(cin: int, cout: int, kernel: int, stride: int) -> nn.Sequential:
     convolution = nn.Conv2d(cin, cout, kernel, stride, padding=kernel // 2, bias=False)
     return nn.Sequential(convolution, nn.BatchNorm2d(cout), nn.ReLU())
-
-
-def _stage(cin: int, cout: int, stride: int, blocks: int) -> nn.Sequential:
-    return nn.Sequential(ResidualBlock(cin, cout, stride), *(ResidualBlock(cout, cout, 1) for _ in range(blocks - 1)))

@@ -218,6 +218,7 @@ def student(*losses):
         ({"phases": student({"type": "SoftLabel"})}, "is 'SoftLabel', which looks at images or logits"),
         ({"phases": student({"type": "Upcycling"})}, "is 'Upcycling', which looks at images"),
         ({"phases": {"teacher": {"trains": "teacher", "losses": [{"type": "Imitation"}]}}}, "is 'Imitation', which"),
+        ({"phases": {"teacher": {"trains": "teacher", "compile": True}}}, "key 'phases.teacher.compile' is true"),
         ({"phases": student({"type": "AT", "taps": ["stage4"]})}, r"unknown tap of the FCOS 'stage4'"),
     ],
 )
