@@ -254,6 +254,7 @@ class Phase(Section):
     `needs` names phases that come first; `teacher` the needed phase (or the network with a `path`)
     whose frozen result teaches; `partner` a network that trains beside this one, each the other's teacher
     (in `taps`, the teacher's are the partner's). `total_iter` is a number or a sum of phases ("teacher + student").
+    `teacher_precision`: of the frozen teacher, where it is not `precision`.
     """
 
     trains: str
@@ -270,6 +271,7 @@ class Phase(Section):
     gradient_clip: NonNegative = 0.0
     accumulate: PositiveInt = 1
     precision: Precision = "fp32"
+    teacher_precision: Precision | None = None
     channels_last: bool = True
     compile: bool = False
 

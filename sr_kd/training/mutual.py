@@ -73,7 +73,7 @@ class _Turn:
     ) -> None:
         self.step, self.fixed = step, fixed
         self.step.student.requires_grad_(True)
-        teaching = Teaching(fixed, step, task)
+        teaching = Teaching(fixed, step, task, options.precision)
         self.training = DistillationStage(options, total_iter, step, teaching, task, None, world)
         self.preparing = {
             name: PretrainingStage(name, objective, teaching, task, world)

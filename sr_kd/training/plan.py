@@ -74,7 +74,8 @@ def plan_phase(
     if other is not None:
         # It is never trained here, so it may as well be fast: an image from its tail costs a third.
         fast = other.deploy() if isinstance(other, SRNetwork | PrivilegedTeacher) else other
-        teaching = Teaching(fast.to(world.device).to(memory_format=layout), step, task)  # type: ignore[call-overload]
+        fast = fast.to(world.device).to(memory_format=layout)  # type: ignore[call-overload]
+        teaching = Teaching(fast, step, task, options.teacher_precision or options.precision)
     ema = EMA(step.student, options.ema_decay) if options.ema_decay else None
     stages: list[Callable[[], Stage]] = []
     lengths = []

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from ..config.schema import Optimiser, Phase
+from ..config.schema import Optimiser, Phase, Precision
 from ..errors import SrKdError
 from ..losses.base import Exchange, PretrainingObjective, View
+from ..losses.numerics import widen
 from .distributed import World
 from .ema import EMA
 from .optimiser import build_optimiser, parameter_groups, set_learning_rate
@@ -43,22 +44,30 @@ class Teaching:
     Args:
         network: put in eval mode, without gradients, by this class.
         step: its losses say which taps and whether the output are wanted.
+        precision: in which the network computes; what it teaches is never less than float32.
     """
 
-    def __init__(self, network: nn.Module, step: DistillationStep, task: Task) -> None:
+    def __init__(
+        self, network: nn.Module, step: DistillationStep, task: Task, precision: Precision = "fp32"
+    ) -> None:
         self.network = network.eval().requires_grad_(False)
         self.student = step.student
         self.task = task
         self.taps = step.teacher_taps
         self.output = step.needs_teacher_output
+        self.precision = precision
 
     def lesson(self, batch: Batch) -> Lesson:
         """The teacher's features, its output (in the student's colour), its tail, and its answers to other pairs.
 
         `no_grad`, because inference tensors cannot be saved.
         """
-        with torch.no_grad():
+        with torch.no_grad(), autocast(batch.lr.device, self.precision):
             view = self.task.view(self.network, batch, self.taps, self.output)
+        view = View(
+            None if view.output is None else widen(view.output),
+            {tap: widen(feature) for tap, feature in view.features.items()},
+        )
         tail = self.task.tail(self.network, batch, view)
         output = None if view.output is None else self.task.seen_by(self.student, view.output)
         return Lesson(
@@ -69,8 +78,14 @@ class Teaching:
 
     def _forward(self, lr: Tensor, hr: Tensor) -> Tensor:
         """The teacher's output for a pair other than the batch."""
-        with torch.no_grad():
-            return output_for(self.network, lr, hr, self.task)
+        with torch.no_grad(), autocast(lr.device, self.precision):
+            return widen(output_for(self.network, lr, hr, self.task))
+
+
+def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[Any]:
+    """Mixed precision, or with "fp32" none, whatever is in force around it."""
+    dtype = torch.float16 if precision == "fp16" else torch.bfloat16
+    return torch.autocast(device.type, dtype=dtype, enabled=precision != "fp32")
 
 
 class PretrainingStage:
@@ -158,7 +173,7 @@ class DistillationStage:
             batch = self.task.batch(iteration * parts + part)
             last = part == parts - 1
             with self._synchronising(last):
-                with self._autocast():
+                with autocast(self.world.device, self.options.precision):
                     lesson = None if self.teaching is None else self.teaching.lesson(batch)
                     terms = self.forward(batch, lesson, iteration)
                 weighted = self.step.weighted(terms)
@@ -185,12 +200,6 @@ class DistillationStage:
         self.optimiser.load_state_dict(state["optimiser"])
         if state["scaler"]:
             self.scaler.load_state_dict(state["scaler"])
-
-    def _autocast(self) -> AbstractContextManager[Any]:
-        if self.options.precision == "fp32":
-            return nullcontext()
-        dtype = torch.bfloat16 if self.options.precision == "bf16" else torch.float16
-        return torch.autocast(self.world.device.type, dtype=dtype)
 
     def _synchronising(self, last: bool) -> AbstractContextManager[Any]:
         """Gradients are averaged over the processes once per iteration, with its last part."""

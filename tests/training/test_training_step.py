@@ -134,6 +134,21 @@ def test_half_precision_trains_full_precision_weights(precision):
     assert not torch.equal(half.step.student.expanding[0].weight, first)
 
 
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_a_teacher_in_half_precision_teaches_in_full(precision):
+    task = Photograph(2, dtype=torch.float32)
+    batch, teacher = task.batch(0), teacher_of()
+    step = stage_of(task, [{"type": "Response"}, {"type": "Feature", "taps": ["expanding"]}], teacher=teacher).step
+    full, half = (Teaching(teacher, step, task, kind).lesson(batch) for kind in ("fp32", precision))
+    for exact, found in (
+        (full.view.output, half.view.output),
+        (full.view.features["expanding"], half.view.features["expanding"]),
+        (full.forward(batch.lr, batch.hr), half.forward(batch.lr, batch.hr)),
+    ):
+        assert found.dtype == torch.float32
+        assert 0 < (exact - found).abs().mean() < 0.02 * exact.abs().mean()
+
+
 def test_the_average_follows_every_iteration():
     task = Photograph(2)
     student = build_network("FSRCNN", scale=2, init="bicubic").double()
