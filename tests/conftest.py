@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,20 @@ def shared() -> Path:
 def shared_images(shared: Path) -> Path:
     """The folder of real images: benchmark/{Set5,Set14,B100,Urban20}, train, val."""
     return shared / "data"
+
+
+@pytest.fixture(scope="session")
+def needs_detection() -> Callable[[], None]:
+    """``needs_detection()`` skips a test where the packages for detection are missing or do not fit this torch."""
+
+    def skip() -> None:
+        for name in ("torchvision.models.detection", "torchmetrics.detection", "pycocotools.mask"):
+            try:
+                import_module(name)
+            except (ImportError, RuntimeError) as error:
+                pytest.skip(f"detection needs {name.split('.')[0]}: {str(error).splitlines()[0]}")
+
+    return skip
 
 
 @pytest.fixture(scope="session")

@@ -23,6 +23,7 @@ NETWORKS: Registry[nn.Module] = Registry(
         "Hourglass": "sr_kd.archs.hourglass:Hourglass",
         "PrivilegedTeacher": "sr_kd.archs.teacher:PrivilegedTeacher",
         "ResNet": "sr_kd.archs.resnet_small:ResNet",
+        "FCOS": "sr_kd.archs.detector:FCOS",
     },
     families={"basicsr": "sr_kd.interop.basicsr_networks:network_class"},
 )

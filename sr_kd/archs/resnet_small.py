@@ -46,6 +46,7 @@ class ResNet(nn.Module):
     """
 
     type_name = "ResNet"
+    task = "classification"
 
     def __init__(
         self, classes: AtLeastTwo, channels: AtLeastOne = 3, blocks: AtLeastOne = 3, width: AtLeastOne = 16
@@ -60,9 +61,9 @@ class ResNet(nn.Module):
             "pooled": Tap(4 * width, math.inf),
         }
         self.entry = _normalised(channels, width, 3, 1)
-        self.stage1 = _stage(width, width, 1, blocks)
-        self.stage2 = _stage(width, 2 * width, 2, blocks)
-        self.stage3 = _stage(2 * width, 4 * width, 2, blocks)
+        self.stage1 = residual_stage(width, width, 1, blocks)
+        self.stage2 = residual_stage(width, 2 * width, 2, blocks)
+        self.stage3 = residual_stage(2 * width, 4 * width, 2, blocks)
         self.classifier = nn.Linear(4 * width, classes)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -126,6 +127,7 @@ def _normalised(cin: int, cout: int, kernel: int, stride: int) -> nn.Sequential:
     return nn.Sequential(convolution, nn.BatchNorm2d(cout))
 
 
-def _stage(cin: int, cout: int, stride: int, blocks: int) -> nn.Sequential:
+def residual_stage(cin: int, cout: int, stride: int, blocks: int) -> nn.Sequential:
+    """Residual blocks in a row, the first with the stride: (N, cin, H, W) -> (N, cout, H / stride, W / stride)."""
     first = ResidualBlock(cin, cout, stride)
     return nn.Sequential(first, *(ResidualBlock(cout, cout, 1) for _ in range(blocks - 1)))

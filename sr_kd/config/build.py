@@ -15,12 +15,24 @@ from ..archs.files import load_network, load_weights
 from ..archs.teacher import PrivilegedTeacher
 from ..data.labelled import LabelledImages, Part, open_labelled
 from ..data.sets import ImageSet, open_set
+from ..data.shapes import DetectionImages, make_shapes
+from ..data.shapes import Part as ShapesPart
 from ..errors import UsageError, nearest, unknown_name
 from ..losses.base import FeatureLoss, TapPair
 from ..losses.build import build_loss
 from ..signature import accepted
 from ..zoo.manifest import shipped_models
-from .schema import EvaluationSet, LabelledSet, LabelledTrainSet, LossOptions, NetworkOptions, Recipe, TrainingRecipe
+from .schema import (
+    EvaluationSet,
+    LabelledSet,
+    LabelledTrainSet,
+    LossOptions,
+    NetworkOptions,
+    Recipe,
+    ShapesSet,
+    ShapesTrainSet,
+    TrainingRecipe,
+)
 from .schema import ImageSet as SetOptions
 
 FROM_FILE = "file"
@@ -151,6 +163,12 @@ def open_labelled_set(options: LabelledSet) -> LabelledImages:
     """A set of labelled images. Raises UsageError and SrKdError, as `data.labelled.open_labelled`."""
     part: Part = "train" if isinstance(options, LabelledTrainSet) else "test"
     return open_labelled(options.dataroot, part, name=options.name, image_size=options.image_size)
+
+
+def open_shapes(options: ShapesSet) -> DetectionImages:
+    """A generated set for detection."""
+    part: ShapesPart = "train" if isinstance(options, ShapesTrainSet) else "test"
+    return make_shapes(part, options.images, options.image_size, seed=options.seed, name=options.name)
 
 
 def _open(options: SetOptions, scale: int) -> ImageSet:

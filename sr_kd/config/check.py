@@ -14,9 +14,10 @@ from ..errors import SrKdError, UsageError, nearest
 from ..losses.build import LOSSES
 from .build import build_loss_from, build_network_from, load_trained
 from .check_classification import classification_problems
+from .check_detection import detection_problems, misplaced_losses, package_problems
 from .check_sets import Problem, refuse, set_problems
 from .graph import phase_order, teacher_of
-from .schema import ClassificationRecipe, Initialisation, Recipe, TrainingRecipe, is_folder_name
+from .schema import ClassificationRecipe, DetectionRecipe, Initialisation, Recipe, TrainingRecipe, is_folder_name
 
 
 def check_recipe(recipe: TrainingRecipe, *, data: bool = True) -> dict[str, nn.Module]:
@@ -33,6 +34,8 @@ def check_recipe(recipe: TrainingRecipe, *, data: bool = True) -> dict[str, nn.M
         UsageError: every problem found, one line each, with file, line and key where they are known.
     """
     refuse(recipe, list(_check_plan(recipe)))
+    if isinstance(recipe, DetectionRecipe):
+        refuse(recipe, list(package_problems()))
     order = phase_order(recipe)
     with torch.random.fork_rng(devices=[]):
         networks = _build_networks(recipe)
@@ -42,6 +45,10 @@ def check_recipe(recipe: TrainingRecipe, *, data: bool = True) -> dict[str, nn.M
         problems += set_problems(recipe) if data else []
     if isinstance(recipe, ClassificationRecipe):
         problems += classification_problems(recipe, networks, data)
+    if isinstance(recipe, DetectionRecipe):
+        problems += detection_problems(recipe, networks)
+    else:
+        problems += misplaced_losses(recipe)
     refuse(recipe, problems)
     return networks
 
@@ -192,9 +199,9 @@ def _check_initialisation(
 
 def _check_super_resolution(recipe: Recipe, networks: Mapping[str, nn.Module]) -> Iterator[Problem]:
     for name, network in networks.items():
-        if hasattr(network, "classes"):
-            kind = recipe.networks[name].type
-            yield ("networks", name, "type"), f"is '{kind}', a classifier: it is for 'task: classification'"
+        task = getattr(network, "task", recipe.task)
+        if task != recipe.task:
+            yield ("networks", name, "type"), f"is '{recipe.networks[name].type}': it is for 'task: {task}'"
     trained = [networks[phase.trains] for phase in recipe.phases.values()]
     rgb = sorted(
         {type(network).__name__ for network in trained if isinstance(network, SRNetwork) and network.colour == "rgb"}

@@ -25,7 +25,7 @@ def classification_problems(
         data: read the sets, too.
     """
     for name, network in networks.items():
-        if not hasattr(network, "classes"):
+        if getattr(network, "task", None) != recipe.task:
             kind = recipe.networks[name].type
             yield ("networks", name, "type"), f"is '{kind}', no classifier; a classification trains a ResNet"
     for name, phase in recipe.phases.items():
@@ -55,7 +55,8 @@ def _set_problems(recipe: ClassificationRecipe, networks: Mapping[str, nn.Module
         yield ("validation_sets",), f"has {names.count(name)} sets called '{name}': give each its own 'name'"
     classes, channels = len(opened[0].classes), opened[0].images.shape[3]
     for name, network in networks.items():
-        if (getattr(network, "classes", classes), getattr(network, "channels", channels)) != (classes, channels):
+        of_this_task = getattr(network, "task", None) == recipe.task
+        if of_this_task and (network.classes, network.channels) != (classes, channels):
             problem = (
                 f"is for {network.classes} classes and {network.channels} channels; "
                 f"the training set has {classes} and {channels}"

@@ -17,11 +17,15 @@ from .messages import explain
 from .origin import Origin
 from .overrides import apply_overrides
 from .plugins import load_plugins
-from .schema import ClassificationRecipe, Recipe, TestRecipe, TrainingRecipe
+from .schema import ClassificationRecipe, DetectionRecipe, Recipe, TestRecipe, TrainingRecipe
 from .trial import trial
 
 logger = logging.getLogger("sr_kd")
-RECIPES: dict[str, type[TrainingRecipe]] = {"super_resolution": Recipe, "classification": ClassificationRecipe}
+RECIPES: dict[str, type[TrainingRecipe]] = {
+    "super_resolution": Recipe,
+    "classification": ClassificationRecipe,
+    "detection": DetectionRecipe,
+}
 AnyRecipe = TypeVar("AnyRecipe", bound=TrainingRecipe | TestRecipe)
 
 

@@ -127,6 +127,27 @@ class LabelledTrainSet(LabelledSet):
     shift: Annotated[int, Field(ge=0)] = 0  # pixels to each side
 
 
+class ShapesSet(Section):
+    """A set of generated pictures of shapes, for detection; `datasets.val` is drawn apart from the training set.
+
+    `images`: how many; `image_size`: their side; `seed`: which ones.
+    """
+
+    name: str | None = None
+    dataroot: Literal["sr_kd:shapes"]
+    images: PositiveInt = 200
+    image_size: Annotated[int, Field(ge=32)] = 64
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+class ShapesTrainSet(ShapesSet):
+    """The training set of a detection and how images are drawn from it."""
+
+    images: PositiveInt = 800
+    batch_size_per_gpu: PositiveInt = 16
+    use_hflip: bool = True
+
+
 class NetworkOptions(Section):
     """A network: its type, its constructor's arguments (checked when it is built), its first weights."""
 
@@ -270,6 +291,13 @@ class LabelledValidation(Validation):
     save_img: Literal[False] = False
 
 
+class DetectionValidation(Validation):
+    """As `Validation`; mean average precision in percent over IoU 0.5 to 0.95, and at 0.5. The table has `metrics`."""
+
+    metrics: Annotated[list[Literal["map", "map50"]], Field(min_length=1)] = ["map", "map50"]  # type: ignore[assignment]
+    save_img: Literal[False] = False
+
+
 class Logger(Section):
     """How often to log and to save. `keep_checkpoints`: how many regular states stay (0: all)."""
 
@@ -308,7 +336,7 @@ class TrainingRecipe(OptionFile):
     """A training option file of any task. `arms`: label in tables -> phase; default: the phases nothing else needs."""
 
     name: FolderName
-    task: Literal["super_resolution", "classification"] = "super_resolution"
+    task: Literal["super_resolution", "classification", "detection"] = "super_resolution"
     scale: int | None = None
     seeds: list[int] = [0]
     plugins: list[PathText] = []
@@ -345,6 +373,16 @@ class ClassificationRecipe(TrainingRecipe):
     train: LabelledTrainSet
     validation_sets: list[LabelledSet] = []
     val: LabelledValidation = LabelledValidation()
+
+
+class DetectionRecipe(TrainingRecipe):
+    """A training option file for detection; there is no scale."""
+
+    task: Literal["detection"] = "detection"
+    scale: None = None
+    train: ShapesTrainSet
+    validation_sets: list[ShapesSet] = []
+    val: DetectionValidation = DetectionValidation()
 
 
 class TestRecipe(OptionFile):

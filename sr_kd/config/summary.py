@@ -8,7 +8,7 @@ from torch import nn
 
 from ..archs.complexity import count_parameters
 from .graph import phase_order, teacher_of
-from .schema import ClassificationRecipe, ImageSet, LossOptions, Recipe, TestRecipe, TrainingRecipe
+from .schema import ClassificationRecipe, DetectionRecipe, ImageSet, LossOptions, Recipe, TestRecipe, TrainingRecipe
 
 
 def describe_recipe(recipe: TrainingRecipe, networks: Mapping[str, nn.Module]) -> list[str]:
@@ -61,6 +61,10 @@ def _data(recipe: TrainingRecipe) -> list[str]:
     if isinstance(recipe, ClassificationRecipe):
         first = f"  train on {recipe.train.dataroot}: {recipe.train.batch_size_per_gpu} images"
         return [first, *(f"  validate on {images.dataroot}" for images in recipe.validation_sets)]
+    if isinstance(recipe, DetectionRecipe):
+        shapes = recipe.train
+        first = f"  train on {shapes.images:,} images of {shapes.dataroot}, {shapes.batch_size_per_gpu} at a time"
+        return [first, *(f"  validate on {images.images:,} images" for images in recipe.validation_sets)]
     return []
 
 

@@ -43,10 +43,12 @@ class View:
     Attributes:
         output: SR (N, C, H * scale, W * scale) in [0, 1], not clamped (or logits (N, K)); None if not computed.
         features: tap name -> feature map (N, C_tap, h, w). A privileged teacher adds "compact".
+        losses: what a detector, which has no output of that kind, makes of the targets itself; empty elsewhere.
     """
 
     output: Tensor | None
     features: Mapping[str, Tensor] = field(default_factory=dict)
+    losses: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -54,13 +56,14 @@ class Exchange:
     """All that a loss may look at in one iteration.
 
     Attributes:
-        lr: LR images (N, C, H, W), in the trained network's colour (classification: the input images).
+        lr: LR images (N, C, H, W), in the trained network's colour (classification, detection: the input images).
         hr: HR images (N, C, H * scale, W * scale).
         student: the network that this phase trains, gradients attached.
         teacher: the frozen teacher, without gradients; None in a phase that has none.
         teacher_tail: (teacher tap, feature) -> image or logits, through the teacher's frozen layers, with
             gradients to the feature.
-        labels: class indices (N,) or detection targets; None for super-resolution.
+        labels: class indices (N,), or per image a detector's boxes (K, 4) and labels (K,); None for
+            super-resolution.
         iteration: 0-based, counted from the start of the phase.
         student_forward, teacher_forward: (lr, hr) -> output for a pair other than the batch; each network
             is shown the image that it is entitled to (a privileged teacher HR, all others LR). Gradients

@@ -17,6 +17,7 @@ LOSSES: Registry[FeatureLoss] = Registry(
         "L2": "sr_kd.losses.reconstruction:L2",
         "Charbonnier": "sr_kd.losses.reconstruction:Charbonnier",
         "CrossEntropy": "sr_kd.losses.cross_entropy:CrossEntropy",
+        "Detection": "sr_kd.losses.detection:Detection",
         "Imitation": "sr_kd.losses.imitation:Imitation",
         "VID": "sr_kd.losses.vid:VID",
         "OriginalVID": "sr_kd.losses.vid_original:OriginalVID",

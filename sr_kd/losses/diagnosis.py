@@ -40,12 +40,12 @@ def diagnose(
     """Measure every term of the losses against the task loss.
 
     Args:
-        task: the task loss, such as L1 to HR.
+        task: the task loss, such as L1 to HR; several terms count as their sum.
         losses: by name, as in logs.
         exchange: one batch, with the student's graph attached; the graph is kept.
         parameters: the student's, trainable.
     """
-    (goal,) = task(exchange).values()
+    goal = torch.stack(list(task(exchange).values())).sum()
     found = []
     for name, loss in losses.items():
         taps = dict.fromkeys(pair.student for pair in loss.pairs) or exchange.student.features

@@ -1,4 +1,4 @@
-"""The comparison of a finished classification's arms: accuracies over seeds, and the gain over training alone."""
+"""The comparison of the arms of a finished classification or detection: over seeds, and with training alone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,13 @@ from .cost import arm_cost, cost_columns, cost_note
 from .workspace import FinishedArm, Workspace, finished_arms
 
 ALONE = "alone"  # the arm that the others are compared with
-Accuracies = Mapping[str, Mapping[str, Sequence[float]]]  # arm -> set -> one per seed
+Accuracies = Mapping[str, Mapping[str, Sequence[float]]]  # arm -> set (and metric, if there are several) -> per seed
+SHORT = {"top1": "top-1", "map": "mAP", "map50": "mAP50"}
+TITLES = {
+    "top1": "Top-1 accuracy",
+    "map": "mAP, mean average precision over IoU 0.5 to 0.95,",
+    "map50": "mAP50, average precision at IoU 0.5,",
+}
 
 
 def write_accuracies(recipe: TrainingRecipe, workspace: Workspace, command: str) -> list[Path]:
@@ -23,21 +29,27 @@ def write_accuracies(recipe: TrainingRecipe, workspace: Workspace, command: str)
         SrKdError: an arm that is not finished.
     """
     found: dict[str, dict[str, list[float]]] = {}
+    metrics = recipe.val.metrics
     runs: dict[str, list[FinishedArm]] = {}
     for arm in finished_arms(workspace):
         runs.setdefault(arm.label, []).append(arm)
         for name, values in arm.scores.items():
-            found.setdefault(arm.label, {}).setdefault(name, []).append(values["top1"])
+            for metric in metrics:
+                column = name if len(metrics) == 1 else f"{name} {SHORT[metric]}"
+                found.setdefault(arm.label, {}).setdefault(column, []).append(values[metric])
     table, results = workspace.results / "table.md", workspace.results / "results.json"
-    text = accuracy_table(found, cost_columns(recipe, runs))
+    what = " and ".join(TITLES[metric] for metric in metrics)
+    text = accuracy_table(found, cost_columns(recipe, runs), what)
     write_text(table, f"# {recipe.name}\n\n{text}\n{cost_note(recipe)}\nCommand: `{command}`\n")
     costs = {label: [arm_cost(arm) for arm in of_arm] for label, of_arm in runs.items()}
-    content = {"metric": "top1", "seeds": recipe.seeds, "arms": found, "costs": costs}
+    content = {"metrics": metrics, "seeds": recipe.seeds, "arms": found, "costs": costs}
     write_text(results, json.dumps(content, indent=2))
     return [table, results]
 
 
-def accuracy_table(found: Accuracies, more: Mapping[str, Mapping[str, str]] | None = None) -> str:
+def accuracy_table(
+    found: Accuracies, more: Mapping[str, Mapping[str, str]] | None = None, what: str = TITLES["top1"]
+) -> str:
     """One row per arm, mean ± sample standard deviation over seeds; with an arm called "alone", the gain over it.
 
     The gain is taken seed by seed, because arms of one seed begin with the same weights. `more` are further columns,
@@ -59,7 +71,7 @@ def accuracy_table(found: Accuracies, more: Mapping[str, Mapping[str, str]] | No
         cells += [column[label] for column in more.values()]
         lines.append(f"| {label} | " + " | ".join(cells) + " |")
     seeds = len(next(iter(next(iter(found.values())).values())))
-    return "\n".join([*lines, "", f"Top-1 accuracy in percent at the last iteration, {seeds} seed(s).", ""])
+    return "\n".join([*lines, "", f"{what} in percent at the last iteration, {seeds} seed(s).", ""])
 
 
 def _spread(values: Sequence[float], sign: str) -> str:

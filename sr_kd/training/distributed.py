@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 import torch
-from torch import distributed
+from torch import distributed, nn
 
 from ..device import pick_device
 from ..errors import SrKdError
@@ -42,6 +42,12 @@ class World:
         values: list[Any] = [None] * self.size
         distributed.all_gather_object(values, value)
         return values
+
+    def share_buffers(self, module: nn.Module) -> None:
+        """Give every rank rank 0's buffers: batch norm's statistics, which each rank gathers from its own images."""
+        if self.size > 1:
+            for buffer in module.buffers():
+                distributed.broadcast(buffer, 0)
 
     def barrier(self) -> None:
         """Wait for all processes."""

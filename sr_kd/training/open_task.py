@@ -9,14 +9,16 @@ from typing import Protocol
 from torch import nn
 
 from ..archs.base import Colour
-from ..config.build import open_evaluation_set, open_labelled_set, open_training_set
-from ..config.schema import ClassificationRecipe, Recipe, TrainingRecipe
+from ..config.build import open_evaluation_set, open_labelled_set, open_shapes, open_training_set
+from ..config.schema import ClassificationRecipe, DetectionRecipe, Recipe, TrainingRecipe
 from ..data.image_set import ImageSet
 from ..data.labelled import LabelledImages
 from ..data.patches import decode, open_patches
 from ..data.pool import DecodedImages
+from ..data.shapes import DetectionImages
 from ..errors import UsageError
 from .classification import Classification
+from .detection import Detection
 from .distributed import World
 from .super_resolution import SuperResolution
 from .task import Task
@@ -43,6 +45,8 @@ def task_opener(recipe: TrainingRecipe, world: World, quiet: bool) -> TaskOpener
         return SuperResolutionOpener(recipe, world, quiet)
     if isinstance(recipe, ClassificationRecipe):
         return ClassificationOpener(recipe, world)
+    if isinstance(recipe, DetectionRecipe):
+        return DetectionOpener(recipe, world)
     raise UsageError(f"{type(recipe).__name__} is the recipe of no task")
 
 
@@ -113,3 +117,30 @@ class ClassificationOpener:
     @cached_property
     def _validation(self) -> list[LabelledImages]:
         return [open_labelled_set(options) for options in self.recipe.validation_sets]
+
+
+class DetectionOpener:
+    """Generated images with boxes."""
+
+    def __init__(self, recipe: DetectionRecipe, world: World) -> None:
+        self.recipe, self.world = recipe, world
+
+    def open(self, phase: str, seed: int, networks: Sequence[nn.Module]) -> Detection:
+        options = self.recipe.train
+        return Detection(
+            self._train,
+            self._validation,
+            batch_size=options.batch_size_per_gpu * self.world.size,
+            hflip=options.use_hflip,
+            seed=seed,
+            stream=phase,
+            world=self.world,
+        )
+
+    @cached_property
+    def _train(self) -> DetectionImages:
+        return open_shapes(self.recipe.train)
+
+    @cached_property
+    def _validation(self) -> list[DetectionImages]:
+        return [open_shapes(options) for options in self.recipe.validation_sets]

@@ -164,6 +164,7 @@ class PhaseRun:
 
     def _validate(self, clock: int, final: bool) -> Scores:
         self.step.student.eval()
+        self.world.share_buffers(self.network)  # all measure the network that rank 0 writes
         scores = self.task.validate(self.network, partial(self._keep, clock))
         self.step.student.train()
         flat = {f"metrics/{name}/{metric}": value for name, row in scores.items() for metric, value in row.items()}

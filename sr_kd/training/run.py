@@ -134,6 +134,7 @@ def _run_phase(
         }
         if isinstance(plan.step, MutualStep):
             partner = plan.step.partner.student.eval()
+            world.share_buffers(partner)
             result["partner"] = partner_scores = task.validate(partner)
             if world.leads:
                 metadata = {**run.metadata, "partner": True, "iteration": plan.total_iter, "scores": partner_scores}

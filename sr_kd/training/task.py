@@ -21,9 +21,9 @@ class Batch:
     """One global or per-rank batch.
 
     Attributes:
-        lr: LR images (N, C, H, W) in [0, 1] (classification: the input images).
-        hr: HR images (N, C, H * scale, W * scale) (classification: the same as `lr`).
-        labels: class indices or detection targets; None for super-resolution.
+        lr: LR images (N, C, H, W) in [0, 1] (classification, detection: the input images).
+        hr: HR images (N, C, H * scale, W * scale) (classification, detection: the same as `lr`).
+        labels: class indices (N,), or per image a detector's boxes and labels; None for super-resolution.
     """
 
     lr: Tensor

@@ -30,7 +30,7 @@ def test_every_builtin_network_can_be_found_and_tells_its_name() -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ({"type": "FSRCN", "scale": 2}, r"unknown network 'FSRCN' \(did you mean 'FSRCNN'\?\); known: CARN, FSRCNN"),
+        ({"type": "FSRCN", "scale": 2}, r"unknown network 'FSRCN' \(did you mean 'FSRCNN'\?\); known: CARN, FCOS"),
         ({"type": "FSRCNN", "scale": 2, "dd": 5}, r"network FSRCNN has no option 'dd'.*known: colour, d, "),
         ({"type": "FSRCNN"}, "network FSRCNN needs the option 'scale'"),
         ({"type": "FSRCNN", "scale": "two"}, "network FSRCNN, option 'scale': .*integer.*found 'two'"),

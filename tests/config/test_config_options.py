@@ -18,7 +18,7 @@ from sr_kd.training.run import run_recipe
 OPTIONS = Path(__file__).resolve().parents[2] / "options"
 TRAINING = sorted(str(path.relative_to(OPTIONS)) for path in (OPTIONS / "train").rglob("*.yml"))
 TESTS = sorted(str(path.relative_to(OPTIONS)) for path in (OPTIONS / "test").rglob("*.yml"))
-IMAGES = ("datasets/", "scikit-image:", "scikit-learn:")
+IMAGES = ("datasets/", "scikit-image:", "scikit-learn:", "sr_kd:")
 
 
 def test_there_are_option_files():
@@ -27,13 +27,15 @@ def test_there_are_option_files():
 
 
 @pytest.mark.parametrize("file", TRAINING)
-def test_a_training_file_passes_every_check_but_its_images(file, caplog):
+def test_a_training_file_passes_every_check_but_its_images(file, caplog, needs_detection):
     recipe = load_recipe(OPTIONS / file)
+    if recipe.task == "detection":
+        needs_detection()
     networks = check_recipe(recipe, data=False)
     used = {name for phase in recipe.phases.values() for name in (phase.trains, phase.partner)}
     assert set(networks) == used - {None}  # nothing is left over
     sets = (recipe.train, *recipe.validation_sets)
-    if recipe.task == "classification":
+    if recipe.task in ("classification", "detection"):
         roots = [images.dataroot for images in sets]
     else:
         roots = [root for images in sets for root in images.dataroot_gt]
@@ -105,11 +107,14 @@ def photograph(tmp_path_factory) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("file", TRAINING)
-def test_a_training_file_takes_a_step_in_every_phase(file, photograph, tmp_path):
+def test_a_training_file_takes_a_step_in_every_phase(file, photograph, tmp_path, needs_detection):
     train = f"{{dataroot_gt: {photograph}, gt_size: 24, batch_size_per_gpu: 1}}"
     if file.startswith("train/classification"):
         pytest.importorskip("sklearn")
         train = "{dataroot: 'scikit-learn:digits', batch_size_per_gpu: 4}"
+    if file.startswith("train/detection"):
+        needs_detection()
+        train = "{dataroot: 'sr_kd:shapes', images: 8, batch_size_per_gpu: 2}"
     recipe = load_recipe(
         OPTIONS / file,
         [

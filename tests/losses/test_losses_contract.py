@@ -65,7 +65,7 @@ def total(terms: dict[str, torch.Tensor]) -> torch.Tensor:
     return torch.stack(list(terms.values())).sum()
 
 
-WITH_OWN_TESTS = {"L1", "L2", "Charbonnier", "Imitation", "CrossEntropy", "SoftLabel"}
+WITH_OWN_TESTS = {"L1", "L2", "Charbonnier", "Imitation", "CrossEntropy", "SoftLabel", "Detection"}
 
 
 def test_every_registered_loss_is_covered():
@@ -84,7 +84,8 @@ def test_a_loss_returns_the_terms_that_it_declares(variant, batch):
 def test_a_loss_without_taps_returns_the_terms_that_it_declares(name):
     image, logits = torch.rand(2, 1, 4, 4), torch.rand(2, 3)
     output = logits if name in ("CrossEntropy", "SoftLabel") else image
-    exchange = Exchange(image, image, View(output, {"compact": image}), View(output), labels=torch.tensor([0, 2]))
+    own = dict.fromkeys(("classification", "box", "centre"), torch.tensor(1.0))
+    exchange = Exchange(image, image, View(output, {"compact": image}, own), View(output), labels=torch.tensor([0, 2]))
     loss = build_loss(name)
     assert tuple(loss(exchange)) == loss.terms
 

@@ -12,7 +12,7 @@ from sr_kd.losses import LOSSES
 
 FOLDER = Path(__file__).parents[2] / "options" / "train" / "kd"
 FILES = sorted(FOLDER.glob("*_x2.yml"))
-FOR_IMAGES = set(LOSSES.names()) - {"L1", "L2", "Charbonnier", "Imitation", "CrossEntropy", "SoftLabel"}
+FOR_IMAGES = set(LOSSES.names()) - {"L1", "L2", "Charbonnier", "Imitation", "CrossEntropy", "SoftLabel", "Detection"}
 
 
 def losses_in(recipe) -> set[str]:

@@ -9,6 +9,13 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
+from digits import CPU, digits_recipe
+
+from sr_kd.archs.files import load_network
+from sr_kd.data.labelled import open_labelled
+from sr_kd.training.classification import Classification
+from sr_kd.training.workspace import Workspace
 
 pytestmark = pytest.mark.slow
 
@@ -100,3 +107,29 @@ def test_a_dead_rank_ends_the_other_with_a_sentence(tmp_path, photographs_folder
     result = run(2, tmp_path / "none.pt", photographs_folder, "200", "die", timeout=120)
     assert result.returncode != 0
     assert "another process of this run ended early" in result.stdout + result.stderr
+
+
+def test_two_processes_measure_the_network_that_is_written(tmp_path):
+    """Each has batch norm's statistics of its own images, until they validate."""
+    pytest.importorskip("sklearn")
+    recipe = digits_recipe(tmp_path, {"teacher": {"trains": "teacher"}}, 5)
+    options = recipe.model_dump(mode="json", exclude={"train", "validation_sets"}, exclude_defaults=True)
+    sets = {"train": recipe.train.model_dump(), "val": recipe.validation_sets[0].model_dump()}
+    file = tmp_path / "options.yml"
+    file.write_text(yaml.safe_dump({**options, "task": "classification", "datasets": sets}))
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    command = ["-m", "sr_kd", "train", "-opt", str(file), "--device", "cpu"]
+    result = subprocess.run(
+        [sys.executable, *launcher, *command],
+        env={**os.environ, "PYTHONPATH": str(Path.cwd()), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert result.returncode == 0, result.stderr
+    workspace = Workspace(recipe)
+    network = load_network(workspace.models("teacher", 0) / "net_g_latest.pth").network
+    test = open_labelled("scikit-learn:digits", "test")
+    options = {"batch_size": 1, "shift": 0, "hflip": False, "seed": 0, "stream": ""}
+    expected = Classification(test, [test], **options, world=CPU).validate(network)
+    assert workspace.result("teacher", 0)["scores"] == expected
