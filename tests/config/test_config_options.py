@@ -10,8 +10,11 @@ import torch
 
 from sr_kd.config.check import check_recipe
 from sr_kd.config.loader import load_recipe, load_test_recipe
+from sr_kd.config.schema import TrainingRecipe
 from sr_kd.config.trial import trial
 from sr_kd.data.embedded import embedded_files
+from sr_kd.errors import SrKdError
+from sr_kd.interop.basicsr import import_basicsr
 from sr_kd.training.distributed import World
 from sr_kd.training.run import run_recipe
 
@@ -19,6 +22,14 @@ OPTIONS = Path(__file__).resolve().parents[2] / "options"
 TRAINING = sorted(str(path.relative_to(OPTIONS)) for path in (OPTIONS / "train").rglob("*.yml"))
 TESTS = sorted(str(path.relative_to(OPTIONS)) for path in (OPTIONS / "test").rglob("*.yml"))
 IMAGES = ("datasets/", "scikit-image:", "scikit-learn:", "sr_kd:")
+
+
+def skip_without_basicsr(recipe: TrainingRecipe) -> None:
+    if any(network.type.startswith("basicsr.") for network in recipe.networks.values()):
+        try:
+            import_basicsr()
+        except SrKdError as error:
+            pytest.skip(str(error))
 
 
 def test_there_are_option_files():
@@ -31,6 +42,7 @@ def test_a_training_file_passes_every_check_but_its_images(file, caplog, needs_d
     recipe = load_recipe(OPTIONS / file)
     if recipe.task == "detection":
         needs_detection()
+    skip_without_basicsr(recipe)
     networks = check_recipe(recipe, data=False)
     used = {name for phase in recipe.phases.values() for name in (phase.trains, phase.partner)}
     assert set(networks) == used - {None}  # nothing is left over
@@ -124,6 +136,7 @@ def test_a_training_file_takes_a_step_in_every_phase(file, photograph, tmp_path,
             f"path={{experiments_root: {tmp_path}, results_root: {tmp_path}, tb_root: {tmp_path}}}",
         ],
     )
+    skip_without_basicsr(recipe)
     recipe = trial(recipe, 1)
     check_recipe(recipe)
     workspace = run_recipe(recipe, World(0, 1, torch.device("cpu")), quiet=True)
