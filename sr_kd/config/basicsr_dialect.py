@@ -47,6 +47,8 @@ def translate_training(draft: Draft) -> None:
     optimiser = draft.section("phases", PHASE, "optim")
     if optimiser.get("type") == "AdamW":
         optimiser.setdefault("weight_decay", 0.01)
+    if optimiser.get("type") == "SGD":
+        optimiser.setdefault("momentum", 0.0)
     if draft.section("train", "scheduler"):
         _scheduler(draft)
     if draft.section("train", "pixel_opt"):

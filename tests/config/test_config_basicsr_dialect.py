@@ -208,6 +208,13 @@ def test_schedulers_become_ours(write_options, written, expected):
     assert recipe.phases["train"].scheduler.model_dump(include=set(expected)) == expected
 
 
+@pytest.mark.parametrize(("given", "momentum"), [("", 0.0), ("    momentum: 0.8\n", 0.8)])
+def test_sgd_has_the_momentum_that_basicsr_gives_it(write_options, given, momentum):
+    adam = "    type: Adam\n    lr: !!float 1e-4\n    weight_decay: 0\n    betas: [0.9, 0.99]\n"
+    sgd = f"    type: SGD\n    lr: 0.1\n{given}"
+    assert load_recipe(write_options(TRAINING, (adam, sgd))).phases["train"].optim.momentum == momentum
+
+
 @pytest.mark.parametrize(
     ("written", "kind", "options"),
     [
