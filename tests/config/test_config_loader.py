@@ -170,6 +170,19 @@ def test_values_that_would_fail_later_or_lead_elsewhere(pisr, change, sentence):
     assert sentence in refusal(pisr(change))
 
 
+def test_pictures_of_a_classification_may_only_be_declined(write_options):
+    text = """\
+name: digits
+task: classification
+datasets: {train: {dataroot: "scikit-learn:digits"}}
+networks: {student: {type: ResNet, classes: 10}}
+phases: {student: {trains: student, total_iter: 1}}
+val: {save_img: false}
+"""
+    assert load_recipe(write_options(text)).val.save_img is False
+    assert "key 'val.save_img' must be False" in refusal(write_options(text, ("save_img: false", "save_img: true")))
+
+
 def test_a_missing_file_names_its_nearest_neighbour(pisr, tmp_path):
     pisr()
     assert (
