@@ -15,7 +15,7 @@ from ..losses.build import LOSSES
 from .build import build_loss_from, build_network_from, load_trained
 from .check_classification import classification_problems
 from .check_detection import detection_problems, misplaced_losses, package_problems
-from .check_sets import Problem, refuse, set_problems
+from .check_sets import Problem, lr_problems, refuse, set_problems
 from .graph import phase_order, teacher_of
 from .schema import ClassificationRecipe, DetectionRecipe, Initialisation, Recipe, TrainingRecipe, is_folder_name
 
@@ -85,7 +85,7 @@ def _check_partner(recipe: TrainingRecipe, name: str) -> Iterator[Problem]:
     if phase.partner == phase.trains:
         problem = f"is '{phase.partner}' itself: give the partner a name of its own among the networks"
         yield ("phases", name, "partner"), problem
-    for key in ("teacher", "ema_decay"):
+    for key in ("teacher", "teacher_precision", "ema_decay"):
         if getattr(phase, key):
             yield ("phases", name, key), "cannot be combined with a partner: remove one of the two"
 
@@ -163,8 +163,10 @@ def _check_phase(recipe: TrainingRecipe, name: str, networks: Mapping[str, nn.Mo
         except UsageError as error:
             yield ("phases", name, "losses", index), f"is refused: {error}"
             taught = True  # perhaps; one problem at a time
-    if phase.teacher is not None and not taught:
-        yield ("phases", name, "teacher"), f"is '{phase.teacher}', but none of the losses learns from a teacher"
+    for key in ("teacher", "teacher_precision"):
+        if getattr(phase, key) is not None and not taught:
+            problem = f"is '{getattr(phase, key)}', but none of the losses learns from a teacher"
+            yield ("phases", name, key), problem
 
 
 def _check_initialisation(
@@ -202,7 +204,8 @@ def _check_super_resolution(recipe: Recipe, networks: Mapping[str, nn.Module]) -
         task = getattr(network, "task", recipe.task)
         if task != recipe.task:
             yield ("networks", name, "type"), f"is '{recipe.networks[name].type}': it is for 'task: {task}'"
-    trained = [networks[phase.trains] for phase in recipe.phases.values()]
+    named = [name for phase in recipe.phases.values() for name in (phase.trains, phase.partner) if name is not None]
+    trained = [networks[name] for name in named]
     rgb = sorted(
         {type(network).__name__ for network in trained if isinstance(network, SRNetwork) and network.colour == "rgb"}
     )
@@ -212,6 +215,7 @@ def _check_super_resolution(recipe: Recipe, networks: Mapping[str, nn.Module]) -
                 ("validation_sets", index, "protocol"),
                 f"is 'yfloat', which needs Y networks; {rgb[0]} is RGB: use rgb8",
             )
+    yield from lr_problems("validation_sets", recipe.validation_sets)
 
 
 def _not_among(kind: str, name: str, known: Mapping[str, object]) -> str:

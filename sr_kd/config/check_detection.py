@@ -14,6 +14,7 @@ from .schema import DetectionRecipe, TrainingRecipe
 
 PACKAGES = ("torchvision", "torchmetrics", "pycocotools")
 OF_OTHER_TASKS = frozenset({"L1", "L2", "Charbonnier", "CrossEntropy"})
+FOR_ONE_TASK = {"Detection": "detection", "CrossEntropy": "classification", "SoftLabel": "classification"}
 
 
 def package_problems() -> Iterator[Problem]:
@@ -53,11 +54,12 @@ def detection_problems(recipe: DetectionRecipe, networks: Mapping[str, nn.Module
 
 
 def misplaced_losses(recipe: TrainingRecipe) -> Iterator[Problem]:
-    """The detector's own loss in a recipe of another task."""
+    """The detector's own loss, and those between logits, in a recipe of another task."""
     for name, phase in recipe.phases.items():
         for index, options in enumerate(phase.losses):
-            if options.type == "Detection":
-                yield ("phases", name, "losses", index, "type"), "is 'Detection': it is for 'task: detection'"
+            task = FOR_ONE_TASK.get(options.type, recipe.task)
+            if task != recipe.task:
+                yield ("phases", name, "losses", index, "type"), f"is '{options.type}': it is for 'task: {task}'"
 
 
 def _looks_at_outputs(kind: str) -> bool:

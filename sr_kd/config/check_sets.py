@@ -33,7 +33,7 @@ def set_problems(recipe: Recipe | TestRecipe) -> Iterator[Problem]:
 
 def check_test_recipe(recipe: TestRecipe) -> None:
     """Refuse a test without models, with missing files, or with sets that cannot be read. Raises UsageError."""
-    problems = list(set_problems(recipe))
+    problems = [*set_problems(recipe), *lr_problems("sets", recipe.sets)]
     for label, model in recipe.models.items():
         if FilePath(model).suffix in SUFFIXES and not FilePath(model).is_file():
             problems.append((("models", label), f"names a file that does not exist: {model}"))
@@ -42,6 +42,14 @@ def check_test_recipe(recipe: TestRecipe) -> None:
     if not recipe.sets:
         problems.append((("sets",), "is empty: nothing to measure on"))
     refuse(recipe, problems)
+
+
+def lr_problems(key: str, sets: Sequence[EvaluationSet]) -> Iterator[Problem]:
+    """Sets with LR files under the protocol that makes LR itself."""
+    for index, options in enumerate(sets):
+        if options.protocol == "yfloat" and options.dataroot_lq is not None:
+            problem = "is 'yfloat', which makes LR from the Y of HR: leave 'dataroot_lq' out, or use rgb8"
+            yield (key, index, "protocol"), problem
 
 
 def refuse(recipe: TrainingRecipe | TestRecipe, problems: Sequence[Problem]) -> None:
