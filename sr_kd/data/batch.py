@@ -11,19 +11,21 @@ from .colour import grey_to_y, rgb_to_y
 from .sampler import Draw
 
 
-def network_batch(patches: Tensor, draw: Draw, colour: Colour) -> Tensor:
+def network_batch(patches: Tensor, draw: Draw, colour: Colour, device: torch.device) -> Tensor:
     """Convert and orient a batch.
 
     Args:
-        patches: (N, S, S, C) uint8, C = 1 (grey) or 3 (RGB).
+        patches: (N, S, S, C) uint8, C = 1 (grey) or 3 (RGB), on the CPU or on a CUDA `device`.
         draw: the orientation of each patch.
         colour: "y" or "rgb". Y is computed from the 8-bit RGB and not rounded; grey is mapped to the Y
             that R = G = B gives.
+        device: where the result goes.
 
     Returns:
         (N, 1 or 3, S, S) float32 in [0, 1].
     """
-    image = _turn_each(patches, draw) if patches.device.type == "cpu" else _turn_all(patches, draw)
+    # Not on MPS, where older versions of torch cannot copy by index.
+    image = _turn_all(patches.to(device), draw) if device.type == "cuda" else _turn_each(patches, draw).to(device)
     if colour == "y":
         image = rgb_to_y(image) if image.shape[1] == 3 else grey_to_y(image)
     elif image.shape[1] == 1:

@@ -114,4 +114,4 @@ class PooledPatches:
         places = torch.from_numpy(np.stack([draw.image, draw.top * scale, draw.left * scale]))
         image, top, left = places.to(pool.device, non_blocking=True)
         patches = pool.crop(image, top, left, self._patch * scale)
-        return network_batch(patches.to(self._device), draw, self._colour)
+        return network_batch(patches, draw, self._colour, self._device)

@@ -100,16 +100,34 @@ def _resize_rows(planes: Tensor, size: int, scale: float, levels: int | None) ->
     """(N, A, B) -> (N, size, B): the N planes are one table of N * A rows."""
     count, length, width = planes.shape
     indices, weights = _contributions(length, size, scale)
-    starts = torch.arange(0, count * length, length)[:, None, None]
-    rows = functional.embedding_bag(
-        (indices + starts).flatten(0, 1).to(planes.device),
-        planes.reshape(count * length, width),
-        per_sample_weights=weights.to(planes).repeat(count, 1),
-        mode="sum",
-    )
-    if levels is not None:
-        rows = torch.floor(rows + 0.5).clamp_(0, levels)
-    return rows.reshape(count, size, width)
+    if planes.device.type == "mps":  # has no embedding bags before torch 2.10
+        rows = sum_by_taps(planes, indices, weights)
+    else:
+        starts = torch.arange(0, count * length, length)[:, None, None]
+        rows = functional.embedding_bag(
+            (indices + starts).flatten(0, 1).to(planes.device),
+            planes.reshape(count * length, width),
+            per_sample_weights=weights.to(planes).repeat(count, 1),
+            mode="sum",
+        ).reshape(count, size, width)
+    return rows if levels is None else torch.floor(rows + 0.5).clamp_(0, levels)
+
+
+def sum_by_taps(planes: Tensor, indices: Tensor, weights: Tensor) -> Tensor:
+    """The embedding bag with plain operations, one tap after the other.
+
+    Args:
+        planes: (N, A, B).
+        indices, weights: (size, taps): which of the A rows, and how much of each, make every row of the result.
+
+    Returns:
+        (N, size, B).
+    """
+    indices, weights = indices.to(planes.device), weights.to(planes)
+    rows = planes.new_zeros(len(planes), len(indices), planes.shape[2])
+    for index, weight in zip(indices.unbind(1), weights.unbind(1), strict=True):
+        rows = rows + weight[:, None] * planes.index_select(1, index)
+    return rows
 
 
 @lru_cache(maxsize=64)

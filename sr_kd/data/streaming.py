@@ -68,7 +68,7 @@ class StreamedPatches:
         else:
             self._readers.wait(slot)
         lr, hr = (
-            network_batch(patches[: len(draw)].to(self._device), draw, self._colour) for patches in self._slots[slot]
+            network_batch(patches[: len(draw)], draw, self._colour, self._device) for patches in self._slots[slot]
         )
         self._ask(iteration + len(self._slots), slot)
         return lr, hr

@@ -91,12 +91,14 @@ def enlarge_tiled(
 
 
 def to_tensor(windows: np.ndarray, device: torch.device) -> Tensor:
-    """(N, h, w, C) of any picture type -> (N, C, h, w) in [0, 1], float32 (float64 for float64)."""
+    """(N, h, w, C) of any picture type -> (N, C, h, w) in [0, 1], float32 (float64 for float64, but not on MPS)."""
     if windows.dtype == np.uint16:  # torch has hardly any operations on uint16
         windows = windows.astype(np.int32)
         peak = 65535
     else:
         peak = 255 if windows.dtype == np.uint8 else 1
+    if windows.dtype == np.float64 and device.type == "mps":
+        windows = windows.astype(np.float32)
     precision = torch.float64 if windows.dtype == np.float64 else torch.float32
     tensor = torch.from_numpy(windows).to(device).permute(0, 3, 1, 2).to(precision)
     return (tensor / peak if peak > 1 else tensor).contiguous()

@@ -45,19 +45,21 @@ class Classification:
     ) -> None:
         self.validation, self.world, self.side = tuple(validation), world, train.images.shape[1]
         around = ((0, 0), (shift, shift), (shift, shift), (0, 0))
-        self.pixels = torch.from_numpy(np.pad(train.images, around)).to(world.device)
-        self.labels = torch.from_numpy(train.labels).to(world.device)
+        # Images are cut and turned there; not on MPS, where older versions of torch cannot copy by index.
+        self.home = world.device if world.device.type == "cuda" else torch.device("cpu")
+        self.pixels = torch.from_numpy(np.pad(train.images, around)).to(self.home)
+        self.labels = torch.from_numpy(train.labels).to(self.home)
         sizes = np.full((len(train.labels), 2), self.side + 2 * shift)
         self.sampler = PatchSampler(sizes, self.side, batch_size, hflip=hflip, rotate=False, seed=seed, stream=stream)
 
     def batch(self, index: int) -> Batch:
         draw = self.sampler.draw(index).share(self.world.rank, self.world.size)
-        image, top, left = (torch.from_numpy(part).to(self.world.device) for part in (draw.image, draw.top, draw.left))
-        along = torch.arange(self.side, device=self.world.device)
+        image, top, left = (torch.from_numpy(part).to(self.home) for part in (draw.image, draw.top, draw.left))
+        along = torch.arange(self.side, device=self.home)
         rows, columns = top[:, None] + along, left[:, None] + along
         window = self.pixels[image[:, None, None], rows[:, :, None], columns[:, None, :]]
-        images = orient(network_images(window).contiguous(), draw)
-        return Batch(images, images, self.labels[image])
+        images = orient(network_images(window).contiguous(), draw).to(self.world.device)
+        return Batch(images, images, self.labels[image].to(self.world.device))
 
     def view(self, network: nn.Module, batch: Batch, taps: Iterable[str], output: bool) -> View:
         return View(*network.features(batch.lr, taps, output))  # type: ignore[operator]

@@ -7,7 +7,6 @@ import logging
 from collections.abc import Sequence
 from contextlib import closing, nullcontext
 
-import torch
 from torch import nn
 
 from .. import __version__
@@ -18,6 +17,7 @@ from ..config.build import WeightedLoss
 from ..config.graph import phase_order
 from ..config.schema import TrainingRecipe
 from ..errors import SrKdError
+from ..inference.upscaler import is_out_of_memory
 from .distributed import World
 from .lock import only_run_of
 from .mutual import MutualStep
@@ -68,7 +68,7 @@ def _run_all(recipe: TrainingRecipe, workspace: Workspace, world: World, resume:
                     continue
                 _run_phase(recipe, name, seed, workspace, world, opener, quiet)
     except (MemoryError, RuntimeError) as error:
-        if not (isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error)):
+        if not is_out_of_memory(error):
             raise
         raise SrKdError(
             f"{world.device} is out of memory ({str(error)[:100]}...): lower gt_size, memory_budget, "

@@ -66,7 +66,7 @@ def _psnr(image: Tensor, reference: Tensor, border: int) -> float:
     """PSNR with peak 1 of an image clamped to [0, 1], in dB."""
     inner = slice(border, -border)
     error = (image.clamp(0, 1) - reference)[..., inner, inner]
-    return -10 * math.log10(max(float(error.double().square().mean()), 1e-12))
+    return -10 * math.log10(max(float(error.cpu().double().square().mean()), 1e-12))
 
 
 def _best_affine(image: Tensor, reference: Tensor) -> Tensor:

@@ -17,4 +17,4 @@ def test_patch_by_patch_equals_the_whole_batch_at_once(channels):
     assert len(set(zip(draw.hflip, draw.vflip, draw.transpose, strict=True))) == 8
     patches = torch.randint(0, 256, (64, 7, 7, channels), dtype=torch.uint8, generator=torch.manual_seed(0))
     expected = orient(patches.permute(0, 3, 1, 2).contiguous().float() / 255, draw)
-    assert torch.equal(network_batch(patches, draw, "rgb"), expected.expand(-1, 3, -1, -1))
+    assert torch.equal(network_batch(patches, draw, "rgb", patches.device), expected.expand(-1, 3, -1, -1))

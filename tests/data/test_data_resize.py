@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage import data
 
+from sr_kd.data import resize
 from sr_kd.data.resize import imresize, make_lr, mod_crop, resize_pixels
 from sr_kd.errors import UsageError
 
@@ -51,6 +52,13 @@ def test_both_axes_equal_the_definition(size: tuple[int, int]) -> None:
     expected = np.apply_along_axis(resize_line, 1, rows, size[1])
     found = imresize(torch.from_numpy(image), size).numpy()
     assert np.abs(found - expected).max() < 1e-9
+
+
+@pytest.mark.parametrize("size", [10, 60, 97])
+def test_plain_operations_give_what_the_embedding_bag_gives(size: int) -> None:
+    planes = torch.rand(3, 40, 7, dtype=torch.float64)
+    found = resize.sum_by_taps(planes, *resize._contributions(40, size, size / 40))
+    assert torch.allclose(found, imresize(planes, (size, 7)), atol=1e-12, rtol=0)
 
 
 def test_leading_axes_are_independent_images() -> None:
