@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 HELP = {
     "train": "a training step of PISR's teacher and student, beside plain PyTorch",
     "infer": "one picture through a network, beside plain PyTorch, ONNX Runtime, OpenVINO and OpenCV",
+    "folder": "a folder of pictures, from file to file, beside the computing alone",
     "evaluate": "PSNR, SSIM and MATLAB's resize, beside BasicSR's functions",
     "data": "training patches, beside BasicSR's dataset and PyTorch's loader",
     "streaming": "patches of a set larger than memory_budget, beside one that fits",
@@ -32,18 +33,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     works = parser.add_subparsers(dest="work", metavar="WORK", required=True)
     parsers = [works.add_parser(name, help=text, description=text) for name, text in HELP.items()]
-    train, infer, evaluate, data, streaming, losses = parsers
+    train, infer, folder, evaluate, data, streaming, losses = parsers
     for work in (train, data, streaming, losses):
         work.add_argument("--batch", type=_positive, default=16, metavar="N", help="patches per step (default: 16)")
         work.add_argument("--patch", type=_positive, default=96, metavar="PIXELS", help="of an LR patch (default: 96)")
     train.add_argument("--precision", default="fp32", choices=("fp32", "bf16", "fp16"), help="of our steps")
     train.add_argument("--compile", action="store_true", help="our steps through torch.compile")
-    infer.add_argument("-n", "--model", metavar="MODEL", help="a shipped model, a file, or a network's type (FSRCNN)")
+    for work in (infer, folder):
+        work.add_argument("-n", "--model", metavar="MODEL", help="a shipped model, a file, or a type (FSRCNN)")
     infer.add_argument("--size", type=_size, default=(960, 540), metavar="WxH", help="of LR (default: 960x540)")
     infer.add_argument("--precision", default="fp32", choices=("fp32", "bf16", "fp16"), help="also measure ours in it")
-    for work in (train, infer, losses):
+    for work in (train, infer, folder, losses):
         work.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps")
-    for work in (evaluate, data, streaming):
+    for work in (folder, evaluate, data, streaming):
         work.add_argument("--hr", nargs="+", default=["scikit-image:held_out"], metavar="DIR", help="folders of HR")
     for work in (data, streaming):
         work.add_argument("--workers", type=_positive, default=2, metavar="N", help="processes that read (default: 2)")
@@ -52,9 +54,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     streaming.add_argument("--seconds", type=_number, default=90.0, metavar="S", help="how long (default: 90)")
     losses.add_argument("-opt", "--opt", required=True, metavar="FILE", help="training option file (YAML)")
     losses.add_argument("--force_yml", nargs="+", default=[], metavar="a:b=value", help="override options")
-    for work in (train, infer, evaluate, data, streaming):
+    for work in (train, infer, folder, evaluate, data, streaming):
         work.add_argument("-s", "--scale", type=_positive, default=2, metavar="S", help="enlargement (default: 2)")
-    for work in (train, infer, evaluate, data, losses):
+    for work in (train, infer, folder, evaluate, data, losses):
         work.add_argument("--repetitions", type=_positive, default=9, metavar="N", help="per candidate (default: 9)")
     for work in parsers:
         work.add_argument("--json", metavar="FILE", help="write the figures as JSON; '-': to standard output, no table")
@@ -101,6 +103,15 @@ def _infer(args: argparse.Namespace, machine: Machine) -> Sequence[Comparison]:
     name = f"{args.model or 'FSRCNN'} x{network.scale}"
     bench = InferenceBench(network, name, height, width, pick_device(args.device), args.precision)
     return [bench.compare(machine, args.repetitions, args.quiet)]
+
+
+def _folder(args: argparse.Namespace, machine: Machine) -> Sequence[Comparison]:
+    from ..bench.folder import FolderBench
+    from ..device import pick_device
+    from ..inference.upscaler import Upscaler
+
+    upscaler = Upscaler(_network(args.model or "FSRCNN", args.scale), device=pick_device(args.device))
+    return [FolderBench(_images(args), upscaler).compare(machine, args.repetitions, args.quiet)]
 
 
 def _network(model: str, scale: int) -> SRNetwork:
@@ -166,6 +177,7 @@ def _losses(args: argparse.Namespace, machine: Machine) -> Sequence[Comparison]:
 MEASURES = {
     "train": _train,
     "infer": _infer,
+    "folder": _folder,
     "evaluate": _evaluate,
     "data": _data,
     "streaming": _streaming,

@@ -168,6 +168,31 @@ def test_streaming_and_memory_read_their_own_sets(tmp_path):
         StreamingBench(open_set([str(tmp_path)], scale=2), **options).compare()
 
 
+def test_a_folder_is_computed_and_written_in_every_format(tmp_path, monkeypatch):
+    from sr_kd.bench import folder
+    from sr_kd.data.image import Image, read_image, write_image
+    from sr_kd.data.sets import open_set
+    from sr_kd.inference.upscaler import Upscaler
+
+    photograph = open_set(["scikit-image:held_out"], scale=2).read_hr(0)
+    for name in ("one", "two"):
+        write_image(tmp_path / f"{name}.png", Image(photograph[:20, :30]))
+    found: list[tuple[str, int, int]] = []
+
+    def watched(upscaler, jobs, **options):
+        outcomes = upscale(upscaler, jobs, **options)
+        found.extend((job.target.name, *read_image(job.target).pixels.shape[:2]) for job in jobs)
+        return outcomes
+
+    upscale = folder.upscale_files
+    monkeypatch.setattr(folder, "upscale_files", watched)
+    upscaler = Upscaler(build_network("FSRCNN", scale=2), device=CPU)
+    comparison = folder.FolderBench(open_set([str(tmp_path)], scale=2), upscaler).compare(MACHINE, 1, quiet=True)
+    assert list(comparison.seconds) == ["computing alone", "to png files", "to jpg files"]
+    assert set(found) == {(f"{name}.{ext}", 40, 60) for name in ("one", "two") for ext in ("png", "jpg")}
+    assert comparison.notes["to png files"].endswith("% of the rate of computing")
+
+
 @pytest.mark.slow
 def test_on_the_command_line(run_cli, repository, tmp_path):
     finished = run_cli("bench", "train", "--batch", 1, "--patch", 8, "--repetitions", 1, "--device", "cpu", "--quiet",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,18 @@ TESTS = sorted(str(path.relative_to(OPTIONS)) for path in (OPTIONS / "test").rgl
 IMAGES = ("datasets/", "scikit-image:", "scikit-learn:", "sr_kd:")
 
 
+@pytest.fixture
+def weights(request: pytest.FixtureRequest) -> Callable[[str], list[str]]:
+    """Overrides that let a file find the published weights that it names, if it does; else the test is skipped."""
+
+    def found(file: str) -> list[str]:
+        if file != "train/foreign/carn_m_x2.yml":
+            return []
+        return [f"networks:carn_m:path={request.getfixturevalue('shared') / 'weights/CARN-M/carn_m.npz'}"]
+
+    return found
+
+
 def skip_without_basicsr(recipe: TrainingRecipe) -> None:
     if any(network.type.startswith("basicsr.") for network in recipe.networks.values()):
         try:
@@ -38,13 +51,14 @@ def test_there_are_option_files():
 
 
 @pytest.mark.parametrize("file", TRAINING)
-def test_a_training_file_passes_every_check_but_its_images(file, caplog, needs_detection):
-    recipe = load_recipe(OPTIONS / file)
+def test_a_training_file_passes_every_check_but_its_images(file, caplog, needs_detection, weights):
+    recipe = load_recipe(OPTIONS / file, weights(file))
     if recipe.task == "detection":
         needs_detection()
     skip_without_basicsr(recipe)
     networks = check_recipe(recipe, data=False)
     used = {name for phase in recipe.phases.values() for name in (phase.trains, phase.partner)}
+    used |= {phase.teacher for phase in recipe.phases.values() if phase.teacher in recipe.networks}
     assert set(networks) == used - {None}  # nothing is left over
     sets = (recipe.train, *recipe.validation_sets)
     if recipe.task in ("classification", "detection"):
@@ -119,7 +133,7 @@ def photograph(tmp_path_factory) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("file", TRAINING)
-def test_a_training_file_takes_a_step_in_every_phase(file, photograph, tmp_path, needs_detection):
+def test_a_training_file_takes_a_step_in_every_phase(file, photograph, tmp_path, needs_detection, weights):
     train = f"{{dataroot_gt: {photograph}, gt_size: 24, batch_size_per_gpu: 1}}"
     if file.startswith("train/classification"):
         pytest.importorskip("sklearn")
@@ -130,6 +144,7 @@ def test_a_training_file_takes_a_step_in_every_phase(file, photograph, tmp_path,
     recipe = load_recipe(
         OPTIONS / file,
         [
+            *weights(file),
             f"datasets={{train: {train}}}",
             "seeds=[0]",
             "logger={use_tb_logger: false}",
