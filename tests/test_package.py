@@ -100,16 +100,20 @@ def test_the_ground_floor_imports_no_room():
 
 
 @pytest.mark.parametrize(
-    ("foreign", "home"),
-    [("basicsr", "interop/basicsr.py"), ("spandrel", "archs/spandrel.py"), ("torchvision", "interop/basicsr.py")],
+    ("foreign", "homes"),
+    [
+        ("basicsr", {"interop/basicsr.py"}),
+        ("spandrel", {"archs/spandrel.py"}),
+        ("torchvision", {"interop/basicsr.py", "archs/detector.py"}),
+    ],
 )
-def test_a_foreign_framework_has_one_home(foreign, home):
+def test_a_foreign_framework_is_imported_at_home_alone(foreign, homes):
     users = {
         path.relative_to(PACKAGE).as_posix()
         for path in PACKAGE.rglob("*.py")
         if any(name.split(".")[0] == foreign for name in _imported_modules(path))
     }
-    assert users <= {home}
+    assert users <= homes
 
 
 def test_import_and_help_are_light():
