@@ -16,6 +16,8 @@ from ..files import write_text
 from .checkpoint import StateFolder
 
 PARTNER_FILE = "net_partner_latest.pth"
+# How the images are read is for the machine to say: the patches are the same.
+FREE = frozenset({"train.num_worker_per_gpu", "train.memory_budget"})
 
 
 class Workspace:
@@ -164,11 +166,12 @@ def _changed(before: Mapping[str, Any], current: Mapping[str, Any]) -> list[tupl
     """Keys with what they were and are. Phases and networks that only one of the two has may come and go.
 
     A key that the record does not have is a network's argument, or was introduced after the run began.
+    The keys in `FREE` may change.
     """
     shared = {_section(key) for key in before} & {_section(key) for key in current}
     keys = [key for key in sorted({*before, *current}) if _section(key) in shared]
     values = {key: tuple(repr(side[key]) if key in side else "nothing" for side in (before, current)) for key in keys}
-    compared = (key for key in keys if key in before or key.startswith("networks."))
+    compared = (key for key in keys if key not in FREE and (key in before or key.startswith("networks.")))
     return [(key, (then, now)) for key in compared for then, now in [values[key]] if then != now]
 
 

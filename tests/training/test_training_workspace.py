@@ -23,6 +23,7 @@ def workspace(write_recipe):
 def test_the_same_recipe_continues(workspace):
     workspace().prepare(resume=True)
     workspace("val.val_freq=3", "logger.print_freq=1").prepare(resume=True)
+    workspace("datasets.train.memory_budget=1e-6", "datasets.train.num_worker_per_gpu=1").prepare(resume=True)
 
 
 @pytest.mark.parametrize(
