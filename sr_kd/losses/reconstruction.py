@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .base import Exchange, FeatureLoss
+from .base import Exchange, FeatureLoss, TapPair
+from .options import Positive
 
 
 class L1(FeatureLoss):
@@ -32,7 +35,7 @@ class Charbonnier(FeatureLoss):
 
     terms = ("charbonnier",)
 
-    def __init__(self, pairs: tuple = (), eps: float = 1e-3) -> None:
+    def __init__(self, pairs: Sequence[TapPair] = (), eps: Positive = 1e-3) -> None:
         super().__init__(pairs)
         self.eps = eps
 

@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from ..errors import UsageError
 from .base import Exchange, FeatureLoss, TapPair
 from .numerics import full_precision, widen
 from .options import Count, NonNegative, Positive
@@ -80,6 +81,9 @@ class NST(FeatureLoss):
         eps: a channel's mean square is raised by this before it is normalised; a channel whose root mean
             square is far below 1e-3 (the default's root) counts as dead, with a finite gradient.
 
+    Raises:
+        UsageError: an option of another kernel.
+
     The size does not depend on the patch. Starting weight for SR with an L1 loss on [0, 1]: 0.2 to 1.
     """
 
@@ -96,6 +100,10 @@ class NST(FeatureLoss):
         eps: Positive = 1e-6,
     ) -> None:
         super().__init__(pairs)
+        if kernel != "poly" and (d, c) != (2, 0.0):
+            raise UsageError(f"loss NST: d and c are options of the kernel 'poly'; here it is '{kernel}'")
+        if kernel != "gaussian" and sigma is not None:
+            raise UsageError(f"loss NST: sigma is an option of the kernel 'gaussian'; here it is '{kernel}'")
         self.kernel, self.d, self.c, self.sigma, self.eps = kernel, d, c, sigma, eps
 
     def forward(self, exchange: Exchange) -> dict[str, Tensor]:
