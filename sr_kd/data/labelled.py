@@ -51,17 +51,18 @@ def open_labelled(
         image_size: images of folders are cropped to their central square and resized to this side.
 
     Raises:
-        UsageError: no such set, or images of several sizes without an `image_size`.
+        UsageError: no such set, images of several sizes without an `image_size`, or one for digits or CIFAR.
         SrKdError: a file that cannot be read, or scikit-learn is missing.
     """
-    if dataroot.startswith(PREFIX):
-        return _digits(dataroot, part, name)
     folder = Path(dataroot).expanduser()
-    if not folder.is_dir():
+    embedded = dataroot.startswith(PREFIX)
+    if not embedded and not folder.is_dir():
         raise UsageError(f"{folder} is no folder; the set that needs no download is called '{PREFIX}digits'")
-    if any(folder.glob("*.bin")):
-        return _cifar(folder, part, name)
-    return _folders(folder, name, image_size)
+    if not embedded and not any(folder.glob("*.bin")):
+        return _folders(folder, name, image_size)
+    if image_size is not None:
+        raise UsageError(f"image_size is for folders of images; those of {dataroot} have their size: leave it out")
+    return _digits(dataroot, part, name) if embedded else _cifar(folder, part, name)
 
 
 def _digits(dataroot: str, part: Part, name: str | None) -> LabelledImages:

@@ -53,6 +53,8 @@ def open_set(
         raise UsageError("dataroot_gt names no folder")
     if len(set(hr_roots)) < len(hr_roots):
         raise UsageError(f"dataroot_gt names a folder twice: {', '.join(hr_roots)}")
+    if filename_tmpl != "{}" and not lr_roots:
+        raise UsageError(f"filename_tmpl '{filename_tmpl}' names LR files, but there are none: LR is made from HR")
     if lr_roots and len(lr_roots) != len(hr_roots):
         raise UsageError(f"dataroot_gt names {len(hr_roots)} folder(s) and dataroot_lq {len(lr_roots)}: one for each")
     listed = None if meta_info_file is None else read_meta_info(meta_info_file)

@@ -52,6 +52,13 @@ def test_cifar_100_takes_the_fine_labels(tmp_path):
     assert images.labels.tolist() == records["test.bin"][0][:, 1].tolist()
 
 
+def test_sets_of_one_size_refuse_another(tmp_path):
+    write_cifar(tmp_path / "c", 2, 1, ["test_batch.bin"])
+    for dataroot in (str(tmp_path / "c"), "scikit-learn:digits"):
+        with pytest.raises(UsageError, match="image_size is for folders of images"):
+            open_labelled(dataroot, "test", image_size=16)
+
+
 def test_a_cut_cifar_file_is_refused(tmp_path):
     write_cifar(tmp_path / "c", 2, 1, ["test_batch.bin"])
     file = tmp_path / "c" / "test_batch.bin"

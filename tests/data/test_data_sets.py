@@ -240,6 +240,10 @@ class TestErrors:
         with pytest.raises(UsageError, match="filename_tmpl"):
             open_set(str(root / "HR"), scale=2, dataroot_lq=str(root / "X2"), filename_tmpl=template)
 
+    def test_a_template_without_lr_files(self):
+        with pytest.raises(UsageError, match=r"filename_tmpl '\{\}x2' names LR files, but there are none"):
+            open_set("scikit-image:held_out", scale=2, filename_tmpl="{}x2")
+
     def test_an_unknown_embedded_set(self):
         with pytest.raises(UsageError, match=r"scikit-image:trian.*did you mean 'scikit-image:train'"):
             open_set("scikit-image:trian", scale=2)
