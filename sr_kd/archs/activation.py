@@ -58,12 +58,14 @@ def fix_slopes(network: nn.Module) -> None:
     """For inference: every PReLU with one slope becomes a leaky ReLU in place of its input.
 
     In place, for a fresh feature map costs a CPU more than its values do. What comes before a PReLU here is a
-    convolution, whose result nobody else reads.
+    convolution, whose result nobody else reads. Not so with a negative slope, for then the result does not tell the
+    gradient, which a frozen teacher's tail passes on (SRRL).
     """
     for parent in list(network.modules()):
         for name, child in parent.named_children():
             if isinstance(child, PReLU) and child.weight.numel() == 1:
-                setattr(parent, name, nn.LeakyReLU(float(child.weight.detach()), inplace=True))
+                slope = float(child.weight.detach())
+                setattr(parent, name, nn.LeakyReLU(slope, inplace=slope >= 0))
 
 
 def _suits(x: Tensor, slope: Tensor) -> bool:

@@ -111,3 +111,20 @@ def test_deployed_slopes_are_fixed_and_leave_taps_and_inputs_alone():
         torch.testing.assert_close(found[tap], feature, rtol=0, atol=1e-6)
     per_channel = build_network("FSRCNN", scale=2, slope_per_channel=True).deploy()
     assert any(isinstance(module, nn.PReLU) for module in per_channel.modules())
+
+
+@pytest.mark.parametrize("slope", [-0.3, 0.0, 0.3])
+def test_gradients_pass_through_a_deployed_tail(slope):
+    """What SRRL does with its teacher; slopes may have been learned to be negative."""
+    network = build_network("FSRCNN", scale=2).double()
+    for module in network.modules():
+        if isinstance(module, PReLU):
+            nn.init.constant_(module.weight, slope)
+    x, feature = torch.rand(1, 1, 8, 8).double(), torch.randn(1, 12, 8, 8).double()
+    arriving = torch.randn(1, 1, 16, 16).double()
+    expected, found = (
+        gradients(lambda feature, tail=each.tail: tail("shrinking", feature, x), feature.requires_grad_(), [], arriving)
+        for each in (network, network.deploy().requires_grad_(False))
+    )
+    for ours, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
