@@ -146,7 +146,7 @@ class _Calibration:
 
 def _inputs(images: ImageSet, colour: str) -> Iterator[Tensor]:
     """Centres of LR images as the network sees them, (1, C, h, w) in [0, 1]."""
-    step = max(1, len(images) // CALIBRATION_IMAGES)
+    step = -(-len(images) // CALIBRATION_IMAGES)
     for index in range(0, len(images), step):
         _, lr = find_protocol(PROTOCOL).prepare(*read_levels(images, index), images.scale)
         height, width = (min(side, CALIBRATION_SIDE) for side in lr.shape[-2:])
