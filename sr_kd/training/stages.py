@@ -104,6 +104,11 @@ class PretrainingStage:
         lesson = self.teaching.lesson(batch)
         exchange = Exchange(batch.lr, batch.hr, View(None), lesson.view, lesson.tail, batch.labels, iteration)
         loss = self.objective.loss(exchange)
+        if measure and not torch.isfinite(loss.detach()):
+            raise SrKdError(
+                f"{self.name}: the reconstruction loss is no longer finite: lower pretrain_lr; "
+                "the last saved state is intact"
+            )
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         for parameter in self.objective.module.parameters():

@@ -12,7 +12,7 @@ from sr_kd.data.colour import rgb_to_y
 from sr_kd.errors import SrKdError, UsageError
 from sr_kd.training.distributed import World
 from sr_kd.training.ema import EMA
-from sr_kd.training.stages import DistillationStage, Teaching
+from sr_kd.training.stages import DistillationStage, PretrainingStage, Teaching
 from sr_kd.training.step import DistillationStep
 from sr_kd.training.super_resolution import SuperResolution
 from sr_kd.training.task import Batch
@@ -167,3 +167,16 @@ def test_a_loss_that_is_no_longer_finite_is_named():
         stage.step.student.expanding[0].bias.fill_(float("nan"))
     with pytest.raises(SrKdError, match=r"no longer finite \(L1/l1 = nan\)"):
         stage.update(0, measure=True)
+
+
+def test_an_auto_encoder_that_is_no_longer_finite_is_not_saved():
+    task = Photograph(2)
+    teacher = build_network("FSRCNN", scale=2).double()
+    step = stage_of(task, [{"type": "FT", "taps": ["expanding"]}], teacher=teacher).step
+    objective = step.losses["FT"].pretraining()
+    stage = PretrainingStage("FT", objective, Teaching(teacher, step, task), task, WORLD)
+    stage.update(0, measure=True)
+    with torch.no_grad():
+        next(objective.module.parameters()).fill_(float("nan"))
+    with pytest.raises(SrKdError, match="pretraining FT: the reconstruction loss is no longer finite"):
+        stage.update(1, measure=True)
