@@ -38,6 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
         workspace = run_recipe(recipe, world, resume=arguments.auto_resume, quiet=arguments.quiet)
         if world.leads:
             command = command_line("train", arguments.opt, arguments.force_yml)
+            command += " --debug" if arguments.debug else ""
             for path in write_report(recipe, workspace, world.device, command, quiet=arguments.quiet):
                 print(f"wrote {path}")
     return 0
