@@ -103,6 +103,8 @@ def _check(network: SRNetwork, path: Path, rgb: bool, precision: str, opset: int
         raise UsageError(f"{network.type_name} takes and gives RGB already: leave the option rgb out")
     if suffix == ".safetensors" and (rgb or precision != "fp32"):
         raise UsageError("a .safetensors file holds the weights as they are: no option rgb, no other precision")
+    if suffix != ".onnx" and opset != OPSETS[0]:
+        raise UsageError(f"the option opset is for .onnx files; {path} is none: leave it out")
     if suffix == ".onnx":
         if opset not in OPSETS:
             raise UsageError(f"ONNX opset {opset} is not supported; allowed: {OPSETS[0]} to {OPSETS[-1]}")

@@ -132,6 +132,7 @@ def test_safetensors_are_read_back(fsrcnn, tmp_path):
         ("a.safetensors", {"precision": "fp16"}, "holds the weights as they are"),
         ("a.safetensors", {"rgb": True}, "holds the weights as they are"),
         ("a.onnx", {"opset": 9}, "opset 9 is not supported; allowed: 18 to 23"),
+        ("net.pt2", {"opset": 20}, "opset is for .onnx files"),
     ],
 )
 def test_wrong_options_are_refused(fsrcnn, tmp_path, name, options, message):
