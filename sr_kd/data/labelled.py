@@ -12,6 +12,7 @@ import torch
 from ..errors import SrKdError, UsageError, unknown_name
 from .folders import image_files, natural_key
 from .image import read_image
+from .image_set import eight_bit
 from .resize import imresize
 
 PREFIX = "scikit-learn:"
@@ -119,7 +120,7 @@ def _folders(folder: Path, name: str | None, image_size: int | None) -> Labelled
     if len(classes) < 2 or empty:
         what = f"; no image in {', '.join(empty)}" if empty else ""
         raise UsageError(f"{folder} must have one sub-folder of images per class; found {len(classes)}{what}")
-    images = [_fitted(read_image(file).pixels, image_size) for file, _ in files]
+    images = [_fitted(eight_bit(read_image(file)), image_size) for file, _ in files]
     first = images[0].shape
     for (file, _), image in zip(files, images, strict=True):
         if image.shape != first or first[0] != first[1]:
@@ -133,8 +134,6 @@ def _folders(folder: Path, name: str | None, image_size: int | None) -> Labelled
 
 def _fitted(pixels: np.ndarray, side: int | None) -> np.ndarray:
     """8-bit pixels; with a `side`, RGB, the central square resized to it."""
-    if pixels.dtype == np.uint16:
-        pixels = (pixels >> 8).astype(np.uint8)
     if side is None:
         return pixels
     height, width, channels = pixels.shape
