@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -31,5 +32,19 @@ def pool_positions(feature: Tensor, positions: int) -> Tensor:
     return _pooled(feature, (rows, min(width, positions // rows)))
 
 
+def averages(length: int, count: int) -> Tensor:
+    """Adaptive average pooling of one axis as a matrix (count, length)."""
+    matrix = torch.zeros(count, length)
+    for row in range(count):
+        begin, end = row * length // count, -(-(row + 1) * length // count)
+        matrix[row, begin:end] = 1 / (end - begin)
+    return matrix
+
+
 def _pooled(feature: Tensor, size: tuple[int, int]) -> Tensor:
-    return feature if feature.shape[2:] == size else functional.adaptive_avg_pool2d(feature, size)
+    height, width = feature.shape[2:]
+    if (height, width) == size:
+        return feature
+    if feature.device.type == "mps" and (height % size[0] or width % size[1]):  # not in torch's pooling there
+        return averages(height, size[0]).to(feature) @ feature @ averages(width, size[1]).to(feature).T
+    return functional.adaptive_avg_pool2d(feature, size)

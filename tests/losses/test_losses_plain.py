@@ -11,6 +11,7 @@ from numpy_reference import apply, block_mean, numerical_gradient
 from sr_kd.errors import UsageError
 from sr_kd.losses import Exchange, View, build_loss
 from sr_kd.losses.affinity import affinity
+from sr_kd.losses.shapes import averages
 from sr_kd.losses.soft_label import soft_label_divergence
 
 FORMULAS = {"l1": lambda x: np.abs(x).mean(), "l2": lambda x: (x**2).mean()}
@@ -97,6 +98,14 @@ def test_affinity():
     slope = numerical_gradient(lambda x: np.abs(affinities(x) - affinities(t)).mean(), s, 1e-5)
     np.testing.assert_allclose(student.grad.numpy(), slope, atol=1e-5)
     assert build_loss("Affinity", [pair(6, 6)])(exchange_of(teacher, teacher))["affinity"].item() == 0
+
+
+@pytest.mark.parametrize(("size", "pooled"), [((32, 32), (24, 24)), ((7, 12), (5, 12)), ((9, 4), (2, 3))])
+def test_pooling_by_matrices_is_adaptive_pooling(size, pooled):
+    """What MPS, which pools to divisors alone, computes instead."""
+    feature = maps(2, 3, *size)
+    found = averages(size[0], pooled[0]).to(feature) @ feature @ averages(size[1], pooled[1]).to(feature).T
+    torch.testing.assert_close(found, torch.nn.functional.adaptive_avg_pool2d(feature, pooled), rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize(("shape", "positions", "pooled"), [((24, 24), 36, (6, 6)), ((12, 48), 36, (3, 12))])
