@@ -67,7 +67,8 @@ def save_network(
     weights = _plain(network.state_dict())
     if suffix == ".safetensors":
         tensors = weights if ema is None else _plain(ema)
-        tensors[SCALES_KEY] = torch.tensor(description["scales"])
+        if "scales" in description:
+            tensors[SCALES_KEY] = torch.tensor(description["scales"])
         data = save(tensors, {DESCRIPTION_KEY: text})
     else:
         content: dict[str, Any] = {"params": weights, DESCRIPTION_KEY: text}

@@ -58,7 +58,14 @@ def released(teacher: bool) -> dict:
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
-@pytest.mark.parametrize("make", [lambda: build_network("FSRCNN", scale=3, d=9, m=2, colour="rgb"), small_teacher])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: build_network("FSRCNN", scale=3, d=9, m=2, colour="rgb"),
+        lambda: build_network("ResNet", classes=3, blocks=1, width=4),
+        small_teacher,
+    ],
+)
 def test_round_trip(tmp_path: Path, suffix: str, make) -> None:
     network = make()
     path = tmp_path / f"net{suffix}"
