@@ -134,6 +134,10 @@ def build_loss_from(options: LossOptions, student: nn.Module, teacher: nn.Module
     if options.taps and teacher is None:
         raise UsageError(f"loss {options.type} compares taps with a teacher's, and this phase has no teacher")
     pairs = [] if teacher is None else [_pair(tap, student, teacher) for tap in options.taps]
+    keys = [pair.key for pair in pairs]
+    for pair in pairs:
+        if keys.count(pair.key) > 1:
+            raise UsageError(f"loss {options.type} names the taps '{pair.student}' and '{pair.teacher}' twice")
     loss = build_loss(options.type, pairs, **options.options)
     if pairs and not loss.needs_pairs:
         raise UsageError(f"loss {options.type} compares no feature maps: remove 'taps'")

@@ -76,6 +76,8 @@ def test_a_good_recipe_passes_and_leaves_the_random_state_alone(pisr):
         ([("taps: [expanding]", "taps: [expandin]")], ":23: key 'phases.student.losses[1]' is refused: unknown tap of"),
         ([("taps: [expanding]", "taps: [expandin]")], "(did you mean 'expanding'?)"),
         ([(", taps: [expanding]", "")], "loss VID compares feature maps: name them with 'taps'"),
+        ([("taps: [expanding]", "taps: [expanding, {student: expanding}]")],
+         "loss VID names the taps 'expanding' and 'expanding' twice"),
         ([("type: VID,", "type: VI,")], ":23: key 'phases.student.losses[1].type' names no loss: 'VI' (did you mean"),
         ([("type: VID,", "type: VID, likelihood: cauchy,")], "loss VID, option 'likelihood': Input should be 'lap"),
         ([("needs: [teacher]\n", "channels_last: true\n"), ("    init: {from: teacher, part: decoder}\n", "")],
