@@ -226,7 +226,8 @@ class DistillationStage:
         values |= {f"losses/{key}": float(value.detach()) for key, value in terms.items()}
         values |= {f"weighted/{key}": float(value.detach()) for key, value in weighted.items()}
         if len(weighted) > 1:
-            norms = gradient_norms(self.step, weighted)
+            # As large as the scaler makes them: without it, half precision would lose the small ones here alone.
+            norms = gradient_norms(self.step, {key: self.scaler.scale(value) for key, value in weighted.items()})
             first = next(iter(norms.values()), 0.0) or 1.0
             values |= {f"gradient_ratio/{key}": norm / first for key, norm in norms.items()}
         return values | {f"diagnostics/{key}": float(value) for key, value in self.step.diagnostics().items()}

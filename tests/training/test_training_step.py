@@ -135,6 +135,15 @@ def test_half_precision_trains_full_precision_weights(precision):
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_half_precision_measures_small_gradients_too(precision):
+    task = Photograph(2, dtype=torch.float32)
+    losses = [{"type": "L1"}, {"type": "VID", "weight": 1e-6, "taps": ["expanding"]}]
+    full, half = (stage_of(task, losses, teacher=teacher_of(), precision=kind) for kind in ("fp32", precision))
+    expected, found = (stage.update(0, measure=True)["gradient_ratio/VID/vid"] for stage in (full, half))
+    assert found == pytest.approx(expected, rel=0.1)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_a_teacher_in_half_precision_teaches_in_full(precision):
     task = Photograph(2, dtype=torch.float32)
     batch, teacher = task.batch(0), teacher_of()
