@@ -106,7 +106,8 @@ class Upcycling(FeatureLoss):
 
     def _draw(self, iteration: int, scale: int) -> tuple[tuple[int, int], Augmentation]:
         """Tile and augmentation of an iteration: the same in every process and after every resume."""
-        generator = np.random.Generator(np.random.Philox(key=self.seed, counter=iteration))
+        # In the second word: a draw takes more than one count, and the next iteration's must not overlap it.
+        generator = np.random.Generator(np.random.Philox(key=self.seed, counter=[0, iteration, 0, 0]))
         row, column = generator.integers(scale, size=2)
         chosen = generator.random(4) < self.probability
         return (int(row), int(column)), Augmentation(*map(bool, chosen))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from itertools import pairwise
 
 import pytest
 import torch
@@ -75,6 +76,13 @@ def test_the_draw_is_a_function_of_seed_and_iteration():
     assert {tile for tile, _ in draws} == set(itertools.product(range(2), repeat=2))
     share = sum(augmentation.invert for _, augmentation in draws) / 200
     assert share == pytest.approx(0.3, abs=0.1)
+
+
+def test_an_iteration_tells_nothing_of_the_next_ones_tile():
+    loss = build_loss("Upcycling", probability=0.5)
+    draws = [loss._draw(iteration, 2) for iteration in range(1000)]
+    agreeing = [before[1].transpose == (after[0][1] == 0) for before, after in pairwise(draws)]
+    assert 0.4 < sum(agreeing) / len(agreeing) < 0.6
 
 
 def test_one_zoom_alone_and_wrong_uses():
