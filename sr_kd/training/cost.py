@@ -68,5 +68,5 @@ def _median(values: Sequence[float | None]) -> float | None:
 def _cost(seconds: float | None, base: float | None) -> str:
     if seconds is None:
         return "-"
-    time = f"{1000 * seconds:.3g} ms"
+    time = f"{1000 * seconds:.3g} ms" if seconds < 0.1 else f"{1000 * seconds:,.0f} ms"
     return f"{seconds / base:.2f} ({time})" if base else time

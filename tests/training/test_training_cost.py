@@ -134,6 +134,8 @@ def test_times_are_relative_to_the_median_of_the_undistilled_arm(tmp_path):
     columns = cost_columns(recipe, arms)
     assert columns["cost per step"] == {"plain": "1.00 (20 ms)", "FT": "2.00 (40 ms)"}
     assert columns["iterations"]["FT"] == "1,000 + 500"
+    slow = FinishedArm("plain", "student", 0, tmp_path, {}, (1,), 1.8437)
+    assert cost_columns(recipe, {"plain": [slow]})["cost per step"] == {"plain": "1.00 (1,844 ms)"}
 
 
 def test_a_teacher_is_no_undistilled_arm(tmp_path):
