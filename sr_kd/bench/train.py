@@ -123,7 +123,8 @@ class TrainingBench:
         step = DistillationStep(trained, losses, task).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         teaching = None
         if teacher is not None:
-            teaching = Teaching(teacher.to(memory_format=torch.channels_last), step, task)  # type: ignore[call-overload]
+            deployed = teacher.deploy() if isinstance(teacher, PrivilegedTeacher) else teacher
+            teaching = Teaching(deployed.to(memory_format=torch.channels_last), step, task)  # type: ignore[call-overload]
         stage = DistillationStage(options, 10**9, step, teaching, task, None, world)
         return OurStep(stage, itertools.count())
 
