@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ from .report import Comparison
 from .timing import time_in_turn
 
 BATCHES = 10  # of one run
-Batches = Callable[[], list[tuple[Tensor, Tensor]]]
+Run = Callable[[], list[tuple[torch.Size, torch.Size]]]  # shapes: like training, a run keeps no batch
 
 
 @dataclass(frozen=True)
@@ -66,13 +67,13 @@ class DataBench:
                 write_image(lr / f"{name}.png", Image(pair.lr))
             yield hr, lr
 
-    def pool(self, hr: Path, lr: Path, quiet: bool) -> Batches:
+    def pool(self, hr: Path, lr: Path, quiet: bool) -> Run:
         """One run of ours."""
         images = open_set([str(hr)], scale=self.images.scale, dataroot_lq=[str(lr)])
         source = open_source(images, "rgb", self.gt_size, self.batch, self.workers, 8, quiet)
-        return lambda: [source.batch(iteration) for iteration in range(BATCHES)]
+        return lambda: _shapes(source.batch(iteration) for iteration in range(BATCHES))
 
-    def loader(self, basicsr: Any, hr: Path, lr: Path) -> Batches:
+    def loader(self, basicsr: Any, hr: Path, lr: Path) -> Run:
         """One run of BasicSR's dataset behind a `DataLoader` that never ends; its workers end with the run."""
         dataset = basicsr.data.paired_image_dataset.PairedImageDataset(
             {
@@ -89,7 +90,11 @@ class DataBench:
         endless = RandomSampler(dataset, replacement=True, num_samples=10**8)
         batches = iter(DataLoader(dataset, self.batch, sampler=endless, num_workers=self.workers))
 
-        return lambda: [(batch["lq"], batch["gt"]) for batch in (next(batches) for _ in range(BATCHES))]
+        return lambda: _shapes((batch["lq"], batch["gt"]) for batch in itertools.islice(batches, BATCHES))
+
+
+def _shapes(batches: Iterable[tuple[Tensor, Tensor]]) -> list[tuple[torch.Size, torch.Size]]:
+    return [(lr.shape, hr.shape) for lr, hr in batches]
 
 
 def open_source(

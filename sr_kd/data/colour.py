@@ -63,5 +63,5 @@ def _channels(image: Tensor) -> tuple[Tensor, ...]:
 
 def _weighted(channels: Sequence[Tensor], weights: Sequence[float], offset: float) -> Tensor:
     """The weighted sum of three channels and an offset."""
-    first = channels[0] * weights[0] + offset
-    return first.add(channels[1], alpha=weights[1]).add(channels[2], alpha=weights[2])
+    total = (channels[0] * weights[0]).add_(offset)
+    return total.add_(channels[1], alpha=weights[1]).add_(channels[2], alpha=weights[2])

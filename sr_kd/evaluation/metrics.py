@@ -54,8 +54,11 @@ def ssim(image: Tensor, reference: Tensor, peak: float = 255.0) -> float:
         raise UsageError(f"SSIM needs (C, H, W) of at least {WINDOW}x{WINDOW} pixels; got {tuple(image.shape)}")
     # Around zero the variances keep more digits; the luminance term gets the shift back.
     shift = peak / 2
-    x, y = image - shift, reference - shift
-    mean_x, mean_y, power, product = _blur(torch.stack([x, y, x * x + y * y, x * y]))
+    maps = image.new_empty(4, *image.shape)
+    x, y = torch.sub(image, shift, out=maps[0]), torch.sub(reference, shift, out=maps[1])
+    torch.mul(x, x, out=maps[2]).addcmul_(y, y)
+    torch.mul(x, y, out=maps[3])
+    mean_x, mean_y, power, product = _blur(maps)
     product_of_means = mean_x * mean_y
     squared_means = mean_x * mean_x + mean_y * mean_y
     c1, c2 = (0.01 * peak) ** 2, (0.03 * peak) ** 2

@@ -116,7 +116,7 @@ def test_patch_candidates_have_one_shape():
         for run in runs:
             batches = run()
             assert len(batches) == BATCHES
-            assert {(tuple(a.shape), tuple(b.shape)) for a, b in batches} == {((3, 3, 16, 16), (3, 3, 32, 32))}
+            assert {(tuple(lr), tuple(hr)) for lr, hr in batches} == {((3, 3, 16, 16), (3, 3, 32, 32))}
 
 
 def test_a_step_of_every_arm_of_a_recipe(repository):
