@@ -166,25 +166,28 @@ class NetworkOptions(Section):
 def _used_by(types: tuple[str, ...], value: Any, info: ValidationInfo) -> Any:
     """Refuse an option that was written, and that a section of this type would not look at."""
     if info.data.get("type", types[0]) not in types:
-        raise ValueError(f"left out: it is an option of {' and '.join(types)}")
+        *others, last = types
+        raise ValueError(f"left out: it is an option of {', '.join(others) + ' and ' if others else ''}{last}")
     return value
 
 
 class Optimiser(Section):
     """Optimiser of a phase. `lr` is the learning rate, BasicSR's key."""
 
-    type: Literal["Adam", "AdamW", "SGD"] = "Adam"
+    type: Literal["Adam", "AdamW", "SGD", "SOAP"] = "Adam"
     lr: Positive = 1e-3
     weight_decay: NonNegative = 0.0
     betas: tuple[Decay, Decay] = (0.9, 0.999)
     eps: Positive = 1e-8
     momentum: Fraction = 0.9
     nesterov: bool = False
+    precondition_freq: PositiveInt = 10
 
-    @field_validator("betas", "eps", "momentum", "nesterov")
+    @field_validator("betas", "eps", "momentum", "nesterov", "precondition_freq")
     @classmethod
     def _used(cls, value: Any, info: ValidationInfo) -> Any:
-        return _used_by(("SGD",) if info.field_name in ("momentum", "nesterov") else ("Adam", "AdamW"), value, info)
+        users = {"momentum": ("SGD",), "nesterov": ("SGD",), "precondition_freq": ("SOAP",)}
+        return _used_by(users.get(str(info.field_name), ("Adam", "AdamW", "SOAP")), value, info)
 
     @field_validator("nesterov")
     @classmethod

@@ -55,7 +55,7 @@ def test_a_good_recipe_passes_and_leaves_the_random_state_alone(pisr):
         ([("total_iter: 300", "total_iter: 300\n    ema_decay: 1")], "'phases.teacher.ema_decay' must be less than 1"),
         ([("total_iter: 300", "total_iter: 300\n    optim: {betas: [0.9, 1]}")], "betas[1]' must be less than 1.0"),
         ([("total_iter: 300", "total_iter: 300\n    optim: {type: SGD, betas: [0.9, 0.99]}")],
-         "'phases.teacher.optim.betas' must be left out: it is an option of Adam and AdamW; found [0.9, 0.99]"),
+         "'phases.teacher.optim.betas' must be left out: it is an option of Adam, AdamW and SOAP; found [0.9, 0.99]"),
         ([("total_iter: 300", "total_iter: 300\n    optim: {type: SGD, momentum: 0, nesterov: true}")],
          "'phases.teacher.optim.nesterov' must be false where momentum is 0; found true"),
         ([("total_iter: 300", "total_iter: 300\n    scheduler: {type: cosine, gamma: 0.1}")],
