@@ -145,7 +145,7 @@ class Cascade(nn.Module):
         super().__init__()
         self.units = nn.ModuleList(units)
         self.fusions = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(WIDTH * joined, WIDTH, 1), nn.ReLU()) for joined in (2, 3, 4)
+            nn.Sequential(nn.Conv2d(WIDTH * joined, WIDTH, 1), nn.ReLU(inplace=True)) for joined in (2, 3, 4)
         )
 
     def step(self, index: int, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
@@ -175,18 +175,18 @@ class Residual(nn.Module):
     def __init__(self, variant: Variant, groups: int) -> None:
         super().__init__()
         if variant == "standard":
-            self.body = nn.Sequential(_convolution(WIDTH), nn.ReLU(), _convolution(WIDTH))
+            self.body = nn.Sequential(_convolution(WIDTH), nn.ReLU(inplace=True), _convolution(WIDTH))
         else:
             self.body = nn.Sequential(
                 _convolution(WIDTH, groups),
-                nn.ReLU(),
+                nn.ReLU(inplace=True),
                 _convolution(WIDTH, groups),
-                nn.ReLU(),
+                nn.ReLU(inplace=True),
                 nn.Conv2d(WIDTH, WIDTH, 1),
             )
 
     def forward(self, x: Tensor) -> Tensor:
-        return functional.relu(x + self.body(x))
+        return functional.relu_(x + self.body(x))
 
     def pass_through(self, carriers: Sequence[int]) -> None:
         """Add nothing to these channels."""
@@ -210,7 +210,7 @@ def _head(scale: int, groups: int) -> nn.Sequential:
     """Convolution, ReLU and pixel shuffle; twice by 2 for x4."""
     layers: list[nn.Module] = []
     for factor in (2, 2) if scale == 4 else (scale,):
-        layers += [_convolution(WIDTH * factor**2, groups), nn.ReLU(), nn.PixelShuffle(factor)]
+        layers += [_convolution(WIDTH * factor**2, groups), nn.ReLU(inplace=True), nn.PixelShuffle(factor)]
     return nn.Sequential(*layers)
 
 

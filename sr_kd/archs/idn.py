@@ -97,7 +97,7 @@ class DistillationBlock(nn.Module):
 
 
 def _activated(cin: int, cout: int, *, kernel: int = 3, groups: int = 1) -> tuple[nn.Conv2d, nn.LeakyReLU]:
-    return nn.Conv2d(cin, cout, kernel, padding=kernel // 2, groups=groups), nn.LeakyReLU(SLOPE)
+    return nn.Conv2d(cin, cout, kernel, padding=kernel // 2, groups=groups), nn.LeakyReLU(SLOPE, inplace=True)
 
 
 def _apply(module: nn.Module) -> Callable[[Tensor, object], Tensor]:

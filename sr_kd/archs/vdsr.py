@@ -70,7 +70,7 @@ class VDSR(SRNetwork):
     def _rectified(self, start: int, end: int) -> Callable[[Tensor, Tensor], Tensor]:
         def run(state: Tensor, _: Tensor) -> Tensor:
             for layer in self.layers[start:end]:
-                state = functional.relu(layer(state))
+                state = functional.relu_(layer(state))
             return state
 
         return run

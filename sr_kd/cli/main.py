@@ -10,6 +10,7 @@ from importlib import import_module
 
 from .. import __version__
 from ..errors import SrKdError, UsageError
+from ..memory import keep_freed_memory
 
 COMMANDS = {
     "upscale": "enlarge pictures with a trained model",
@@ -47,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     only = next((argument for argument in given if argument in COMMANDS), None)
     parsed = build_parser(only).parse_args(given)
+    keep_freed_memory()
     try:
         _refuse_empty(parsed)
         return int(parsed.run(parsed) or 0)

@@ -21,9 +21,11 @@ from .sizing import resize_exactly
 from .tiling import Enlarge, Progress, enlarge_tiled
 
 logger = logging.getLogger(__name__)
-CACHE_BYTES = 8 * 2**20  # what a tile's widest feature map may take on a CPU: 192-pixel tiles for FSRCNN
+CACHE_BYTES = 8 * 2**20  # what a tile's widest feature map may always take on a CPU
 BATCH_PIXELS = 512 * 512  # small tiles are computed together up to this many pixels, where launches cost
 LARGEST_TILE, SMALLEST_TILE = 2048, 64
+RADII = 32  # side of a CPU's tile, where memory allows: its window then has (1 + 2 / 32)^2 = 1.13 times its pixels
+WIDEST_RESULT = 1024  # side of what such a tile becomes: 256 MB for 64 channels at the result's resolution
 
 
 class Upscaler:
@@ -153,7 +155,10 @@ class Upscaler:
             budget = torch.cuda.mem_get_info(self.device)[0] // 12
         elif self.device.type == "mps":
             budget = torch.mps.recommended_max_memory() // 12
-        return min(LARGEST_TILE, max(SMALLEST_TILE, math.isqrt(budget // self._enlarger.bytes_per_pixel)))
+        fitting = math.isqrt(budget // self._enlarger.bytes_per_pixel)
+        # The deeper a network is, the more its margins cost and the less leaving the cache does.
+        wide = min(RADII * self._enlarger.radius, WIDEST_RESULT // self.scale) if self.device.type == "cpu" else 0
+        return min(LARGEST_TILE, max(SMALLEST_TILE, fitting, wide))
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -1,0 +1,28 @@
+"""How this process takes memory from the system."""
+
+from __future__ import annotations
+
+import ctypes
+
+# glibc's <malloc.h>
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_LARGEST_KEPT = 2**30
+
+
+def keep_freed_memory() -> bool:
+    """Let later feature maps reuse the memory of earlier ones, for the rest of this process.
+
+    glibc gives every block above 32 MB back to the system when it is freed, and the system clears the
+    pages of the next one: a feature map then costs as much as the convolution that fills it (VDSR on
+    640x360 pixels takes 1.7 times as long). A program decides this for itself, a library must not: the
+    commands call it, `import sr_kd` does not.
+
+    Returns:
+        Whether there was something to set; other C libraries and systems have their own ways.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return False
+    kept = mallopt(_M_MMAP_THRESHOLD, _LARGEST_KEPT)
+    return bool(kept and mallopt(_M_TRIM_THRESHOLD, 2**31 - 1))
