@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
+from typing import Literal
 
 from torch import Tensor, nn
 
@@ -84,3 +85,8 @@ class PrivilegedTeacher(nn.Module):
         """Initialise encoder and decoder alike. Raises UsageError where one cannot hold it."""
         self.encoder.initialise(how)
         self.decoder.initialise(how)
+
+
+def part_of(network: nn.Module, part: Literal["encoder", "decoder"] | None) -> nn.Module:
+    """That part of a privileged teacher; without a name the network itself."""
+    return network if part is None else getattr(network, part)

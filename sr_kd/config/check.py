@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from ..archs.base import SRNetwork
-from ..archs.teacher import PrivilegedTeacher
+from ..archs.teacher import PrivilegedTeacher, part_of
 from ..errors import SrKdError, UsageError, nearest
 from ..losses.build import LOSSES
 from .build import build_loss_from, build_network_from, load_trained
@@ -178,20 +178,21 @@ def _check_initialisation(
         known = f"one of the phases it 'needs'{nearest(init.source, phase.needs)}"
         yield ("phases", name, "init", "from"), f"is '{init.source}'; it must be {known}"
         return
-    source = networks[recipe.phases[init.source].trains]
-    if init.part is not None:
-        if not isinstance(source, PrivilegedTeacher):
-            problem = f"is '{init.part}', but '{init.source}' trains a {type(source).__name__}, which has no parts"
-            yield ("phases", name, "init", "part"), problem
+    source, target = networks[recipe.phases[init.source].trains], networks[phase.trains]
+    for key, part, whole, owner in (("part", init.part, source, init.source), ("into", init.into, target, name)):
+        if part is not None and not isinstance(whole, PrivilegedTeacher):
+            problem = f"is '{part}', but '{owner}' trains a {type(whole).__name__}, which has no parts"
+            yield ("phases", name, "init", key), problem
             return
-        source = getattr(source, init.part)
+    source, target = part_of(source, init.part), part_of(target, init.into)
     offered = {key: tuple(value.shape) for key, value in source.state_dict().items()}
-    wanted = {key: tuple(value.shape) for key, value in networks[phase.trains].state_dict().items()}
+    wanted = {key: tuple(value.shape) for key, value in target.state_dict().items()}
     differing = [key for key in {**wanted, **offered} if offered.get(key) != wanted.get(key)]
     if differing:
         key = differing[0]
         count = "1 weight differs" if len(differing) == 1 else f"{len(differing)} weights differ"
         hint = " (name its 'part': decoder)" if isinstance(source, PrivilegedTeacher) else ""
+        hint = " (say 'into': decoder)" if isinstance(target, PrivilegedTeacher) else hint
         yield (
             ("phases", name, "init"),
             f"does not fit: {count}, such as {key}, "

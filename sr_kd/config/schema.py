@@ -245,10 +245,15 @@ class LossOptions(Section):
 
 
 class Initialisation(Section):
-    """Weights taken from another phase's result. `part`: "decoder" or "encoder" of a teacher."""
+    """Weights taken from another phase's result.
+
+    `part`: "decoder" or "encoder" of a teacher, where not the whole network is taken; `into`: the part of a teacher
+    that gets them, where not the whole network is given new weights.
+    """
 
     source: str = Field(alias="from")
     part: Literal["decoder", "encoder"] | None = None
+    into: Literal["decoder", "encoder"] | None = None
 
 
 class Phase(Section):

@@ -8,7 +8,16 @@ from torch import nn
 
 from ..archs.complexity import count_parameters
 from .graph import phase_order, teacher_of
-from .schema import ClassificationRecipe, DetectionRecipe, ImageSet, LossOptions, Recipe, TestRecipe, TrainingRecipe
+from .schema import (
+    ClassificationRecipe,
+    DetectionRecipe,
+    ImageSet,
+    Initialisation,
+    LossOptions,
+    Recipe,
+    TestRecipe,
+    TrainingRecipe,
+)
 
 
 def describe_recipe(recipe: TrainingRecipe, networks: Mapping[str, nn.Module]) -> list[str]:
@@ -26,7 +35,7 @@ def describe_recipe(recipe: TrainingRecipe, networks: Mapping[str, nn.Module]) -
         taught = "" if teacher is None else f", taught by {teacher.phase or teacher.network}"
         if phase.partner is not None:
             taught = f", with {phase.partner} ({_size(networks[phase.partner])}), each the other's teacher"
-        begun = "" if phase.init is None else f", from {' '.join(filter(None, (phase.init.source, phase.init.part)))}"
+        begun = "" if phase.init is None else f", {_begun(phase.init)}"
         lines.append(
             f"  phase {name}: {phase.trains} ({_size(network)}), {recipe.length(name):,} iterations of "
             f"{phase.optim.type} {phase.optim.lr:g} {phase.scheduler.type}{taught}{begun}"
@@ -76,3 +85,8 @@ def _loss(options: LossOptions) -> str:
 
 def _set(images: ImageSet) -> str:
     return images.name or " + ".join(images.dataroot_gt)
+
+
+def _begun(init: Initialisation) -> str:
+    given = "" if init.into is None else f"{init.into} "
+    return f"{given}from {' '.join(filter(None, (init.source, init.part)))}"

@@ -12,6 +12,7 @@ from torch import nn
 
 from ..archs.base import SRNetwork
 from ..archs.files import load_network
+from ..archs.teacher import part_of
 from ..config.build import build_network_from, load_trained
 from ..config.graph import teacher_of
 from ..config.schema import TrainingRecipe
@@ -42,9 +43,10 @@ def first_network(recipe: TrainingRecipe, phase: str, seed: int, workspace: Work
     student = new_network(recipe, options.trains, seed)
     if options.init is not None:
         source = finished_network(workspace, options.init.source, seed)
-        part = source if options.init.part is None else getattr(source, options.init.part)
-        student.load_state_dict(part.state_dict())
-        logger.info("%s starts from the %s of %s", phase, options.init.part or "weights", options.init.source)
+        taken, given = options.init.part, options.init.into
+        part_of(student, given).load_state_dict(part_of(source, taken).state_dict())
+        begun = phase if given is None else f"the {given} of {phase}"
+        logger.info("%s starts from the %s of %s", begun, taken or "weights", options.init.source)
     return student
 
 

@@ -72,6 +72,8 @@ def test_a_good_recipe_passes_and_leaves_the_random_state_alone(pisr):
          "(56, 2, 5, 5) in 'teacher' and (56, 1, 5, 5) here"),
         ([(", part: decoder", "")], ":19: key 'phases.student.init' does not fit: "),
         ([(", part: decoder", "")], "(name its 'part': decoder)"),
+        ([(", part: decoder", ", part: decoder, into: decoder")],
+         "'phases.student.init.into' is 'decoder', but 'student' trains a FSRCNN, which has no parts"),
         ([("from: teacher", "from: baseline_total")], "key 'phases.student.init.from' is 'baseline_total'; it must be"),
         ([("taps: [expanding]", "taps: [expandin]")], ":23: key 'phases.student.losses[1]' is refused: unknown tap of"),
         ([("taps: [expanding]", "taps: [expandin]")], "(did you mean 'expanding'?)"),

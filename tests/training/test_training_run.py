@@ -68,6 +68,22 @@ def test_arms_of_a_seed_begin_alike_and_a_warm_start_is_the_teachers_decoder(wri
         assert same(first_network(recipe, "student", seed, workspace), teacher.decoder)
 
 
+def test_a_teachers_decoder_may_start_from_a_finished_student(write_recipe, baseline):
+    teacher = {
+        "trains": "teacher",
+        "needs": ["baseline"],
+        "init": {"from": "baseline", "into": "decoder"},
+        "total_iter": 1,
+        "losses": [{"type": "L1"}],
+    }
+    path = write_recipe(phases__teacher=teacher, phases__student__total_iter=1, phases__baseline=baseline)
+    recipe, workspace = load_recipe(path), run(path)
+    finished = load_network(workspace.models("baseline", 0) / "net_g_latest.pth").network
+    begun = first_network(recipe, "teacher", 0, workspace)
+    assert same(begun.decoder, finished)
+    assert same(begun.encoder, new_network(recipe, "teacher", 0).encoder)
+
+
 def test_the_newest_states_stay_and_the_best_network_is_kept(write_recipe):
     path = write_recipe(
         phases__student__total_iter=20, val={"val_freq": 4}, logger={"save_checkpoint_freq": 4, "keep_checkpoints": 2}
