@@ -90,9 +90,10 @@ class FactorLoss(FeatureLoss):
 
 
 def unit_factors(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
-    """Both factors at one size, flattened whole and scaled to length 1: two (N, m * H * W)."""
+    """Both factors at one size, flattened whole (channels last, as they lie in memory) and scaled to length 1:
+    two (N, H * W * m)."""
     student, teacher = match_size(widen(student), widen(teacher))
-    return unit(student.flatten(1)), unit(teacher.flatten(1))
+    return unit(student.movedim(1, -1).flatten(1)), unit(teacher.movedim(1, -1).flatten(1))
 
 
 def factor_distance(student: Tensor, teacher: Tensor, p: int = 1) -> Tensor:

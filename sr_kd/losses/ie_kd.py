@@ -100,7 +100,7 @@ class Halves(nn.Module):
         """(N, C, H, W) -> the inheriting and the exploring factor, (N, m, H, W) each."""
         # One gather, then views: the gradient of two gathers costs as much as a coder.
         ordered = feature if self.natural else feature.index_select(1, self.order)
-        inherit, explore = ordered.tensor_split([self.inherited], dim=1)
+        inherit, explore = ordered.split([self.inherited, ordered.shape[1] - self.inherited], dim=1)
         return self.inherit(inherit), self.explore(explore)
 
 
