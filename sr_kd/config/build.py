@@ -46,11 +46,13 @@ class WeightedLoss:
         loss: with its adapters.
         weight: of all its terms, or of each term by name.
         name: distinct within the phase: the type, numbered from the second on ("VID", "VID_2").
+        pull: of all its terms together, in place of a weight.
     """
 
     loss: FeatureLoss
     weight: float | dict[str, float]
     name: str
+    pull: float | None = None
 
 
 def build_network_from(options: NetworkOptions, scale: int | None) -> nn.Module:
@@ -125,7 +127,7 @@ def build_losses(
         found[options.type] = count = found.get(options.type, 0) + 1
         name = options.type if count == 1 else f"{options.type}_{count}"
         chosen = options.reversed() if reverse else options
-        losses.append(WeightedLoss(build_loss_from(chosen, student, teacher), options.weight, name))
+        losses.append(WeightedLoss(build_loss_from(chosen, student, teacher), options.weight, name, options.pull))
     return losses
 
 
@@ -208,6 +210,8 @@ def _tap(network: nn.Module, name: str, whose: str = "") -> Tap:
 
 def _check_weights(options: LossOptions, loss: FeatureLoss) -> None:
     """A weight for each term, if not one for all."""
+    if options.pull is not None and not loss.terms:
+        raise UsageError(f"loss {options.type} does not say which 'terms' it returns: give it a weight, not a pull")
     if not isinstance(options.weight, Mapping):
         return
     if not loss.terms:

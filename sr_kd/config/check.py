@@ -140,6 +140,9 @@ def _check_phase(recipe: TrainingRecipe, name: str, networks: Mapping[str, nn.Mo
         yield from _check_initialisation(recipe, name, phase.init, networks)
     if not phase.losses:
         yield ("phases", name, "losses"), "is empty: nothing would be minimised"
+    elif phase.losses[0].pull is not None:
+        problem = "must be left out: it is a fraction of the first loss' own gradient; give this loss a weight"
+        yield ("phases", name, "losses", 0, "pull"), problem
     unknown = [index for index, options in enumerate(phase.losses) if options.type not in LOSSES.names()]
     for index in unknown:
         kind = phase.losses[index].type

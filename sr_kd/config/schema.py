@@ -224,13 +224,24 @@ class Scheduler(Section):
 
 
 class LossOptions(Section):
-    """A loss: its type, weight, taps, and its constructor's options (checked when it is built)."""
+    """A loss: its type, weight, taps, and its constructor's options (checked when it is built).
+
+    Instead of a weight, `pull`: the norm of its gradient at the student, relative to the first loss'.
+    """
 
     model_config = ConfigDict(extra="allow")
 
     type: str
     weight: NonNegative | dict[str, NonNegative] = 1.0
+    pull: Positive | None = None
     taps: list[str | dict[Literal["student", "teacher"], str]] = []
+
+    @field_validator("pull")
+    @classmethod
+    def _instead_of_weight(cls, value: float | None, info: ValidationInfo) -> float | None:
+        if value is not None and info.data.get("weight") != 1.0:
+            raise ValueError("left out where there is a weight: it chooses the weight")
+        return value
 
     @property
     def options(self) -> dict[str, Any]:

@@ -80,7 +80,7 @@ def _data(recipe: TrainingRecipe) -> list[str]:
 def _loss(options: LossOptions) -> str:
     weight = f"{options.weight:g}" if isinstance(options.weight, float) else str(options.weight)
     taps = f" on {', '.join(map(str, options.taps))}" if options.taps else ""
-    return f"{weight} {options.type}{taps}"
+    return f"{options.type}{taps} with a pull of {options.pull:g}" if options.pull else f"{weight} {options.type}{taps}"
 
 
 def _set(images: ImageSet) -> str:

@@ -149,7 +149,7 @@ def _run_phase(
 
 def _announce(label: str, start: int, total: int, student: nn.Module, losses: Sequence[WeightedLoss]) -> None:
     parameters = sum(parameter.numel() for parameter in student.parameters())
-    terms = ", ".join(f"{entry.name} x {json.dumps(entry.weight)}" for entry in losses)
+    terms = ", ".join(_weighted(entry) for entry in losses)
     verb = f"continues at iteration {start} of" if start else "begins,"
     logger.info(
         "%s %s %d iterations: %s with %d parameters, losses %s", label, verb, total, _kind(student), parameters, terms
@@ -160,3 +160,9 @@ def _kind(network: nn.Module) -> str:
     if isinstance(network, PrivilegedTeacher):
         return f"PrivilegedTeacher({_kind(network.decoder)})"
     return network.type_name if isinstance(network, SRNetwork) else type(network).__name__
+
+
+def _weighted(entry: WeightedLoss) -> str:
+    if entry.pull is not None:
+        return f"{entry.name} with a pull of {entry.pull:g}"
+    return f"{entry.name} x {json.dumps(entry.weight)}"

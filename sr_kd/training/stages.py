@@ -179,6 +179,8 @@ class DistillationStage:
                 with autocast(self.world.device, self.options.precision):
                     lesson = None if self.teaching is None else self.teaching.lesson(batch)
                     terms = self.forward(batch, lesson, iteration)
+                if part == 0 and self.step.pulls.due(iteration):
+                    self._follow_pulls(terms)
                 weighted = self.step.weighted(terms)
                 total = torch.stack(list(weighted.values())).sum()
                 if measure and last:
@@ -208,6 +210,16 @@ class DistillationStage:
         """Gradients are averaged over the processes once per iteration, with its last part."""
         return nullcontext() if last or self.parallel is None else self.parallel.no_sync()
 
+    def _follow_pulls(self, terms: Mapping[str, Tensor]) -> None:
+        """Measure what the pulled terms' gradients are; the mean over all processes, so that they agree."""
+        first = next(iter(terms))
+        measured = {first: self.step.weight(first) * terms[first]}
+        measured |= {key: terms[key] for key in self.step.pulls.pulls if key in terms}
+        norms = gradient_norms(self.step, {key: self.scaler.scale(value) for key, value in measured.items()})
+        found = [norms.get(key, 0.0) for key in (first, *self.step.pulls.pulls)]
+        everywhere = torch.tensor(self.world.gather(found), dtype=torch.float64)
+        self.step.pulls.follow(everywhere.mean(0).float())
+
     def _measure(
         self, rate: float, terms: Mapping[str, Tensor], weighted: Mapping[str, Tensor], total: Tensor
     ) -> dict[str, float]:
@@ -230,4 +242,5 @@ class DistillationStage:
             norms = gradient_norms(self.step, {key: self.scaler.scale(value) for key, value in weighted.items()})
             first = next(iter(norms.values()), 0.0) or 1.0
             values |= {f"gradient_ratio/{key}": norm / first for key, norm in norms.items()}
+        values |= {f"weight/{key}": float(self.step.weight(key)) for key in self.step.pulls.pulls}
         return values | {f"diagnostics/{key}": float(value) for key, value in self.step.diagnostics().items()}

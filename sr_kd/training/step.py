@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ..config.build import WeightedLoss
 from ..losses.base import Exchange, Forward, TeacherTail, View
+from .pull import Pulls
 from .task import Batch, Task
 
 
@@ -36,6 +37,14 @@ class DistillationStep(nn.Module):
         self.student = student
         self.losses = nn.ModuleDict({entry.name: entry.loss for entry in losses})
         self.weights = {entry.name: entry.weight for entry in losses}
+        self.pulls = Pulls(
+            {
+                f"{entry.name}/{term}": entry.pull / len(entry.loss.terms)
+                for entry in losses
+                if entry.pull is not None
+                for term in entry.loss.terms
+            }
+        )
         self.task = task
         self.student_taps = [pair.student for entry in losses for pair in entry.loss.pairs]
         self.teacher_taps = [pair.teacher for entry in losses for pair in entry.loss.pairs]
@@ -64,9 +73,13 @@ class DistillationStep(nn.Module):
 
     def weighted(self, terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The terms times their weights."""
-        return {key: self._weight(*key.split("/", 1)) * value for key, value in terms.items()}
+        return {key: self.weight(key) * value for key, value in terms.items()}
 
-    def _weight(self, name: str, term: str) -> float:
+    def weight(self, key: str) -> float | Tensor:
+        """Of the term `key`, named ``<loss>/<term>``."""
+        if key in self.pulls:
+            return self.pulls.weight(key)
+        name, term = key.split("/", 1)
         weight = self.weights[name]
         return weight[term] if isinstance(weight, Mapping) else weight
 

@@ -55,7 +55,11 @@ def final_states(root):
 @pytest.fixture
 def long_recipe(write_recipe):
     return lambda: write_recipe(
-        phases__teacher__total_iter=60, phases__student__total_iter=90, logger__save_checkpoint_freq=7
+        phases__teacher__total_iter=60,
+        phases__student__total_iter=90,
+        phases__student__optim={"type": "SOAP", "lr": 1e-3},
+        phases__student__losses=[{"type": "L1"}, {"type": "VID", "pull": 0.1, "taps": ["expanding"]}],
+        logger__save_checkpoint_freq=7,
     )
 
 

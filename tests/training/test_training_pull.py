@@ -1,0 +1,68 @@
+"""Losses weighted by their pull: the measured gradient ratio is what was asked for."""
+
+import math
+import re
+import statistics
+from pathlib import Path
+
+import pytest
+import torch
+
+from sr_kd.cli.main import main
+from sr_kd.training.pull import EVERY, Pulls
+
+
+def test_a_weight_is_the_pull_over_the_measured_strength():
+    pulls = Pulls({"VID/vid": 0.1})
+    assert float(pulls.weight("VID/vid")) == 0
+    pulls.follow(torch.tensor([2.0, 10.0]))
+    assert float(pulls.weight("VID/vid")) == pytest.approx(0.1 / 5)
+    for _ in range(60):
+        pulls.follow(torch.tensor([2.0, 40.0]))
+    assert float(pulls.weight("VID/vid")) == pytest.approx(0.1 / 20, rel=1e-5)
+
+
+@pytest.mark.parametrize("norms", [[1.0, 0.0], [0.0, 1.0], [0.0, 0.0], [1.0, math.nan], [1.0, math.inf]])
+def test_a_measurement_that_says_nothing_changes_nothing(norms):
+    pulls = Pulls({"VID/vid": 0.1})
+    pulls.follow(torch.tensor(norms))
+    assert float(pulls.weight("VID/vid")) == 0
+    pulls.follow(torch.tensor([1.0, 1.0]))
+    pulls.follow(torch.tensor(norms))
+    assert float(pulls.weight("VID/vid")) == pytest.approx(0.1)
+
+
+LOSSES = [
+    {"type": "L1"},
+    {"type": "VID", "pull": 0.2, "taps": ["expanding"]},
+    {"type": "IEKD", "pull": 0.4, "taps": ["mapping"], "pretrain_iter": 3},
+]
+
+
+def _log(tmp_path: Path) -> str:
+    return next(tmp_path.rglob("train_tiny.log")).read_text()
+
+
+def test_the_gradients_in_the_log_pull_as_asked(write_recipe, tmp_path):
+    path = write_recipe(
+        phases__student__losses=LOSSES,
+        phases__student__total_iter=18 * EVERY,
+        logger={"print_freq": 3, "save_checkpoint_freq": 1000},
+    )
+    assert main(["train", "-opt", str(path), "--quiet", "--device", "cpu"]) == 0
+    for term, pull in (("VID/vid", 0.2), ("IEKD/inherit", 0.2), ("IEKD/explore", 0.2)):
+        found = [float(value) for value in re.findall(rf"gradient_ratio/{term}=(\S+)", _log(tmp_path))]
+        assert pull / 2 < statistics.median(found) < pull * 2, (term, found)
+
+
+def test_a_pull_needs_a_loss_to_be_compared_with_and_no_weight(write_recipe, capsys):
+    first = write_recipe(phases__student__losses=[{"type": "Response", "pull": 0.1}, {"type": "L1"}])
+    assert main(["train", "-opt", str(first), "--quiet"]) == 2
+    assert (
+        "losses[0].pull' must be left out: it is a fraction of the first loss' own gradient" in capsys.readouterr().err
+    )
+    both = write_recipe(
+        "both.yml", phases__student__losses=[{"type": "L1"}, {"type": "Response", "weight": 2.0, "pull": 0.1}]
+    )
+    assert main(["train", "-opt", str(both), "--quiet"]) == 2
+    assert "must be left out where there is a weight: it chooses the weight" in capsys.readouterr().err
