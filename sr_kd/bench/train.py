@@ -14,7 +14,7 @@ from ..archs.base import SRNetwork
 from ..archs.build import build_network
 from ..archs.teacher import PrivilegedTeacher
 from ..config.build import WeightedLoss, build_loss_from
-from ..config.schema import LossOptions, Phase
+from ..config.schema import Compile, LossOptions, Phase
 from ..losses.vid import VID
 from ..training.distributed import World
 from ..training.stages import DistillationStage, Stage, Teaching
@@ -68,7 +68,7 @@ class TrainingBench:
     patch: int
     device: torch.device
     precision: str = "fp32"
-    compiled: bool = False
+    compiled: Compile = False
 
     def compare(self, machine: Machine, repetitions: int, quiet: bool) -> list[Comparison]:
         """The teacher's step and the student's."""
@@ -124,7 +124,7 @@ class TrainingBench:
         teaching = None
         if teacher is not None:
             deployed = teacher.deploy() if isinstance(teacher, PrivilegedTeacher) else teacher
-            teaching = Teaching(deployed.to(memory_format=torch.channels_last), step, task)  # type: ignore[call-overload]
+            teaching = Teaching(deployed.to(memory_format=torch.channels_last), step, task, compile=self.compiled)  # type: ignore[call-overload]
         stage = DistillationStage(options, 10**9, step, teaching, task, None, world)
         return OurStep(stage, itertools.count())
 

@@ -38,7 +38,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         work.add_argument("--batch", type=_positive, default=16, metavar="N", help="patches per step (default: 16)")
         work.add_argument("--patch", type=_positive, default=96, metavar="PIXELS", help="of an LR patch (default: 96)")
     train.add_argument("--precision", default="fp32", choices=("fp32", "bf16", "fp16"), help="of our steps")
-    train.add_argument("--compile", action="store_true", help="our steps through torch.compile")
+    train.add_argument(
+        "--compile",
+        nargs="?",
+        const=True,
+        default=False,
+        choices=("reduce-overhead", "max-autotune"),
+        help="our steps through torch.compile, or one of its modes (reduce-overhead: CUDA graphs)",
+    )
     for work in (infer, folder):
         work.add_argument("-n", "--model", metavar="MODEL", help="a shipped model, a file, or a type (FSRCNN)")
     infer.add_argument("--size", type=_size, default=(960, 540), metavar="WxH", help="of LR (default: 960x540)")

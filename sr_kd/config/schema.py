@@ -24,6 +24,7 @@ Decay = Annotated[float, Field(ge=0, lt=1)]
 NonNegative = Annotated[float, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
 Precision = Literal["fp32", "bf16", "fp16"]
+Compile = Literal[False, True, "reduce-overhead", "max-autotune"]
 
 
 def is_folder_name(name: str) -> bool:
@@ -58,7 +59,11 @@ class Section(BaseModel):
     @classmethod
     def _no_switch_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
         """Pydantic would read ``true`` as 1."""
-        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation not in (bool, Literal[False]):
+        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation not in (
+            bool,
+            Literal[False],
+            Compile,
+        ):
             raise ValueError("a value other than true and false")
         return value
 
@@ -273,7 +278,7 @@ class Phase(Section):
     `needs` names phases that come first; `teacher` the needed phase (or the network with a `path`)
     whose frozen result teaches; `partner` a network that trains beside this one, each the other's teacher
     (in `taps`, the teacher's are the partner's). `total_iter` is a number or a sum of phases ("teacher + student").
-    `teacher_precision`: of the frozen teacher, where it is not `precision`.
+    `teacher_precision`: of the frozen teacher, where not `precision`. `compile`: by torch.compile, maybe in a mode.
     """
 
     trains: str
@@ -292,7 +297,7 @@ class Phase(Section):
     precision: Precision = "fp32"
     teacher_precision: Precision | None = None
     channels_last: bool = True
-    compile: bool = False
+    compile: Compile = False
 
 
 class Validation(Section):

@@ -96,7 +96,9 @@ class VID(FeatureLoss):
             # A likelihood of scale 1e-3 does not survive half precision.
             location, target = widen(location), widen(teacher)
             total = total + negative_log_likelihood(target, location, scale)
-            self._seen[pair.key] = location.detach(), scale.detach(), target
+            # Only eager steps are measured, and a CUDA graph must not be held on to.
+            if not torch.compiler.is_compiling():
+                self._seen[pair.key] = location.detach(), scale.detach(), target
         return {"vid": total}
 
     def diagnostics(self) -> dict[str, Tensor]:

@@ -75,7 +75,8 @@ def plan_phase(
         # It is never trained here, so it may as well be fast: an image from its tail costs a third.
         fast = other.deploy() if isinstance(other, SRNetwork | PrivilegedTeacher) else other
         fast = fast.to(world.device).to(memory_format=layout)  # type: ignore[call-overload]
-        teaching = Teaching(fast, step, task, options.teacher_precision or options.precision)
+        precision = options.teacher_precision or options.precision
+        teaching = Teaching(fast, step, task, precision, options.compile)
     ema = EMA(step.student, options.ema_decay) if options.ema_decay else None
     stages: list[Callable[[], Stage]] = []
     lengths = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from ..config.schema import Optimiser, Phase, Precision
+from ..config.schema import Compile, Optimiser, Phase, Precision
 from ..errors import SrKdError
 from ..losses.base import Exchange, PretrainingObjective, View
 from ..losses.numerics import widen
@@ -45,15 +45,24 @@ class Teaching:
         network: put in eval mode, without gradients, by this class.
         step: its losses say which taps and whether the output are wanted.
         precision: in which the network computes; what it teaches is never less than float32.
+        compile: as in a phase's options.
     """
 
-    def __init__(self, network: nn.Module, step: DistillationStep, task: Task, precision: Precision = "fp32") -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        step: DistillationStep,
+        task: Task,
+        precision: Precision = "fp32",
+        compile: Compile = False,
+    ) -> None:
         self.network = network.eval().requires_grad_(False)
         self.student = step.student
         self.task = task
         self.taps = step.teacher_taps
         self.output = step.needs_teacher_output
         self.precision = precision
+        self._view = compiled(task.view, compile)
 
     def lesson(self, batch: Batch) -> Lesson:
         """The teacher's features, its output (in the student's colour), its tail, and its answers to other pairs.
@@ -61,7 +70,7 @@ class Teaching:
         `no_grad`, because inference tensors cannot be saved.
         """
         with torch.no_grad(), autocast(batch.lr.device, self.precision):
-            view = self.task.view(self.network, batch, self.taps, self.output)
+            view = self._view(self.network, batch, self.taps, self.output)
         view = View(
             None if view.output is None else widen(view.output),
             {tap: widen(feature) for tap, feature in view.features.items()},
@@ -78,6 +87,11 @@ class Teaching:
         """The teacher's output for a pair other than the batch."""
         with torch.no_grad(), autocast(lr.device, self.precision):
             return widen(output_for(self.network, lr, hr, self.task))
+
+
+def compiled(function: Callable[..., Any], how: Compile) -> Callable[..., Any]:
+    """A function through torch.compile; as it is for False."""
+    return torch.compile(function, mode=None if how is True else how) if how else function
 
 
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[Any]:
@@ -162,7 +176,9 @@ class DistillationStage:
             unused = step.compares_features_only
             self.parallel = DistributedDataParallel(step, device_ids=devices, find_unused_parameters=unused)
         forward = step if self.parallel is None else self.parallel
-        self.forward: Any = torch.compile(forward) if options.compile else forward
+        # What is measured goes back through the graph once per term, which compiled code does not allow.
+        self.measured: Any = forward
+        self.forward: Any = compiled(forward, options.compile)
 
     def update(self, iteration: int, measure: bool) -> dict[str, float]:
         rate = learning_rate(
@@ -171,6 +187,7 @@ class DistillationStage:
         set_learning_rate(self.optimiser, rate)
         self.optimiser.zero_grad(set_to_none=True)
         parts = self.options.accumulate
+        following = self.step.pulls.due(iteration)
         values: dict[str, float] = {}
         for part in range(parts):
             batch = self.task.batch(iteration * parts + part)
@@ -178,8 +195,10 @@ class DistillationStage:
             with self._synchronising(last):
                 with autocast(self.world.device, self.options.precision):
                     lesson = None if self.teaching is None else self.teaching.lesson(batch)
-                    terms = self.forward(batch, lesson, iteration)
-                if part == 0 and self.step.pulls.due(iteration):
+                    looked_at = (measure and last) or (following and part == 0)
+                    forward = self.measured if looked_at else self.forward
+                    terms = forward(batch, lesson, iteration)
+                if following and part == 0:
                     self._follow_pulls(terms)
                 weighted = self.step.weighted(terms)
                 total = torch.stack(list(weighted.values())).sum()

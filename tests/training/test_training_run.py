@@ -158,3 +158,23 @@ def test_a_resumed_log_purges_the_steps_it_repeats(tmp_path):
             resumed.scalars(iteration, {"value": 1.0})
     events = EventAccumulator(str(tmp_path)).Reload().Scalars("value")
     assert [(event.step, event.value) for event in events] == [(step, float(step > 6)) for step in range(1, 9)]
+
+
+@pytest.mark.slow
+def test_a_compiled_phase_learns_what_an_eager_one_does(write_recipe, tmp_path):
+    """Iterations between logged ones are compiled, with the teacher's; logged ones look into the graph and are not."""
+
+    def student(how):
+        path = write_recipe(
+            f"{how}.yml",
+            name=f"compiled_{how}".replace("-", "_"),
+            phases__student__compile=how,
+            phases__student__total_iter=6,
+            phases__student__losses=[{"type": "L1"}, {"type": "VID", "weight": 1e-2, "taps": ["expanding"]}],
+            logger={"print_freq": 4, "save_checkpoint_freq": 6},
+        )
+        return load_network(run(path).models("student", 0) / "net_g_latest.pth").network
+
+    eager, compiled = student(False), student("reduce-overhead")
+    for left, right in zip(eager.parameters(), compiled.parameters(), strict=True):
+        torch.testing.assert_close(left, right, rtol=0, atol=1e-5)
