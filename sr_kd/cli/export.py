@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--opset", type=int, default=18, help="version of ONNX's operators (default: 18)")
     parser.add_argument("--calibrate", nargs="+", metavar="DIR", help="int8: photographs that set the ranges")
     parser.add_argument(
-        "--max-loss", type=float, default=0.3, metavar="DB", help="int8: refused if PSNR falls by more (default: 0.3)"
+        "--max-loss", type=float, metavar="DB", help="int8: refused if PSNR falls by more (default: 0.3)"
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
 
@@ -34,6 +34,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     if (arguments.precision == "int8") != bool(arguments.calibrate):
         raise UsageError("int8 needs photographs, and only int8 does: --precision int8 --calibrate DIR")
+    if arguments.precision != "int8" and arguments.max_loss is not None:
+        raise UsageError("--max-loss is for --precision int8: only that is measured before it is written")
     name, network = find_network(arguments.model, arguments.scale)
     if network is None:
         raise UsageError(f"'{name}' is an interpolation without a network: there is nothing to export")
@@ -63,7 +65,7 @@ def _export_int8(network: SRNetwork, arguments: argparse.Namespace) -> int:
         images,
         rgb=arguments.rgb,
         opset=arguments.opset,
-        limit=arguments.max_loss,
+        limit=0.3 if arguments.max_loss is None else arguments.max_loss,
         quiet=arguments.quiet,
     )
     print(

@@ -88,6 +88,9 @@ def _check_partner(recipe: TrainingRecipe, name: str) -> Iterator[Problem]:
     for key in ("teacher", "teacher_precision", "ema_decay"):
         if getattr(phase, key):
             yield ("phases", name, key), "cannot be combined with a partner: remove one of the two"
+    if phase.accumulate > 1:
+        problem = f"is {phase.accumulate}; it must be 1 with a partner, whose four updates share one batch"
+        yield ("phases", name, "accumulate"), problem
 
 
 def _check_length(recipe: TrainingRecipe, name: str, above: tuple[str, ...] = ()) -> Iterator[Problem]:

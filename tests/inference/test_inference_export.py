@@ -152,6 +152,9 @@ def test_command_line(fsrcnn, tmp_path, run_cli):
     assert finished.returncode == 0, finished.stderr
     assert finished.stdout.startswith(f"wrote {tmp_path / 'net.pt2'}: FSRCNN x2, Y in [0, 1], fp32; largest diff")
     assert finished.stderr == ""
+    unused = run_cli("export", "-n", tmp_path / "net.pth", "-o", tmp_path / "again.pt2", "--max-loss", 1)
+    assert unused.returncode == 2
+    assert "--max-loss is for --precision int8" in unused.stderr
     refused = run_cli("export", "-n", "bicubic", "-o", tmp_path / "net.pt2")
     assert (refused.returncode, refused.stdout) == (2, "")
     assert "an interpolation without a network" in refused.stderr

@@ -153,6 +153,7 @@ def test_two_super_resolution_students(write_recipe):
         ({"partner": "teachr"}, "did you mean 'teacher'"),
         ({"partner": "student"}, "a name of its own"),
         ({"ema_decay": 0.9}, "ema_decay.*cannot be combined with a partner"),
+        ({"accumulate": 2}, "accumulate.*must be 1 with a partner"),
         ({"losses": [{"type": "AT", "taps": [{"student": "stage1", "teacher": "stag2"}]}]}, "did you mean 'stage2'"),
     ],
 )
