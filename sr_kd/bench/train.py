@@ -14,7 +14,8 @@ from ..archs.base import SRNetwork
 from ..archs.build import build_network
 from ..archs.teacher import PrivilegedTeacher
 from ..config.build import WeightedLoss, build_loss_from
-from ..config.schema import Compile, LossOptions, Phase
+from ..config.phase import LossOptions, Phase
+from ..config.section import Compile
 from ..losses.vid import VID
 from ..training.distributed import World
 from ..training.stages import DistillationStage, Stage, Teaching

@@ -22,18 +22,10 @@ from ..losses.base import FeatureLoss, TapPair
 from ..losses.build import build_loss
 from ..signature import accepted
 from ..zoo.manifest import shipped_models
-from .schema import (
-    EvaluationSet,
-    LabelledSet,
-    LabelledTrainSet,
-    LossOptions,
-    NetworkOptions,
-    Recipe,
-    ShapesSet,
-    ShapesTrainSet,
-    TrainingRecipe,
-)
-from .schema import ImageSet as SetOptions
+from .datasets import EvaluationSet, LabelledSet, LabelledTrainSet, ShapesSet, ShapesTrainSet
+from .datasets import ImageSet as SetOptions
+from .phase import LossOptions, NetworkOptions
+from .schema import Recipe, TrainingRecipe
 
 FROM_FILE = "file"
 

@@ -17,7 +17,9 @@ from .check_classification import classification_problems
 from .check_detection import detection_problems, misplaced_losses, package_problems
 from .check_sets import Problem, lr_problems, refuse, set_problems
 from .graph import phase_order, teacher_of
-from .schema import ClassificationRecipe, DetectionRecipe, Initialisation, Recipe, TrainingRecipe, is_folder_name
+from .phase import Initialisation
+from .schema import ClassificationRecipe, DetectionRecipe, Recipe, TrainingRecipe
+from .section import is_folder_name
 
 
 def check_recipe(recipe: TrainingRecipe, *, data: bool = True) -> dict[str, nn.Module]:

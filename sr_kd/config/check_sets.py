@@ -9,8 +9,9 @@ from ..data.patches import check_patch_size
 from ..data.sets import ImageSet
 from ..errors import SrKdError, UsageError
 from .build import open_evaluation_set, open_training_set
+from .datasets import EvaluationSet
 from .origin import Path
-from .schema import EvaluationSet, Recipe, TestRecipe, TrainingRecipe
+from .schema import Recipe, TestRecipe, TrainingRecipe
 
 Problem = tuple[Path, str]
 SUFFIXES = (".pth", ".pt", ".safetensors", ".npz")

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from ..errors import UsageError, nearest
 from ..losses.build import LOSSES
-from .schema import LossOptions, TrainingRecipe
+from .phase import LossOptions
+from .schema import TrainingRecipe
 
 
 @dataclass(frozen=True)

@@ -7,17 +7,10 @@ from collections.abc import Mapping
 from torch import nn
 
 from ..archs.complexity import count_parameters
+from .datasets import ImageSet
 from .graph import phase_order, teacher_of
-from .schema import (
-    ClassificationRecipe,
-    DetectionRecipe,
-    ImageSet,
-    Initialisation,
-    LossOptions,
-    Recipe,
-    TestRecipe,
-    TrainingRecipe,
-)
+from .phase import Initialisation, LossOptions
+from .schema import ClassificationRecipe, DetectionRecipe, Recipe, TestRecipe, TrainingRecipe
 
 
 def describe_recipe(recipe: TrainingRecipe, networks: Mapping[str, nn.Module]) -> list[str]:

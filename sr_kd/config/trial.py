@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ..losses.build import LOSSES
 from ..signature import accepted
-from .schema import LossOptions, Phase, TrainingRecipe
+from .phase import LossOptions, Phase
+from .schema import TrainingRecipe
 
 
 def trial(recipe: TrainingRecipe, iterations: int = 8) -> TrainingRecipe:

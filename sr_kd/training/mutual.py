@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from ..config.schema import Phase
+from ..config.phase import Phase
 from .distributed import World
 from .stages import DistillationStage, PretrainingStage, Teaching
 from .step import DistillationStep

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..config.schema import Optimiser
+from ..config.phase import Optimiser
 from .soap import SOAP
 from .step import DistillationStep
 

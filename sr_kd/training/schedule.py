@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from ..config.schema import Scheduler
+from ..config.phase import Scheduler
 
 
 def learning_rate(base: float, scheduler: Scheduler, iteration: int, total_iter: int, warmup_iter: int = 0) -> float:

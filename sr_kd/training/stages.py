@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from ..config.schema import Compile, Optimiser, Phase, Precision
+from ..config.phase import Optimiser, Phase
+from ..config.section import Compile, Precision
 from ..errors import SrKdError
 from ..losses.base import Exchange, PretrainingObjective, View
 from ..losses.numerics import widen

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sr_kd.config.datasets import EvaluationSet
 from sr_kd.config.document import parse_value, read_document
 from sr_kd.config.loader import load_recipe, load_test_recipe
-from sr_kd.config.schema import EvaluationSet, Recipe
+from sr_kd.config.schema import Recipe
 from sr_kd.errors import UsageError
 
 

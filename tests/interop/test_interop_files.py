@@ -11,7 +11,7 @@ import yaml
 from sr_kd.archs.build import build_network
 from sr_kd.archs.files import load_network, save_network
 from sr_kd.config.build import build_network_from
-from sr_kd.config.schema import NetworkOptions
+from sr_kd.config.phase import NetworkOptions
 from sr_kd.errors import SrKdError, UsageError
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from sr_kd.config.check import check_recipe
 from sr_kd.config.loader import load_recipe
-from sr_kd.config.schema import Optimiser, Phase
+from sr_kd.config.phase import Optimiser, Phase
 from sr_kd.losses import LOSSES
 
 FOLDER = Path(__file__).parents[2] / "options" / "train" / "kd"

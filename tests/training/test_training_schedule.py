@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sr_kd.config.schema import Scheduler
+from sr_kd.config.phase import Scheduler
 from sr_kd.training.schedule import learning_rate
 
 

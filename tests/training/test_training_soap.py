@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from sr_kd.config.schema import Optimiser
+from sr_kd.config.phase import Optimiser
 from sr_kd.training.optimiser import build_optimiser
 from sr_kd.training.soap import SOAP
 

@@ -7,7 +7,7 @@ import torch
 
 from sr_kd.archs.build import build_network
 from sr_kd.config.build import WeightedLoss, build_loss_from
-from sr_kd.config.schema import LossOptions, Optimiser, Phase
+from sr_kd.config.phase import LossOptions, Optimiser, Phase
 from sr_kd.data.colour import rgb_to_y
 from sr_kd.errors import SrKdError, UsageError
 from sr_kd.training.distributed import World

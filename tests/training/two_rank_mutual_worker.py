@@ -8,7 +8,7 @@ from two_rank_worker import DoubleTask
 
 from sr_kd.archs import build_network
 from sr_kd.config.build import WeightedLoss
-from sr_kd.config.schema import Optimiser, Phase
+from sr_kd.config.phase import Optimiser, Phase
 from sr_kd.data.patches import open_patches
 from sr_kd.data.sets import open_set
 from sr_kd.losses import TapPair, build_loss

@@ -7,7 +7,7 @@ import torch
 
 from sr_kd.archs import build_network
 from sr_kd.config.build import WeightedLoss
-from sr_kd.config.schema import Optimiser, Phase
+from sr_kd.config.phase import Optimiser, Phase
 from sr_kd.data.patches import open_patches
 from sr_kd.data.sets import open_set
 from sr_kd.errors import SrKdError

@@ -1,0 +1,148 @@
+"""Networks, losses and phases of option files: what is trained, by what, for how long."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import ConfigDict, Field, PositiveInt, ValidationInfo, field_validator, model_validator
+
+from .section import Compile, Decay, Fraction, NonNegative, PathText, Positive, Precision, Section, used_by
+
+
+class NetworkOptions(Section):
+    """A network: its type, its constructor's arguments (checked when it is built), its first weights."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    init: str = "default"
+    path: PathText | None = None  # trained weights to start from, or a shipped model's name
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The constructor's arguments as written."""
+        return dict(self.model_extra or {})
+
+
+class Optimiser(Section):
+    """Optimiser of a phase. `lr` is the learning rate, BasicSR's key."""
+
+    type: Literal["Adam", "AdamW", "SGD", "SOAP"] = "Adam"
+    lr: Positive = 1e-3
+    weight_decay: NonNegative = 0.0
+    betas: tuple[Decay, Decay] = (0.9, 0.999)
+    eps: Positive = 1e-8
+    momentum: Fraction = 0.9
+    nesterov: bool = False
+    precondition_freq: PositiveInt = 10
+
+    @field_validator("betas", "eps", "momentum", "nesterov", "precondition_freq")
+    @classmethod
+    def _used(cls, value: Any, info: ValidationInfo) -> Any:
+        users = {"momentum": ("SGD",), "nesterov": ("SGD",), "precondition_freq": ("SOAP",)}
+        return used_by(users.get(str(info.field_name), ("Adam", "AdamW", "SOAP")), value, info)
+
+    @field_validator("nesterov")
+    @classmethod
+    def _has_momentum(cls, value: bool, info: ValidationInfo) -> bool:
+        if value and info.data.get("momentum") == 0:
+            raise ValueError("false where momentum is 0")
+        return value
+
+
+class Scheduler(Section):
+    """Learning rate as a closed-form function of the iteration.
+
+    constant; cosine from lr to eta_min over the phase; multistep: times `gamma` at each milestone;
+    one_cycle: up to lr over `pct_start` of the phase, then down to lr / 1e4.
+    """
+
+    type: Literal["constant", "cosine", "multistep", "one_cycle"] = "constant"
+    eta_min: NonNegative = 0.0
+    milestones: list[PositiveInt] = []
+    gamma: Positive = 0.5
+    pct_start: Fraction = 0.3
+
+    @field_validator("eta_min", "milestones", "gamma", "pct_start")
+    @classmethod
+    def _used(cls, value: Any, info: ValidationInfo) -> Any:
+        users = {"eta_min": "cosine", "pct_start": "one_cycle"}
+        return used_by((users.get(str(info.field_name), "multistep"),), value, info)
+
+    @model_validator(mode="after")
+    def _has_milestones(self) -> Self:
+        if self.type == "multistep" and not self.milestones:
+            raise ValueError("a mapping with 'milestones', the iterations at which a multistep rate falls")
+        return self
+
+
+class LossOptions(Section):
+    """A loss: its type, weight, taps, and its constructor's options (checked when it is built).
+
+    Instead of a weight, `pull`: the norm of its gradient at the student, relative to the first loss'.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    weight: NonNegative | dict[str, NonNegative] = 1.0
+    pull: Positive | None = None
+    taps: list[str | dict[Literal["student", "teacher"], str]] = []
+
+    @field_validator("pull")
+    @classmethod
+    def _instead_of_weight(cls, value: float | None, info: ValidationInfo) -> float | None:
+        if value is not None and info.data.get("weight") != 1.0:
+            raise ValueError("left out where there is a weight: it chooses the weight")
+        return value
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The constructor's options as written."""
+        return dict(self.model_extra or {})
+
+    def reversed(self) -> Self:
+        """The same loss with student and teacher taps exchanged."""
+        other = {"student": "teacher", "teacher": "student"}
+        taps = [tap if isinstance(tap, str) else {other[role]: name for role, name in tap.items()} for tap in self.taps]
+        return self.model_copy(update={"taps": taps})
+
+
+class Initialisation(Section):
+    """Weights taken from another phase's result.
+
+    `part`: "decoder" or "encoder" of a teacher, where not the whole network is taken; `into`: the part of a teacher
+    that gets them, where not the whole network is given new weights.
+    """
+
+    source: str = Field(alias="from")
+    part: Literal["decoder", "encoder"] | None = None
+    into: Literal["decoder", "encoder"] | None = None
+
+
+class Phase(Section):
+    """One training run of one network, with its own optimiser, schedule and length in iterations.
+
+    `needs` names phases that come first; `teacher` the needed phase (or the network with a `path`)
+    whose frozen result teaches; `partner` a network that trains beside this one, each the other's teacher
+    (in `taps`, the teacher's are the partner's). `total_iter` is a number or a sum of phases ("teacher + student").
+    `teacher_precision`: of the frozen teacher, where not `precision`. `compile`: by torch.compile, maybe in a mode.
+    """
+
+    trains: str
+    needs: list[str] = []
+    teacher: str | None = None
+    partner: str | None = None
+    init: Initialisation | None = None
+    total_iter: PositiveInt | str
+    optim: Optimiser = Optimiser()
+    scheduler: Scheduler = Scheduler()
+    warmup_iter: Annotated[int, Field(ge=0)] = 0
+    losses: list[LossOptions] = [LossOptions(type="L1")]
+    ema_decay: Decay = 0.0
+    gradient_clip: NonNegative = 0.0
+    accumulate: PositiveInt = 1
+    precision: Precision = "fp32"
+    teacher_precision: Precision | None = None
+    channels_last: bool = True
+    compile: Compile = False
