@@ -57,7 +57,7 @@ class SRNetwork(nn.Module):
     A subclass sets `scales`, `colour`, `taps` and `receptive_radius`, and describes its forward
     pass once, as `stages()`: every stage but the last is a tap of the same name. Law (tested for
     every network and cut tap): ``tail(tap, features(x, [tap])[1][tap], x) == forward(x)``.
-    No stage works in place: a tapped tensor must survive the rest of the forward pass.
+    No stage overwrites its input: a tapped tensor must survive the rest of the forward pass.
 
     Attributes:
         type_name: the name in option files and checkpoints.

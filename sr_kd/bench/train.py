@@ -18,9 +18,10 @@ from ..config.phase import LossOptions, Phase
 from ..config.section import Compile
 from ..losses.vid import VID
 from ..training.distributed import World
-from ..training.stages import DistillationStage, Stage, Teaching
+from ..training.stages import DistillationStage, Stage
 from ..training.step import DistillationStep
 from ..training.super_resolution import SuperResolution
+from ..training.teaching import Teaching
 from .machine import Machine
 from .plain import student_step, teacher_step
 from .report import Comparison
@@ -125,7 +126,7 @@ class TrainingBench:
         teaching = None
         if teacher is not None:
             deployed = teacher.deploy() if isinstance(teacher, PrivilegedTeacher) else teacher
-            teaching = Teaching(deployed.to(memory_format=torch.channels_last), step, task, compile=self.compiled)  # type: ignore[call-overload]
+            teaching = Teaching(deployed.to(memory_format=torch.channels_last), step, task, compile=bool(self.compiled))  # type: ignore[call-overload]
         stage = DistillationStage(options, 10**9, step, teaching, task, None, world)
         return OurStep(stage, itertools.count())
 

@@ -87,7 +87,7 @@ def _check_partner(recipe: TrainingRecipe, name: str) -> Iterator[Problem]:
     if phase.partner == phase.trains:
         problem = f"is '{phase.partner}' itself: give the partner a name of its own among the networks"
         yield ("phases", name, "partner"), problem
-    for key in ("teacher", "teacher_precision", "ema_decay"):
+    for key in ("teacher", "teacher_precision", "ema_decay", "compile"):
         if getattr(phase, key):
             yield ("phases", name, key), "cannot be combined with a partner: remove one of the two"
     if phase.accumulate > 1:
@@ -148,6 +148,11 @@ def _check_phase(recipe: TrainingRecipe, name: str, networks: Mapping[str, nn.Mo
     elif phase.losses[0].pull is not None:
         problem = "must be left out: it is a fraction of the first loss' own gradient; give this loss a weight"
         yield ("phases", name, "losses", 0, "pull"), problem
+    elif phase.losses[0].weight == 0 and any(options.pull is not None for options in phase.losses):
+        yield ("phases", name, "losses", 0, "weight"), "is 0, and another loss has a pull, a fraction of its gradient"
+    if isinstance(phase.compile, str) and phase.accumulate > 1:
+        problem = f"is '{phase.compile}', whose CUDA graphs cannot accumulate: use 'true', or 'accumulate: 1'"
+        yield ("phases", name, "compile"), problem
     unknown = [index for index, options in enumerate(phase.losses) if options.type not in LOSSES.names()]
     for index in unknown:
         kind = phase.losses[index].type
@@ -200,7 +205,8 @@ def _check_initialisation(
         key = differing[0]
         count = "1 weight differs" if len(differing) == 1 else f"{len(differing)} weights differ"
         hint = " (name its 'part': decoder)" if isinstance(source, PrivilegedTeacher) else ""
-        hint = " (say 'into': decoder)" if isinstance(target, PrivilegedTeacher) else hint
+        if isinstance(target, PrivilegedTeacher) and not isinstance(source, PrivilegedTeacher):
+            hint = " (say 'into': decoder)"
         yield (
             ("phases", name, "init"),
             f"does not fit: {count}, such as {key}, "

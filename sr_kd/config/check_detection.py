@@ -39,7 +39,10 @@ def detection_problems(recipe: DetectionRecipe, networks: Mapping[str, nn.Module
             yield ("networks", name, "classes"), problem
     for name, phase in recipe.phases.items():
         if phase.compile:
-            yield ("phases", name, "compile"), "is true: a detector, whose images differ in objects, cannot be compiled"
+            yield (
+                ("phases", name, "compile"),
+                f"is {phase.compile}: a detector, whose images differ in objects, cannot be compiled",
+            )
         for index, options in enumerate(phase.losses):
             if _looks_at_outputs(options.type):
                 between_taps = sorted(loss for loss in LOSSES.names() if _compares_taps(loss))

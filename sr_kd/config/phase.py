@@ -89,12 +89,11 @@ class LossOptions(Section):
     pull: Positive | None = None
     taps: list[str | dict[Literal["student", "teacher"], str]] = []
 
-    @field_validator("pull")
-    @classmethod
-    def _instead_of_weight(cls, value: float | None, info: ValidationInfo) -> float | None:
-        if value is not None and info.data.get("weight") != 1.0:
-            raise ValueError("left out where there is a weight: it chooses the weight")
-        return value
+    @model_validator(mode="after")
+    def _weight_or_pull(self) -> Self:
+        if self.pull is not None and "weight" in self.model_fields_set:
+            raise ValueError("a mapping with either 'weight' or 'pull', which chooses the weight")
+        return self
 
     @property
     def options(self) -> dict[str, Any]:

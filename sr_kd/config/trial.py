@@ -34,4 +34,4 @@ def _short_loss(options: LossOptions, iterations: int) -> LossOptions:
     known = options.type in LOSSES.names()
     if not known or "pretrain_iter" not in accepted(LOSSES.get(options.type)):
         return options
-    return LossOptions.model_validate({**options.model_dump(), "pretrain_iter": iterations})
+    return LossOptions.model_validate({**options.model_dump(exclude_unset=True), "pretrain_iter": iterations})

@@ -24,8 +24,9 @@ logger = logging.getLogger(__name__)
 CACHE_BYTES = 8 * 2**20  # what a tile's widest feature map may always take on a CPU
 BATCH_PIXELS = 512 * 512  # small tiles are computed together up to this many pixels, where launches cost
 LARGEST_TILE, SMALLEST_TILE = 2048, 64
-RADII = 32  # side of a CPU's tile, where memory allows: its window then has (1 + 2 / 32)^2 = 1.13 times its pixels
-WIDEST_RESULT = 1024  # side of what such a tile becomes: 256 MB for 64 channels at the result's resolution
+RADII = 32  # side of a CPU's tile, where that is not too much: its window has (1 + 2 / 32)^2 = 1.13 times its pixels
+WIDE_BYTES = 2**26  # what the widest tapped feature map of such a tile may take
+WIDE_RESULT = 1024  # side of its result: 256 MB for 64 channels there (CARN x4: 1.2 GiB in all)
 
 
 class Upscaler:
@@ -157,8 +158,9 @@ class Upscaler:
             budget = torch.mps.recommended_max_memory() // 12
         fitting = math.isqrt(budget // self._enlarger.bytes_per_pixel)
         # The deeper a network is, the more its margins cost and the less leaving the cache does.
-        wide = min(RADII * self._enlarger.radius, WIDEST_RESULT // self.scale) if self.device.type == "cpu" else 0
-        return min(LARGEST_TILE, max(SMALLEST_TILE, fitting, wide))
+        room = math.isqrt(WIDE_BYTES // self._enlarger.bytes_per_pixel)
+        wide = min(RADII * self._enlarger.radius, WIDE_RESULT // self.scale, room)
+        return min(LARGEST_TILE, max(SMALLEST_TILE, fitting, wide if self.device.type == "cpu" else 0))
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -30,7 +30,8 @@ def unit(values: Tensor, eps: float = 1e-10) -> Tensor:
 
 
 class _Unit(torch.autograd.Function):
-    """`unit` with the gradient written out: half the passes over a large factor that autograd's would take."""
+    """`unit` with the gradient written out: half the passes over a large factor that autograd's would take. It can be
+    differentiated once."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor, eps: float) -> Tensor:

@@ -15,8 +15,8 @@ from ..losses.diagnosis import Diagnosis, diagnose
 from .distributed import World
 from .networks import finished_network, first_network, new_network, seeded
 from .open_task import TaskOpener, task_opener
-from .stages import Teaching
 from .step import DistillationStep
+from .teaching import Teaching
 from .workspace import Workspace
 
 

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 import torch
-from torch import distributed, nn
+from torch import Tensor, distributed, nn
 
 from ..device import pick_device
 from ..errors import SrKdError
@@ -42,6 +42,13 @@ class World:
         values: list[Any] = [None] * self.size
         distributed.all_gather_object(values, value)
         return values
+
+    def mean(self, value: Tensor) -> Tensor:
+        """The mean of everybody's tensor, in place."""
+        if self.size > 1:
+            distributed.all_reduce(value)
+            value /= self.size
+        return value
 
     def share_buffers(self, module: nn.Module) -> None:
         """Give every rank rank 0's buffers: batch norm's statistics, which each rank gathers from its own images."""

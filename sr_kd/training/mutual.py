@@ -8,9 +8,10 @@ from torch import nn
 
 from ..config.phase import Phase
 from .distributed import World
-from .stages import DistillationStage, PretrainingStage, Teaching
+from .stages import DistillationStage, PretrainingStage
 from .step import DistillationStep
 from .task import Task
+from .teaching import Teaching
 
 
 class MutualStep(nn.Module):

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from ..config.phase import Optimiser
-from .soap import SOAP
+from .soap import SOAP, SOAP_BETAS
 from .step import DistillationStep
 
 
@@ -24,7 +24,8 @@ def build_optimiser(options: Optimiser, groups: Iterable[dict[str, Any]]) -> tor
         group["relative_rate"] = group.get("lr", options.lr) / options.lr
         group.setdefault("weight_decay", options.weight_decay)
     if options.type == "SOAP":
-        return SOAP(groups, options.lr, options.betas, options.eps, precondition_freq=options.precondition_freq)
+        betas = options.betas if "betas" in options.model_fields_set else SOAP_BETAS
+        return SOAP(groups, options.lr, betas, options.eps, precondition_freq=options.precondition_freq)
     common: dict[str, Any] = {"lr": options.lr, "fused": _fused(groups)}
     if options.type == "SGD":
         return torch.optim.SGD(groups, momentum=options.momentum, nesterov=options.nesterov, **common)

@@ -16,9 +16,10 @@ from .distributed import World
 from .ema import EMA
 from .mutual import MutualStage, MutualStep
 from .networks import seeded
-from .stages import DistillationStage, PretrainingStage, Stage, Teaching
+from .stages import DistillationStage, PretrainingStage, Stage
 from .step import DistillationStep
 from .task import Task
+from .teaching import Teaching
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def plan_phase(
         fast = other.deploy() if isinstance(other, SRNetwork | PrivilegedTeacher) else other
         fast = fast.to(world.device).to(memory_format=layout)  # type: ignore[call-overload]
         precision = options.teacher_precision or options.precision
-        teaching = Teaching(fast, step, task, precision, options.compile)
+        teaching = Teaching(fast, step, task, precision, bool(options.compile))
     ema = EMA(step.student, options.ema_decay) if options.ema_decay else None
     stages: list[Callable[[], Stage]] = []
     lengths = []

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 EVERY = 10  # iterations between two measurements, each of which costs a backward pass per term
 _MEMORY = 0.8  # what a measurement keeps of those before it
+_SURPRISE = math.log(10.0)  # a term that pulls ten times harder than it should is not waited for
 
 
 class Pulls(nn.Module):
@@ -21,7 +22,7 @@ class Pulls(nn.Module):
     resumed run goes on with them.
 
     Args:
-        pulls: name of a term -> norm of its weighted gradient at the student, relative to the first term's.
+        pulls: name of a term -> norm of its weighted gradient at the student, relative to the first loss'.
     """
 
     strength: Tensor
@@ -35,9 +36,10 @@ class Pulls(nn.Module):
     def __contains__(self, term: str) -> bool:
         return term in self.pulls
 
-    def due(self, iteration: int) -> bool:
+    @staticmethod
+    def due(iteration: int) -> bool:
         """Whether to measure at this iteration."""
-        return bool(self.pulls) and iteration % EVERY == 0
+        return iteration % EVERY == 0
 
     def weight(self, term: str) -> Tensor:
         """The term's weight now, (), on the device; 0 as long as it had no gradient."""
@@ -48,10 +50,10 @@ class Pulls(nn.Module):
         """Take over one measurement.
 
         Args:
-            norms: (1 + terms,), of the first term's weighted gradient and of each pulled term's at weight 1. A term
+            norms: (1 + terms,), of the first loss' weighted gradient and of each pulled term's at weight 1. A term
                 without a gradient, such as one that chance has left out, keeps its weight.
         """
         now = (norms[1:] / norms[0]).log().to(self.strength)
         known = self.strength.isfinite()
-        averaged = torch.where(known, _MEMORY * self.strength + (1 - _MEMORY) * now, now)
+        averaged = torch.where(known, _MEMORY * self.strength + (1 - _MEMORY) * now, now).maximum(now - _SURPRISE)
         self.strength.copy_(torch.where(now.isfinite(), averaged, self.strength))

@@ -9,6 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..errors import SrKdError
+
+SOAP_BETAS = (0.95, 0.99)
 # A side's covariance, its eigenvectors, and the axis of the gradient that they belong to.
 _SIDES = (("covariance_left", "basis_left", 0), ("covariance_right", "basis_right", 1))
 
@@ -32,7 +35,7 @@ class SOAP(torch.optim.Optimizer):
         self,
         params: Iterable[Any],
         lr: float = 3e-3,
-        betas: tuple[float, float] = (0.95, 0.99),
+        betas: tuple[float, float] = SOAP_BETAS,
         eps: float = 1e-8,
         weight_decay: float = 0.0,
         precondition_freq: int = 10,
@@ -84,7 +87,7 @@ def _begin(state: dict[str, Any], gradient: Tensor, largest: int) -> None:
         if gradient.ndim > 1 and 1 < gradient.shape[axis] <= largest:
             state[covariance] = _covariance(gradient, axis)
             # Largest first, as the power iteration keeps them.
-            state[basis] = torch.linalg.eigh(state[covariance]).eigenvectors.flip(1).contiguous()
+            state[basis] = _eigenvectors(state[covariance]).flip(1).contiguous()
 
 
 def _covariance(gradient: Tensor, axis: int) -> Tensor:
@@ -109,4 +112,22 @@ def _follow(state: dict[str, Any]) -> None:
             product = state[covariance] @ state[basis]
             order = (state[basis] * product).sum(0).argsort(descending=True, stable=True)
             state["exp_avg_sq"] = state["exp_avg_sq"].index_select(axis, order)
-            state[basis] = torch.linalg.qr(product.index_select(1, order)).Q
+            state[basis] = _orthogonal(product.index_select(1, order))
+
+
+def _eigenvectors(covariance: Tensor) -> Tensor:
+    """In double precision, because a covariance's small eigenvalues are lost in single; on the CPU, as MPS has neither.
+
+    Raises:
+        SrKdError: a gradient that is not finite.
+    """
+    try:
+        return torch.linalg.eigh(covariance.cpu().double()).eigenvectors.to(covariance)
+    except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
+        raise SrKdError("the first gradient is not finite: lower the weights of the losses") from None
+
+
+def _orthogonal(basis: Tensor) -> Tensor:
+    if basis.device.type == "mps":  # has no QR decomposition
+        return torch.linalg.qr(basis.cpu()).Q.to(basis)
+    return torch.linalg.qr(basis).Q

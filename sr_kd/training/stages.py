@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
@@ -11,16 +11,16 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from ..config.phase import Optimiser, Phase
-from ..config.section import Compile, Precision
 from ..errors import SrKdError
 from ..losses.base import Exchange, PretrainingObjective, View
-from ..losses.numerics import widen
 from .distributed import World
 from .ema import EMA
 from .optimiser import build_optimiser, parameter_groups, set_learning_rate
+from .pull import Pulls
 from .schedule import learning_rate
-from .step import DistillationStep, Lesson, gradient_norms, output_for
-from .task import Batch, Task
+from .step import DistillationStep, flat_gradient, gradient_norms
+from .task import Task
+from .teaching import Teaching, autocast, compiled
 
 
 class Stage(Protocol):
@@ -37,68 +37,6 @@ class Stage(Protocol):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict`."""
-
-
-class Teaching:
-    """A frozen teacher, asked only for what the losses need.
-
-    Args:
-        network: put in eval mode, without gradients, by this class.
-        step: its losses say which taps and whether the output are wanted.
-        precision: in which the network computes; what it teaches is never less than float32.
-        compile: as in a phase's options.
-    """
-
-    def __init__(
-        self,
-        network: nn.Module,
-        step: DistillationStep,
-        task: Task,
-        precision: Precision = "fp32",
-        compile: Compile = False,
-    ) -> None:
-        self.network = network.eval().requires_grad_(False)
-        self.student = step.student
-        self.task = task
-        self.taps = step.teacher_taps
-        self.output = step.needs_teacher_output
-        self.precision = precision
-        self._view = compiled(task.view, compile)
-
-    def lesson(self, batch: Batch) -> Lesson:
-        """The teacher's features, its output (in the student's colour), its tail, and its answers to other pairs.
-
-        `no_grad`, because inference tensors cannot be saved.
-        """
-        with torch.no_grad(), autocast(batch.lr.device, self.precision):
-            view = self._view(self.network, batch, self.taps, self.output)
-        view = View(
-            None if view.output is None else widen(view.output),
-            {tap: widen(feature) for tap, feature in view.features.items()},
-        )
-        tail = self.task.tail(self.network, batch, view)
-        output = None if view.output is None else self.task.seen_by(self.student, view.output)
-        return Lesson(
-            View(output, view.features),
-            lambda tap, feature: self.task.seen_by(self.student, tail(tap, feature)),
-            self._forward,
-        )
-
-    def _forward(self, lr: Tensor, hr: Tensor) -> Tensor:
-        """The teacher's output for a pair other than the batch."""
-        with torch.no_grad(), autocast(lr.device, self.precision):
-            return widen(output_for(self.network, lr, hr, self.task))
-
-
-def compiled(function: Callable[..., Any], how: Compile) -> Callable[..., Any]:
-    """A function through torch.compile; as it is for False."""
-    return torch.compile(function, mode=None if how is True else how) if how else function
-
-
-def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[Any]:
-    """Mixed precision, or with "fp32" none, whatever is in force around it."""
-    dtype = torch.float16 if precision == "fp16" else torch.bfloat16
-    return torch.autocast(device.type, dtype=dtype, enabled=precision != "fp32")
 
 
 class PretrainingStage:
@@ -188,7 +126,7 @@ class DistillationStage:
         set_learning_rate(self.optimiser, rate)
         self.optimiser.zero_grad(set_to_none=True)
         parts = self.options.accumulate
-        following = self.step.pulls.due(iteration)
+        following = self.step.pulls if Pulls.due(iteration) else None
         values: dict[str, float] = {}
         for part in range(parts):
             batch = self.task.batch(iteration * parts + part)
@@ -196,11 +134,11 @@ class DistillationStage:
             with self._synchronising(last):
                 with autocast(self.world.device, self.options.precision):
                     lesson = None if self.teaching is None else self.teaching.lesson(batch)
-                    looked_at = (measure and last) or (following and part == 0)
+                    looked_at = (measure and last) or (following is not None and part == 0)
                     forward = self.measured if looked_at else self.forward
                     terms = forward(batch, lesson, iteration)
-                if following and part == 0:
-                    self._follow_pulls(terms)
+                if following is not None and part == 0:
+                    self._follow_pulls(following, terms)
                 weighted = self.step.weighted(terms)
                 total = torch.stack(list(weighted.values())).sum()
                 if measure and last:
@@ -230,15 +168,22 @@ class DistillationStage:
         """Gradients are averaged over the processes once per iteration, with its last part."""
         return nullcontext() if last or self.parallel is None else self.parallel.no_sync()
 
-    def _follow_pulls(self, terms: Mapping[str, Tensor]) -> None:
-        """Measure what the pulled terms' gradients are; the mean over all processes, so that they agree."""
-        first = next(iter(terms))
-        measured = {first: self.step.weight(first) * terms[first]}
-        measured |= {key: terms[key] for key in self.step.pulls.pulls if key in terms}
-        norms = gradient_norms(self.step, {key: self.scaler.scale(value) for key, value in measured.items()})
-        found = [norms.get(key, 0.0) for key in (first, *self.step.pulls.pulls)]
-        everywhere = torch.tensor(self.world.gather(found), dtype=torch.float64)
-        self.step.pulls.follow(everywhere.mean(0).float())
+    def _follow_pulls(self, pulls: Pulls, terms: Mapping[str, Tensor]) -> None:
+        """Measure the pulled terms' gradients, means over all processes; with `accumulate`, on its first batch."""
+        weighted = self.step.weighted(terms)
+        goal = next(iter(terms)).partition("/")[0]
+        first = torch.stack([value for key, value in weighted.items() if key.partition("/")[0] == goal]).sum()
+        norms = [self._norm(first)]
+        if norms[0] == 0:
+            raise SrKdError(f"loss {goal} has no gradient at the student, of which a pull could be a fraction")
+        for key in pulls.pulls:
+            # At its present size: half precision may not hold it at weight 1.
+            size = float(pulls.weight(key)) or 1.0
+            norms.append(self._norm(size * terms[key]) / size if key in terms else 0.0)
+        pulls.follow(torch.tensor(norms, dtype=torch.float64))
+
+    def _norm(self, value: Tensor) -> float:
+        return float(torch.linalg.vector_norm(self.world.mean(flat_gradient(self.step, self.scaler.scale(value)))))
 
     def _measure(
         self, rate: float, terms: Mapping[str, Tensor], weighted: Mapping[str, Tensor], total: Tensor
@@ -262,5 +207,6 @@ class DistillationStage:
             norms = gradient_norms(self.step, {key: self.scaler.scale(value) for key, value in weighted.items()})
             first = next(iter(norms.values()), 0.0) or 1.0
             values |= {f"gradient_ratio/{key}": norm / first for key, norm in norms.items()}
-        values |= {f"weight/{key}": float(self.step.weight(key)) for key in self.step.pulls.pulls}
+        pulled = self.step.pulls.pulls if self.step.pulls is not None else ()
+        values |= {f"weight/{key}": float(self.step.weight(key)) for key in pulled}
         return values | {f"diagnostics/{key}": float(value) for key, value in self.step.diagnostics().items()}

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..config.build import WeightedLoss
+from ..errors import SrKdError
 from ..losses.base import Exchange, Forward, TeacherTail, View
 from .pull import Pulls
 from .task import Batch, Task
@@ -36,15 +37,14 @@ class DistillationStep(nn.Module):
         super().__init__()
         self.student = student
         self.losses = nn.ModuleDict({entry.name: entry.loss for entry in losses})
-        self.weights = {entry.name: entry.weight for entry in losses}
-        self.pulls = Pulls(
-            {
-                f"{entry.name}/{term}": entry.pull / len(entry.loss.terms)
-                for entry in losses
-                if entry.pull is not None
-                for term in entry.loss.terms
-            }
-        )
+        self.weights = {entry.name: entry.weight if entry.pull is None else None for entry in losses}
+        pulls = {
+            f"{entry.name}/{term}": entry.pull / len(entry.loss.terms)
+            for entry in losses
+            if entry.pull is not None
+            for term in entry.loss.terms
+        }
+        self.pulls = Pulls(pulls) if pulls else None
         self.task = task
         self.student_taps = [pair.student for entry in losses for pair in entry.loss.pairs]
         self.teacher_taps = [pair.teacher for entry in losses for pair in entry.loss.pairs]
@@ -77,10 +77,12 @@ class DistillationStep(nn.Module):
 
     def weight(self, key: str) -> float | Tensor:
         """Of the term `key`, named ``<loss>/<term>``."""
-        if key in self.pulls:
+        if self.pulls is not None and key in self.pulls:
             return self.pulls.weight(key)
         name, term = key.split("/", 1)
         weight = self.weights[name]
+        if weight is None:
+            raise SrKdError(f"loss {name} returns the term '{term}', which its 'terms' do not name: it has no pull")
         return weight[term] if isinstance(weight, Mapping) else weight
 
     def diagnostics(self) -> dict[str, Tensor]:
@@ -101,7 +103,8 @@ def output_for(network: nn.Module, lr: Tensor, hr: Tensor, task: Task) -> Tensor
 
 
 def gradient_norms(step: DistillationStep, weighted: Mapping[str, Tensor]) -> dict[str, float]:
-    """Norm of each weighted term's gradient with respect to the student's parameters; the graph is kept."""
+    """Norm of each weighted term's gradient with respect to the student's parameters, on this process' own batch; the
+    graph is kept."""
     parameters = [parameter for parameter in step.student.parameters() if parameter.requires_grad]
     norms = {}
     for key, value in weighted.items():
@@ -110,3 +113,12 @@ def gradient_norms(step: DistillationStep, weighted: Mapping[str, Tensor]) -> di
             found = [gradient for gradient in gradients if gradient is not None]
             norms[key] = float(torch.nn.utils.get_total_norm(found)) if found else 0.0
     return norms
+
+
+def flat_gradient(step: DistillationStep, value: Tensor) -> Tensor:
+    """A term's gradient with respect to all of the student's parameters, one after the other; the graph is kept."""
+    parameters = [parameter for parameter in step.student.parameters() if parameter.requires_grad]
+    if not value.requires_grad:
+        return torch.zeros(sum(parameter.numel() for parameter in parameters), device=value.device)
+    gradients = torch.autograd.grad(value, parameters, retain_graph=True, materialize_grads=True)
+    return torch.cat([gradient.reshape(-1) for gradient in gradients])

@@ -38,11 +38,11 @@ def test_every_loss_has_its_file_and_its_arm():
 
 
 def test_the_comparison_uses_the_same_weights_as_the_single_files():
-    def weights(phase: Phase) -> tuple[list[tuple[str, object]], Optimiser]:
-        return [(loss.type, loss.weight) for loss in phase.losses], phase.optim
+    def weights(phase: Phase) -> tuple[list[tuple[object, ...]], Optimiser]:
+        return [(loss.type, loss.weight, loss.pull, loss.options) for loss in phase.losses], phase.optim
 
     arms = [weights(phase) for phase in load_recipe(FOLDER / "compare_x2.yml").phases.values()]
-    kinds = [[kind for kind, _ in losses] for losses, _ in arms]
+    kinds = [[loss[0] for loss in losses] for losses, _ in arms]
     for file in FILES:
         phases = load_recipe(file).phases
         for phase in phases.values() if "teacher" in phases else ():

@@ -52,17 +52,61 @@ def test_the_gradients_in_the_log_pull_as_asked(write_recipe, tmp_path):
     assert main(["train", "-opt", str(path), "--quiet", "--device", "cpu"]) == 0
     for term, pull in (("VID/vid", 0.2), ("IEKD/inherit", 0.2), ("IEKD/explore", 0.2)):
         found = [float(value) for value in re.findall(rf"gradient_ratio/{term}=(\S+)", _log(tmp_path))]
-        assert pull / 2 < statistics.median(found) < pull * 2, (term, found)
+        assert pull / 3 < statistics.median(found) < pull * 3, (term, found)
 
 
-def test_a_pull_needs_a_loss_to_be_compared_with_and_no_weight(write_recipe, capsys):
-    first = write_recipe(phases__student__losses=[{"type": "Response", "pull": 0.1}, {"type": "L1"}])
-    assert main(["train", "-opt", str(first), "--quiet"]) == 2
-    assert (
-        "losses[0].pull' must be left out: it is a fraction of the first loss' own gradient" in capsys.readouterr().err
-    )
-    both = write_recipe(
-        "both.yml", phases__student__losses=[{"type": "L1"}, {"type": "Response", "weight": 2.0, "pull": 0.1}]
-    )
-    assert main(["train", "-opt", str(both), "--quiet"]) == 2
-    assert "must be left out where there is a weight: it chooses the weight" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("losses", "sentence"),
+    [
+        (
+            [{"type": "Response", "pull": 0.1}, {"type": "L1"}],
+            "losses[0].pull' must be left out: it is a fraction of the first loss' own gradient",
+        ),
+        (
+            [{"type": "L1", "weight": 0}, {"type": "Response", "pull": 0.1}],
+            "losses[0].weight' is 0, and another loss has a pull",
+        ),
+        ([{"type": "L1"}, {"type": "Response", "weight": 1, "pull": 0.1}], "either 'weight' or 'pull'"),
+        ([{"type": "L1"}, {"type": "Response", "pull": 0}], "losses[1].pull' must be"),
+    ],
+)
+def test_a_pull_needs_a_loss_to_be_compared_with_and_no_weight(write_recipe, capsys, losses, sentence):
+    path = write_recipe(phases__student__losses=losses)
+    assert main(["train", "-opt", str(path), "--quiet"]) == 2
+    assert sentence in capsys.readouterr().err
+
+
+UNDECLARED = """
+from sr_kd.losses import LOSSES, FeatureLoss
+
+class Undeclared(FeatureLoss):
+    terms = ("known",)
+
+    def forward(self, exchange):
+        error = (exchange.student.output - exchange.hr).abs().mean()
+        return {"known": error, "unknown": error}
+
+def register():
+    LOSSES.register("Undeclared", Undeclared)
+"""
+
+
+def test_a_term_that_a_loss_does_not_declare_has_no_pull(write_recipe, tmp_path, capsys):
+    (tmp_path / "undeclared.py").write_text(UNDECLARED)
+    losses = [{"type": "L1"}, {"type": "Undeclared", "pull": 0.1}]
+    path = write_recipe(plugins=[str(tmp_path / "undeclared.py")], phases__student__losses=losses)
+    assert main(["train", "-opt", str(path), "--quiet", "--device", "cpu"]) == 1
+    assert "loss Undeclared returns the term 'unknown', which its 'terms' do not name" in capsys.readouterr().err
+
+
+def test_a_term_that_suddenly_pulls_hard_is_not_waited_for():
+    pulls = Pulls({"VID/vid": 0.1})
+    pulls.follow(torch.tensor([1.0, 1e-9]))
+    pulls.follow(torch.tensor([1.0, 1.0]))
+    assert float(pulls.weight("VID/vid")) == pytest.approx(1.0)
+
+
+def test_cuda_graphs_cannot_accumulate(write_recipe, capsys):
+    path = write_recipe(phases__student__compile="reduce-overhead", phases__student__accumulate=2)
+    assert main(["train", "-opt", str(path), "--quiet"]) == 2
+    assert "whose CUDA graphs cannot accumulate" in capsys.readouterr().err

@@ -12,10 +12,11 @@ from sr_kd.data.colour import rgb_to_y
 from sr_kd.errors import SrKdError, UsageError
 from sr_kd.training.distributed import World
 from sr_kd.training.ema import EMA
-from sr_kd.training.stages import DistillationStage, PretrainingStage, Teaching
+from sr_kd.training.stages import DistillationStage, PretrainingStage
 from sr_kd.training.step import DistillationStep
 from sr_kd.training.super_resolution import SuperResolution
 from sr_kd.training.task import Batch
+from sr_kd.training.teaching import Teaching
 
 WORLD = World(0, 1, torch.device("cpu"))
 SGD = Optimiser(type="SGD", lr=1e-2, momentum=0)

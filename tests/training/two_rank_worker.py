@@ -1,6 +1,7 @@
 """Run by the distributed tests, once or under torchrun: some float64 steps with trained adapters."""
 
 import os
+import signal
 import sys
 
 import torch
@@ -13,10 +14,11 @@ from sr_kd.data.sets import open_set
 from sr_kd.errors import SrKdError
 from sr_kd.losses import TapPair, build_loss
 from sr_kd.training.distributed import joined
-from sr_kd.training.stages import DistillationStage, Teaching
+from sr_kd.training.stages import DistillationStage
 from sr_kd.training.step import DistillationStep
 from sr_kd.training.super_resolution import SuperResolution
 from sr_kd.training.task import Batch
+from sr_kd.training.teaching import Teaching
 
 
 class DoubleTask(SuperResolution):
@@ -30,6 +32,8 @@ class DoubleTask(SuperResolution):
 def main() -> None:
     output, folder, steps = sys.argv[1], sys.argv[2], int(sys.argv[3])
     dying = len(sys.argv) > 4
+    if dying:  # torchrun ends the others too, sooner than a slow one may notice
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
     with joined("cpu") as world:
         torch.manual_seed(0)
         student = build_network("FSRCNN", scale=2, init="bicubic")
@@ -37,7 +41,7 @@ def main() -> None:
         pair = TapPair("expanding", "expanding", student.taps["expanding"], teacher.taps["expanding"])
         losses = [
             WeightedLoss(build_loss("L1"), 1.0, "L1"),
-            WeightedLoss(build_loss("VID", [pair]), 1e-3, "VID"),
+            WeightedLoss(build_loss("VID", [pair]), 1.0, "VID", pull=0.1),
         ]
         patches = open_patches(
             open_set([folder], scale=2), colour="y", gt_size=32, batch_size=4, use_hflip=True, use_rot=True,
