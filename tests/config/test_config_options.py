@@ -30,8 +30,6 @@ def weights(request: pytest.FixtureRequest) -> Callable[[str], list[str]]:
     """Overrides that let a file find the published weights that it names, if it does; else the test is skipped."""
 
     def found(file: str) -> list[str]:
-        if file == "train/zoo/fsrcnn_x2_refine.yml":  # continues another recipe's result
-            return ["networks:student:path=fsrcnn_x2"]
         if file != "train/foreign/carn_m_x2.yml":
             return []
         return [f"networks:carn_m:path={request.getfixturevalue('shared') / 'weights/CARN-M/carn_m.npz'}"]
