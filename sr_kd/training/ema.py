@@ -13,7 +13,9 @@ class EMA:
 
     Args:
         network: the network that trains.
-        decay: weight of the past; the twin moves by (1 - decay) per update.
+        decay: weight of the past; the twin moves by (1 - decay) per update. Early on it is at most (1 + n) / (10 + n)
+            after n updates: otherwise the first weights would make up e^-1 of the average after 1 / (1 - decay) of
+            them, and weights mixed with those of another function make none.
     """
 
     def __init__(self, network: nn.Module, decay: float) -> None:
@@ -21,8 +23,9 @@ class EMA:
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
 
     @torch.no_grad()
-    def update(self, network: nn.Module) -> None:
-        """Move the twin towards the network; integer buffers are copied."""
+    def update(self, network: nn.Module, updates: int) -> None:
+        """Move the twin towards the network, after `updates` such moves; integer buffers are copied."""
+        decay = min(self.decay, (1 + updates) / (10 + updates))
         ours, theirs = [], []
         for smooth, current in zip(self.network.state_dict().values(), network.state_dict().values(), strict=True):
             if smooth.is_floating_point():
@@ -30,7 +33,7 @@ class EMA:
                 theirs.append(current)
             else:
                 smooth.copy_(current)
-        torch._foreach_lerp_(ours, theirs, 1 - self.decay)
+        torch._foreach_lerp_(ours, theirs, 1 - decay)
 
     def state_dict(self) -> dict[str, Tensor]:
         """The twin's weights."""

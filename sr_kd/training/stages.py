@@ -153,7 +153,7 @@ class DistillationStage:
         self.scaler.step(self.optimiser)
         self.scaler.update()
         if self.ema is not None:
-            self.ema.update(self.step.student)
+            self.ema.update(self.step.student, iteration)
         return values
 
     def state_dict(self) -> dict[str, Any]:
