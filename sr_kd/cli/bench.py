@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         const=True,
         default=False,
         choices=("reduce-overhead", "max-autotune"),
-        help="our steps through torch.compile, or one of its modes (reduce-overhead: CUDA graphs)",
+        help="our steps through torch.compile, or one of its modes (both with CUDA graphs)",
     )
     for work in (infer, folder):
         work.add_argument("-n", "--model", metavar="MODEL", help="a shipped model, a file, or a type (FSRCNN)")
