@@ -114,7 +114,8 @@ def _resize_rows(planes: Tensor, size: int, scale: float, levels: int | None) ->
         for start, (first, band) in zip(range(0, size, BLOCK), _bands(planes.shape[1], size, scale), strict=True):
             used = plane[first : first + band.shape[1]]
             torch.mm(band.to(planes), used, out=result[start : start + BLOCK])
-    return rows if levels is None else rows.add_(0.5).floor_().clamp_(0, levels)
+    # Sums that are ties go up, in whichever order a processor has added them.
+    return rows if levels is None else rows.add_(0.5 + 1e-9).floor_().clamp_(0, levels)
 
 
 @lru_cache(maxsize=64)
