@@ -7,6 +7,7 @@ import ctypes
 # glibc's <malloc.h>
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _LARGEST_KEPT = 2**30
+_LARGEST_BY_ITSELF = 2**25
 
 
 def keep_freed_memory() -> bool:
@@ -20,9 +21,17 @@ def keep_freed_memory() -> bool:
     Returns:
         Whether there was something to set; other C libraries and systems have their own ways.
     """
+    return _set_thresholds(_LARGEST_KEPT, 2**31 - 1)
+
+
+def return_freed_memory() -> bool:
+    """As glibc does by itself once large blocks have come and gone: those above 32 MB return to the system."""
+    return _set_thresholds(_LARGEST_BY_ITSELF, 2 * _LARGEST_BY_ITSELF)
+
+
+def _set_thresholds(largest_kept: int, trim: int) -> bool:
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):
         return False
-    kept = mallopt(_M_MMAP_THRESHOLD, _LARGEST_KEPT)
-    return bool(kept and mallopt(_M_TRIM_THRESHOLD, 2**31 - 1))
+    return bool(mallopt(_M_MMAP_THRESHOLD, largest_kept) and mallopt(_M_TRIM_THRESHOLD, trim))

@@ -26,7 +26,7 @@ from .report import Comparison
 from .timing import time_in_turn
 
 Run = Callable[[], Tensor]
-OURS, OPENCV = "sr_kd", "OpenCV dnn"
+OURS, PLAIN, OPENCV = "sr_kd", "plain PyTorch", "OpenCV dnn"
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,10 @@ class InferenceBench:
     def compare(self, machine: Machine, repetitions: int, quiet: bool) -> Comparison:
         """Every candidate that runs here; the remarks hold the largest difference from plain PyTorch."""
         runs, absent = self.candidates()
-        reference = runs["plain PyTorch"]()
+        reference = runs[PLAIN]()
         notes = {name: f"differs by {difference(run(), reference):.2g} grey levels" for name, run in runs.items()}
-        seconds = time_in_turn(runs, repetitions, device=self.device, quiet=quiet)
+        peers = [name for name in runs if not name.startswith(OURS)]
+        seconds = time_in_turn(runs, repetitions, usual_memory=peers, device=self.device, quiet=quiet)
         shape = (1, self.network.channels, self.height, self.width)
         scale = self.network.scale
         size = f"{self.width}x{self.height} to {self.width * scale}x{self.height * scale}"
@@ -71,7 +72,7 @@ class InferenceBench:
             runs[f"{OURS}, {self.precision}"] = self._ours(picture, self.precision)
         plain = in_plain_layers(self.network).eval().to(self.device)
         lr = seen.to(self.device)
-        runs["plain PyTorch"] = lambda: _without_gradients(plain, lr)
+        runs[PLAIN] = lambda: _without_gradients(plain, lr)
         others, absent = self._others(seen)
         return {**runs, **others}, absent
 

@@ -17,6 +17,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--auto_resume", action="store_true", help="continue a run of the same name instead of archiving it"
     )
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        nargs="+",
+        default=[],
+        metavar="SEED",
+        help="run these of the recipe's seeds alone, others may run beside them; continues as with --auto_resume",
+    )
     parser.add_argument("--force_yml", nargs="+", default=[], metavar="a:b=value", help="override options")
     parser.add_argument("--debug", action="store_true", help="8 iterations per phase, logged and validated all along")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:<number> or mps")
@@ -35,8 +43,13 @@ def run(arguments: argparse.Namespace) -> int:
     recipe = load_recipe(arguments.opt, arguments.force_yml, debug=arguments.debug)
     with joined(arguments.device) as world, log_to_console(quiet=arguments.quiet or not world.leads):
         check_recipe(recipe)
-        workspace = run_recipe(recipe, world, resume=arguments.auto_resume, quiet=arguments.quiet)
-        if world.leads:
+        workspace = run_recipe(
+            recipe, world, seeds=arguments.seeds, resume=arguments.auto_resume, quiet=arguments.quiet
+        )
+        unfinished = workspace.unfinished_seeds()
+        if world.leads and unfinished:
+            print(f"seeds {', '.join(map(str, unfinished))} are not finished: the last of them writes the tables")
+        elif world.leads:
             command = command_line("train", arguments.opt, arguments.force_yml)
             command += " --debug" if arguments.debug else ""
             for path in write_report(recipe, workspace, world.device, command, quiet=arguments.quiet):

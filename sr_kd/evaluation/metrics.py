@@ -52,20 +52,22 @@ def ssim(image: Tensor, reference: Tensor, peak: float = 255.0) -> float:
     _check(image, reference)
     if image.ndim != 3 or min(image.shape[-2:]) < WINDOW:
         raise UsageError(f"SSIM needs (C, H, W) of at least {WINDOW}x{WINDOW} pixels; got {tuple(image.shape)}")
-    # Around zero the variances keep more digits; the luminance term gets the shift back.
-    shift = peak / 2
+    # The averages of x + y and x - y take fewer passes than those of x and y: 4 xy = (x + y)^2 - (x - y)^2 and
+    # 2 (x^2 + y^2) = (x + y)^2 + (x - y)^2, for means and for variances. Around zero the variances keep more
+    # digits; the luminance term gets the shift back.
     maps = image.new_empty(4, *image.shape)
-    x, y = torch.sub(image, shift, out=maps[0]), torch.sub(reference, shift, out=maps[1])
-    torch.mul(x, x, out=maps[2]).addcmul_(y, y)
-    torch.mul(x, y, out=maps[3])
-    mean_x, mean_y, power, product = _blur(maps)
-    product_of_means = mean_x * mean_y
-    squared_means = mean_x * mean_x + mean_y * mean_y
+    torch.add(image, reference, out=maps[0]).sub_(peak)
+    torch.sub(image, reference, out=maps[1])
+    torch.mul(maps[:2], maps[:2], out=maps[2:])
+    total, difference, total_variance, difference_variance = _blur(maps)
     c1, c2 = (0.01 * peak) ** 2, (0.03 * peak) ** 2
-    shifted_back = (mean_x + mean_y) * (2 * shift) + (2 * shift**2 + c1)
-    numerator = (2 * product_of_means + shifted_back) * (2 * (product - product_of_means) + c2)
-    denominator = (squared_means + shifted_back) * ((power - squared_means) + c2)
-    return float((numerator / denominator).mean())
+    total_variance.addcmul_(total, total, value=-1).add_(2 * c2)
+    difference_variance.addcmul_(difference, difference, value=-1)
+    total.add_(peak).square_().add_(2 * c1)
+    difference.square_()
+    numerator = (total - difference).mul_(total_variance - difference_variance)
+    denominator = total.add_(difference).mul_(total_variance.add_(difference_variance))
+    return float(numerator.div_(denominator).mean())
 
 
 def _blur(images: Tensor) -> Tensor:

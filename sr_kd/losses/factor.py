@@ -89,5 +89,5 @@ def _layers(
         layers.append(convolution(cin, cout, kernel, padding=kernel // 2))
         if use_bn:
             layers.append(nn.BatchNorm2d(cout))
-        layers.append(nn.LeakyReLU(SLOPE))
+        layers.append(nn.LeakyReLU(SLOPE, inplace=True))
     return nn.Sequential(*layers)

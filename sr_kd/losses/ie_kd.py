@@ -173,7 +173,7 @@ def coder(cin: int, cout: int, kernel_size: int = 3, use_bn: bool = True) -> nn.
         convolution = nn.Conv2d(channels, out, kernel_size, padding=kernel_size // 2, bias=False)
         nn.init.normal_(convolution.weight, std=math.sqrt(2 / (kernel_size**2 * out)))
         layers += [convolution, nn.BatchNorm2d(out)] if use_bn else [convolution]
-        layers.append(nn.LeakyReLU(SLOPE))
+        layers.append(nn.LeakyReLU(SLOPE, inplace=True))
     return nn.Sequential(*layers)
 
 

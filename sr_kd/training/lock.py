@@ -1,29 +1,41 @@
-"""One process at a time on an experiment."""
+"""One process at a time on an experiment, or on each of its seeds."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from ..errors import SrKdError
 
 
 @contextmanager
-def only_run_of(experiment: Path) -> Iterator[None]:
+def only_run_of(experiment: Path, seeds: Sequence[int] = ()) -> Iterator[None]:
     """Hold ``.NAME.lock`` beside an experiment's folder; the system gives it back even after a kill.
 
     Beside and not inside, because the folder is renamed when an experiment is archived.
 
+    Args:
+        experiment: its folder.
+        seeds: hold these alone, and leave others to other processes.
+
     Raises:
-        SrKdError: another process works on this experiment, or the lock cannot be written.
+        SrKdError: another process works on this experiment or seed, or a lock cannot be written.
     """
+    with ExitStack() as held:
+        held.enter_context(_lock(experiment.with_name(f".{experiment.name}.lock"), experiment, shared=bool(seeds)))
+        for seed in sorted(seeds):
+            held.enter_context(_lock(experiment.with_name(f".{experiment.name}.seed{seed}.lock"), experiment))
+        yield
+
+
+@contextmanager
+def _lock(path: Path, experiment: Path, shared: bool = False) -> Iterator[None]:
     try:
         import fcntl
     except ImportError:  # no such locks on this system
         yield
         return
-    path = experiment.with_name(f".{experiment.name}.lock")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("a")
@@ -31,7 +43,7 @@ def only_run_of(experiment: Path) -> Iterator[None]:
         raise SrKdError(f"cannot write {path}: {error.strerror or error}") from None
     with file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
             raise SrKdError(
                 f"another process is running {experiment}: wait for it, stop it, or give the recipe another name"

@@ -16,7 +16,7 @@ from ..archs.teacher import PrivilegedTeacher
 from ..config.build import WeightedLoss
 from ..config.graph import phase_order
 from ..config.schema import TrainingRecipe
-from ..errors import SrKdError
+from ..errors import SrKdError, UsageError
 from ..inference.upscaler import is_out_of_memory
 from .distributed import World
 from .lock import only_run_of
@@ -33,32 +33,38 @@ from .workspace import PARTNER_FILE, Workspace
 logger = logging.getLogger("sr_kd")
 
 
-def run_recipe(recipe: TrainingRecipe, world: World, *, resume: bool = False, quiet: bool = False) -> Workspace:
+def run_recipe(
+    recipe: TrainingRecipe, world: World, *, seeds: Sequence[int] = (), resume: bool = False, quiet: bool = False
+) -> Workspace:
     """Run all that is not finished yet.
 
     Args:
         recipe: checked by `config.check_recipe`.
+        seeds: only these of the recipe's, beside other processes that run the others; always resumes.
         resume: continue an existing run of the same recipe; otherwise it is archived under a new name.
 
     Raises:
-        UsageError: the recipe changed since the run began.
+        UsageError: the recipe changed since the run began, or has no such seed.
         SrKdError: stopped on request, unreadable data, a diverged loss, a device without enough memory,
             another process on this experiment.
     """
+    missing = sorted(set(seeds) - set(recipe.seeds))
+    if missing:
+        raise UsageError(f"{recipe.name} has no seed {missing[0]}; its seeds are {', '.join(map(str, recipe.seeds))}")
     workspace = Workspace(recipe)
-    with only_run_of(workspace.root) if world.leads else nullcontext():
-        _run_all(recipe, workspace, world, resume, quiet)
+    with only_run_of(workspace.root, seeds) if world.leads else nullcontext():
+        if world.leads:
+            workspace.prepare(resume, shared=bool(seeds))
+        _run_seeds(recipe, seeds or recipe.seeds, workspace, world, quiet)
     return workspace
 
 
-def _run_all(recipe: TrainingRecipe, workspace: Workspace, world: World, resume: bool, quiet: bool) -> None:
-    if world.leads:
-        workspace.prepare(resume)
+def _run_seeds(recipe: TrainingRecipe, seeds: Sequence[int], workspace: Workspace, world: World, quiet: bool) -> None:
     world.barrier()
     handler = log_to_file(workspace.log) if world.leads else None
     opener = task_opener(recipe, world, quiet or not world.leads)
     try:
-        for seed in recipe.seeds:
+        for seed in seeds:
             for name in phase_order(recipe):
                 finished = workspace.result(name, seed)
                 if finished is not None:

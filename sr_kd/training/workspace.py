@@ -63,17 +63,24 @@ class Workspace:
         """Mark a phase as finished."""
         write_text(self.states(phase, seed).folder / "finished.json", json.dumps(result, indent=2))
 
-    def prepare(self, resume: bool) -> None:
+    def unfinished_seeds(self) -> list[int]:
+        """Seeds with a phase that is not finished."""
+        return [
+            seed for seed in self.recipe.seeds if any(self.result(phase, seed) is None for phase in self.recipe.phases)
+        ]
+
+    def prepare(self, resume: bool, shared: bool = False) -> None:
         """Make the folder of a new run, or check that an existing one is of the same recipe.
 
-        Without `resume`, an existing folder is renamed with a time stamp; nothing is overwritten.
+        Without `resume`, an existing folder is renamed with a time stamp; nothing is overwritten. A `shared`
+        one, in which other processes may be at work, is never renamed, and always resumed.
 
         Raises:
             UsageError: the recipe was changed since the run began, with the keys that differ.
         """
         record = self.root / "recipe.json"
         current = _comparable(self.recipe)
-        if record.exists() and resume:
+        if record.exists() and (resume or shared):
             before = _read_json(record, "leave out --auto_resume to begin anew")
             changed = _changed(before, current)
             if changed:
@@ -82,7 +89,7 @@ class Workspace:
                     f"{self.root} was begun with other options ({shown}). "
                     "Give the recipe another name, or leave out --auto_resume to begin anew"
                 )
-        elif self.root.exists() and any(self.root.iterdir()):
+        elif not shared and self.root.exists() and any(self.root.iterdir()):
             stamp = time.strftime("%Y%m%d_%H%M%S")
             self.root.rename(self.root.with_name(f"{self.root.name}_archived_{stamp}"))
             if self.tensorboard.exists():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -26,6 +27,14 @@ def test_candidates_are_taken_in_turn():
     seconds = time_in_turn({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, 3)
     assert order == ["a", "b"] * (3 + WARM_UP)
     assert all(value > 0 for value in seconds.values())
+
+
+def test_a_change_of_memory_is_followed_by_a_run_that_is_not_timed():
+    order: list[str] = []
+    runs = {name: partial(order.append, name) for name in "abc"}
+    time_in_turn(runs, 2, usual_memory={"b"})
+    turn = ["a", "b", "b", "c", "c"]
+    assert order == ["a", *turn, *(turn * (1 + WARM_UP))]
 
 
 def test_floors_are_the_slower_of_arithmetic_and_copying():

@@ -113,3 +113,21 @@ def test_a_changed_recipe_is_refused(write_recipe):
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 2
     assert "phases.student.optim.lr: 0.001 then, 0.0005 now" in output
+
+
+def test_seeds_in_processes_of_their_own_give_the_same_run(write_recipe, tmp_path):
+    recipe = write_recipe(seeds=[0, 1])
+    beside = [start(recipe, "--seeds", str(seed)) for seed in (0, 1)]
+    outputs = [process.communicate(timeout=300)[0] for process in beside]
+    assert [process.returncode for process in beside] == [0, 0], outputs
+    table = tmp_path / "results" / "tiny" / "table.md"
+    assert table.exists(), "the last of them writes the tables"
+    networks = tmp_path / "experiments" / "tiny" / "models"
+    files = ["net_g_latest.pth", "student_seed1/net_g_latest.pth"]
+    apart = [torch.load(networks / file, weights_only=True)["params"] for file in files]
+    table.unlink()
+    process = start(recipe)  # archives them
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    for file, parameters in zip(files, apart, strict=True):
+        assert_same(parameters, torch.load(networks / file, weights_only=True)["params"])

@@ -178,3 +178,9 @@ def test_a_compiled_phase_learns_what_an_eager_one_does(write_recipe, tmp_path):
     eager, compiled = student(False), student("reduce-overhead")
     for left, right in zip(eager.parameters(), compiled.parameters(), strict=True):
         torch.testing.assert_close(left, right, rtol=0, atol=1e-5)
+
+
+def test_a_seed_that_the_recipe_does_not_have(write_recipe):
+    recipe = load_recipe(write_recipe(seeds=[0, 2]))
+    with pytest.raises(UsageError, match="tiny has no seed 1; its seeds are 0, 2"):
+        run_recipe(recipe, WORLD, seeds=[1])

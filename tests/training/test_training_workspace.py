@@ -74,6 +74,27 @@ def test_one_process_at_a_time(tmp_path):
         pass
 
 
+@pytest.mark.skipif(os.name == "nt", reason="no such locks")
+def test_one_process_at_a_time_on_a_seed(tmp_path):
+    experiment = tmp_path / "name"
+    with only_run_of(experiment, [0, 1]):
+        with only_run_of(experiment, [2]):
+            pass
+        for taken in ([1], []):
+            with pytest.raises(SrKdError, match="another process is running"), only_run_of(experiment, taken):
+                pass
+    with only_run_of(experiment), pytest.raises(SrKdError, match="another process"), only_run_of(experiment, [0]):
+        pass
+
+
+def test_a_shared_folder_is_never_renamed(workspace):
+    space = workspace()
+    space.root.mkdir(parents=True)
+    (space.root / "of another process").touch()
+    space.prepare(resume=False, shared=True)
+    assert (space.root / "of another process").exists()
+
+
 def test_damaged_later_states_displace_nothing(tmp_path):
     states = StateFolder(tmp_path, keep=1)
     states.save(5, {"iteration": 5})
