@@ -23,7 +23,7 @@ REQUIREMENTS = [
     "torch>=2.6",
     "numpy>=1.26",
     "pillow>=10.3",
-    "opencv-python>=4.9",
+    "opencv-python>=4.12",
     "scikit-image>=0.23",
     "lmdb>=1.4",
     "safetensors>=0.4.3",
@@ -36,7 +36,7 @@ REQUIREMENTS = [
 
 EXPORT = ["onnx>=1.16", "onnxscript>=0.1", "onnxruntime>=1.18"]
 SPANDREL = ["spandrel>=0.4"]
-TEST = ["pytest>=8", "hypothesis>=6.100", "ruff>=0.6", "mypy>=1.11", "types-PyYAML", "types-tqdm"]
+TEST = ["pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.100", "ruff>=0.6", "mypy>=1.11", "types-PyYAML", "types-tqdm"]
 
 setup(
     name="sr_kd",

@@ -5,4 +5,6 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 python="$(bash scripts/install.sh test)"
-exec "$python" -m pytest -q "$@"
+# A worker for every core, each with one thread: most tests are too small for more.
+export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
+exec "$python" -m pytest -q -n auto --maxprocesses 8 "$@"

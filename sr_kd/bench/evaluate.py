@@ -86,7 +86,7 @@ class EvaluationBench:
         if PEER in found:
             psnr, ssim = np.abs(found[PEER] - found[OURS]).max(axis=0)
             notes[PEER] = f"largest differences {psnr:.1e} dB, {ssim:.1e}"
-        seconds = time_in_turn(runs, repetitions, quiet=quiet)
+        seconds = time_in_turn(runs, repetitions, usual_memory={PEER}, quiet=quiet)
         pixels = int(self.images.lr_sizes.prod(axis=1).sum()) * self.scale**2
         title = f"PSNR and SSIM on luma, {self.images.name}, {len(self.images)} images"
         floor = machine.floor(0, 2 * 3 * pixels)
@@ -98,7 +98,7 @@ class EvaluationBench:
         notes = {}
         if PEER in found:
             notes[PEER] = f"largest difference {np.abs(found[PEER] - found[OURS]).max():.1e} of 1"
-        seconds = time_in_turn(runs, repetitions, quiet=quiet)
+        seconds = time_in_turn(runs, repetitions, usual_memory={PEER}, quiet=quiet)
         height, width, channels = LARGE
         title = f"MATLAB resize, {width}x{height} RGB by 1/{self.scale}"
         floor = machine.floor(0, 4 * channels * height * width * (1 + 1 / self.scale**2))

@@ -17,7 +17,8 @@ from PIL.PngImagePlugin import PngInfo
 from ..errors import SrKdError, UsageError
 from ..files import atomic_path
 from .exif import orient, read_exif, resize_exif
-from .image16 import decode_deep, deep_format, encode_deep_png
+from .image16 import decode_deep, deep_format
+from .png import encode_png
 from .tiff import encode_tiff
 
 FORMATS = {
@@ -239,12 +240,12 @@ def _encode(image: Image, kind: str, quality: int | None, name: str) -> bytes:
     if kind == "TIFF":
         return encode_tiff(samples, metadata.icc, exif, metadata.dpi)
     options = _save_options(kind, metadata, exif, quality)
-    if kind == "PNG" and image.bit_depth == 16:
-        return encode_deep_png(samples, options)
-    if image.bit_depth == 16:
+    if image.bit_depth == 16 and kind != "PNG":
         samples = ((samples.astype(np.uint32) + 128) // 257).astype(np.uint8)
     buffer = io.BytesIO()
     try:
+        if kind == "PNG":
+            return encode_png(np.ascontiguousarray(samples), options)
         picture = PIL.Image.fromarray(samples[..., 0] if samples.shape[2] == 1 else samples)
         picture.save(buffer, format=kind, **options)
     except (OSError, ValueError, KeyError) as error:
@@ -262,7 +263,6 @@ def _save_options(kind: str, metadata: Metadata, exif: bytes | None, quality: in
     if exif and kind != "BMP":
         options["exif"] = exif
     if kind == "PNG":
-        options["compress_level"] = 2  # five times as fast as the usual 6, files 5 % larger
         options["pnginfo"] = PngInfo()
         for key, value in metadata.text.items():
             options["pnginfo"].add_text(key, value)

@@ -48,8 +48,7 @@ def imresize(
     height, width = image.shape[-2:]
     vertical, horizontal = scale or (size[0] / height, size[1] / width)
     rows = _resize_rows(image.reshape(-1, height, width), size[0], vertical, levels)
-    columns = _resize_rows(rows.transpose(1, 2).contiguous(), size[1], horizontal, levels)
-    return columns.transpose(1, 2).reshape(*image.shape[:-2], *size)
+    return _resize_columns(rows.view(-1, width), size[1], horizontal, levels).view(*image.shape[:-2], *size)
 
 
 def make_lr(hr: np.ndarray, scale: int) -> np.ndarray:
@@ -114,8 +113,21 @@ def _resize_rows(planes: Tensor, size: int, scale: float, levels: int | None) ->
         for start, (first, band) in zip(range(0, size, BLOCK), _bands(planes.shape[1], size, scale), strict=True):
             used = plane[first : first + band.shape[1]]
             torch.mm(band.to(planes), used, out=result[start : start + BLOCK])
-    # Sums that are ties go up, in whichever order a processor has added them.
-    return rows if levels is None else rows.add_(0.5 + 1e-9).floor_().clamp_(0, levels)
+    return rows if levels is None else _round(rows, levels)
+
+
+def _resize_columns(rows: Tensor, size: int, scale: float, levels: int | None) -> Tensor:
+    """(A, B) -> (A, size)."""
+    columns = rows.new_empty(len(rows), size)
+    for start, (first, band) in zip(range(0, size, BLOCK), _bands(rows.shape[1], size, scale), strict=True):
+        used = rows[:, first : first + band.shape[1]]
+        torch.mm(used, band.to(rows).T, out=columns[:, start : start + BLOCK])
+    return columns if levels is None else _round(columns, levels)
+
+
+def _round(values: Tensor, levels: int) -> Tensor:
+    """In place. Sums that are ties go up, in whichever order a processor has added them."""
+    return values.add_(0.5 + 1e-9).floor_().clamp_(0, levels)
 
 
 @lru_cache(maxsize=64)

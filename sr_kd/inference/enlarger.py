@@ -75,6 +75,11 @@ class Enlarger:
         return BICUBIC_RADIUS if self._deployed is None else max(BICUBIC_RADIUS, self._deployed.receptive_radius)
 
     @property
+    def steady(self) -> bool:
+        """Whether calls leave it as it is, so that threads may share it."""
+        return self._elsewhere is None and self.dtype not in HALF
+
+    @property
     def bytes_per_pixel(self) -> int:
         """Size of the widest feature map, per LR pixel; what a tile's memory grows with."""
         widest = 16.0 * self.scale**2

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from threading import Condition, Lock, Semaphore
+from typing import Literal
+
+import torch
 
 from ..data.image import Image, check_holds, read_image, write_image
 from ..errors import SrKdError
 from ..progress import progress_bar
 from .jobs import Job
 from .sizing import Sizing
+from .tiling import Progress
 from .upscaler import Upscaler
 
-READ_AHEAD = 2
-WRITERS = 3
-WAITING_BYTES = 256 * 2**20  # results that wait to be written may take this much memory, one always may
+READ_AHEAD = 2  # pictures that are read or wait for their turn
+OVERLAP = 4  # pictures in work where one is computed at a time: the others are read or written
+AT_ONCE = 16  # where several are computed at once
+LARGE = 2**25  # bytes of a result (11 megapixels of 8-bit RGB) from which a picture gets all threads
+WAITING_BYTES = 2**28  # results that are written may take this much memory, one always may
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,7 @@ def upscale_files(
     quiet: bool = False,
     report: Callable[[Outcome], None] | None = None,
 ) -> list[Outcome]:
-    """Upscale files one after another, while the next are read and the last are written.
+    """Upscale files, several of them in work at a time.
 
     Args:
         upscaler: the model.
@@ -70,80 +76,102 @@ def upscale_files(
         else:
             todo.append(job)
     single = len(todo) == 1  # then the bar counts tiles
-    with (
-        progress_bar(0 if single else len(todo), "upscale", "tile" if single else "picture", quiet) as bar,
-        ThreadPoolExecutor(READ_AHEAD) as readers,
-        _Writer(quality) as writer,
-    ):
+    with progress_bar(0 if single else len(todo), "upscale", "tile" if single else "picture", quiet) as bar:
 
         def advance(done: int, total: int) -> None:
             bar.total = total
             bar.update(done - bar.n)
 
-        for job, reading in _read_ahead(todo, readers):
-            started = time.perf_counter()
-            try:
-                image = reading.result()
-                size = sizing.size(image.height, image.width)
-                height, width = size or (image.height * upscaler.scale, image.width * upscaler.scale)
-                check_holds(job.target, width, height, transparent=image.alpha is not None)
-                result = upscaler.upscale(image, size=size, progress=advance if single else None)
-            except (SrKdError, MemoryError) as error:
-                finish(Outcome(job, "failed", str(error) or "out of memory"))
-                bar.update(not single)
-                continue
-            for outcome in writer.put(job, result, started):
+        with _Workshop(upscaler, sizing, quality, len(todo), advance if single else None) as workshop:
+            for outcome in workshop.outcomes(todo):
                 finish(outcome)
                 bar.update(not single)
-        for outcome in writer.drain():
-            finish(outcome)
-            bar.update(not single)
     return [outcomes[job] for job in jobs]
 
 
-def _read_ahead(jobs: Sequence[Job], pool: ThreadPoolExecutor) -> Iterator[tuple[Job, Future[Image]]]:
-    """The jobs in order, each with its picture, a few pictures being read in advance."""
-    waiting: deque[tuple[Job, Future[Image]]] = deque()
-    for job in jobs:
-        waiting.append((job, pool.submit(read_image, job.source)))
-        if len(waiting) > READ_AHEAD:
-            yield waiting.popleft()
-    yield from waiting
+class _Workshop:
+    """Threads that each take a picture from its file to the file of its result.
 
+    A CPU's cores share a large picture tile by tile and have small ones for themselves: cores that share wait
+    for each other, and a core that encodes keeps all the others waiting. Other devices compute one at a time.
+    """
 
-class _Writer:
-    """Encodes and writes results in threads; bounded by the memory of what waits."""
+    def __init__(
+        self, upscaler: Upscaler, sizing: Sizing, quality: int | None, count: int, progress: Progress | None
+    ) -> None:
+        self._upscaler, self._sizing, self._quality, self._progress = upscaler, sizing, quality, progress
+        self._threads = torch.get_num_threads()
+        self._apart = upscaler.computes_at_once and min(count, self._threads) > 1
+        workers = min(count, self._threads, AT_ONCE) if self._apart else min(count, OVERLAP)
+        self._share = max(1, self._threads // workers) if self._apart else self._threads
+        self._pool = ThreadPoolExecutor(max(1, workers), initializer=torch.set_num_threads, initargs=(self._share,))
+        self._ahead, self._whole, self._room = Semaphore(READ_AHEAD), Lock(), _Room(WAITING_BYTES)
 
-    def __init__(self, quality: int | None) -> None:
-        self._quality = quality
-        self._pool = ThreadPoolExecutor(WRITERS)
-        self._waiting: deque[tuple[int, Future[Outcome]]] = deque()
-
-    def __enter__(self) -> _Writer:
+    def __enter__(self) -> _Workshop:
         return self
 
-    def __exit__(self, *details: Any) -> None:
+    def __exit__(self, *details: object) -> None:
         self._pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(self._threads)  # of threads that begin later
 
-    def put(self, job: Job, image: Image, started: float) -> list[Outcome]:
-        """Hand over a result; returns what is finished meanwhile."""
-        size = image.pixels.nbytes + (0 if image.alpha is None else image.alpha.nbytes)
-        finished = []
-        while self._waiting and (
-            self._waiting[0][1].done() or size + sum(waiting for waiting, _ in self._waiting) > WAITING_BYTES
-        ):
-            finished.append(self._waiting.popleft()[1].result())
-        self._waiting.append((size, self._pool.submit(self._write, job, image, started)))
-        return finished
+    def outcomes(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
+        """Of every job, as they are finished."""
+        for done in as_completed([self._pool.submit(self._work, job) for job in jobs]):
+            yield done.result()
 
-    def drain(self) -> Iterator[Outcome]:
-        """Wait for everything that was handed over."""
-        while self._waiting:
-            yield self._waiting.popleft()[1].result()
-
-    def _write(self, job: Job, image: Image, started: float) -> Outcome:
+    def _work(self, job: Job) -> Outcome:
         try:
-            write_image(job.target, image, quality=self._quality)
+            with ExitStack() as writing:
+                with ExitStack() as computing:
+                    with self._ahead:
+                        image = read_image(job.source)
+                        size, needed = self._plan(job, image)
+                        computing.enter_context(self._turn(needed))
+                    started = time.perf_counter()
+                    result = self._upscaler.upscale(image, size=size, progress=self._progress)
+                    writing.enter_context(self._room.of(needed))
+                write_image(job.target, result, quality=self._quality)
         except (SrKdError, MemoryError) as error:
             return Outcome(job, "failed", str(error) or "out of memory")
-        return Outcome(job, "done", None, (image.width, image.height), time.perf_counter() - started)
+        return Outcome(job, "done", None, (result.width, result.height), time.perf_counter() - started)
+
+    def _plan(self, job: Job, image: Image) -> tuple[tuple[int, int] | None, int]:
+        """((height, width) of the result where it is wished for, its bytes); refuses what its file could not hold."""
+        size = self._sizing.size(image.height, image.width)
+        height, width = size or (image.height * self._upscaler.scale, image.width * self._upscaler.scale)
+        check_holds(job.target, width, height, transparent=image.alpha is not None)
+        samples = image.channels + (image.alpha is not None)
+        return size, height * width * samples * image.bit_depth // 8
+
+    @contextmanager
+    def _turn(self, needed: int) -> Iterator[None]:
+        """Small pictures at once, each with a share of the threads; others one after the other, with all of them."""
+        if self._apart and needed < LARGE:
+            yield
+            return
+        with self._whole:
+            torch.set_num_threads(self._threads)
+            try:
+                yield
+            finally:
+                torch.set_num_threads(self._share)
+
+
+class _Room:
+    """Memory for results: who finds too little waits, unless he is alone."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit, self._taken, self._changed = limit, 0, Condition()
+
+    @contextmanager
+    def of(self, needed: int) -> Iterator[None]:
+        """Hold so many bytes."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._taken == 0 or self._taken + needed <= self._limit)
+            self._taken += needed
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._taken -= needed
+                self._changed.notify_all()

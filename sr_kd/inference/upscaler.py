@@ -75,6 +75,12 @@ class Upscaler:
         """What the network sees: "y" (luma) or "rgb"."""
         return "rgb" if self.network is None else self.network.colour
 
+    @property
+    def computes_at_once(self) -> bool:
+        """Whether several threads may enlarge pictures at the same time, and gain by it: on a CPU, by torch, unless its
+        precision may have to fall back."""
+        return self.device.type == "cpu" and self._enlarger.steady
+
     def upscale(self, picture: Any, *, size: tuple[int, int] | None = None, progress: Progress | None = None) -> Any:
         """Enlarge a picture.
 

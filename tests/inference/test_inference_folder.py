@@ -1,11 +1,14 @@
+import threading
 import time
 
 import numpy as np
 import PIL.Image
 import pytest
 import skimage.data
+import torch
 
 from sr_kd.data.image import read_image
+from sr_kd.inference import folder
 from sr_kd.inference.folder import upscale_files
 from sr_kd.inference.jobs import Job, Naming, plan_jobs
 from sr_kd.inference.sizing import Sizing
@@ -87,3 +90,54 @@ def test_the_bar_counts_the_tiles_of_a_single_picture(pictures, tmp_path, capsys
     upscaler = Upscaler(None, device="cpu", tile=16)
     upscale_files(upscaler, [Job(pictures / "00.png", tmp_path / "x.png")])
     assert "16/16" in capsys.readouterr().err
+
+
+class Watched(Upscaler):
+    """Remembers how many pictures were computed at once, and with how many threads."""
+
+    def __init__(self, **options):
+        super().__init__(None, device="cpu", **options)
+        self.lock, self.busy, self.most, self.threads = threading.Lock(), 0, 0, set()
+
+    def upscale(self, *arguments, **options):
+        with self.lock:
+            self.busy += 1
+            self.most = max(self.most, self.busy)
+            self.threads.add(torch.get_num_threads())
+        time.sleep(0.02)
+        try:
+            return super().upscale(*arguments, **options)
+        finally:
+            with self.lock:
+                self.busy -= 1
+
+
+@pytest.mark.parametrize(("large", "precision"), [(0, "fp32"), (2**25, "bf16"), (2**25, "fp32")])
+def test_small_pictures_share_the_threads_and_large_ones_have_them_all(
+    pictures, tmp_path, monkeypatch, large, precision
+):
+    monkeypatch.setattr(folder, "LARGE", large)
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    try:
+        upscaler = Watched(precision=precision)
+        upscale_files(upscaler, plan_jobs([str(pictures)], str(tmp_path / "out"), Naming()), quiet=True)
+        assert torch.get_num_threads() == 4
+    finally:
+        torch.set_num_threads(before)
+    together = large > 0 and precision == "fp32"
+    assert (1 < upscaler.most <= 4) if together else upscaler.most == 1
+    assert upscaler.threads == {1 if together else 4}
+
+
+def test_results_that_wait_to_be_written_are_bounded_and_one_always_may():
+    room = folder._Room(10)
+    with room.of(100):
+        waiting = threading.Thread(target=lambda: room.of(1).__enter__())
+        waiting.start()
+        waiting.join(0.05)
+        assert waiting.is_alive()
+    waiting.join(5)
+    assert not waiting.is_alive()
+    with room.of(9):  # beside the one byte that the thread has not given back
+        pass

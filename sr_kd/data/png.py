@@ -1,0 +1,79 @@
+"""PNG files: OpenCV packs the pixels, much faster than Pillow; Pillow writes what stands beside them."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+import cv2
+import numpy as np
+import PIL.Image
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+LEVEL = 2  # half the time of the usual 6, files 5 % larger
+GREY_WITH_ALPHA = 4  # PNG's colour type
+_TO_OPENCV = {3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}
+_FAST = (cv2.IMWRITE_PNG_COMPRESSION, LEVEL, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_SUB)
+
+
+def encode_png(samples: np.ndarray, options: dict[str, Any]) -> bytes:
+    """A PNG file.
+
+    Args:
+        samples: (H, W, 1 to 4) uint8 or uint16: grey, grey + alpha, RGB or RGBA.
+        options: what Pillow's ``save`` takes: icc_profile, exif, dpi, pnginfo.
+
+    Raises:
+        ValueError: pixels that OpenCV cannot pack.
+    """
+    like = PIL.Image.new({1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[samples.shape[2]], (1, 1))
+    buffer = io.BytesIO()
+    like.save(buffer, format="PNG", **options)
+    about = [chunk for kind, chunk in _chunks(buffer.getvalue()) if kind not in (b"IHDR", b"IDAT", b"IEND")]
+    header, *pixels = _grey_with_alpha(samples) if samples.shape[2] == 2 else _by_opencv(samples)
+    return b"".join((SIGNATURE, header, *about, *pixels, _chunk(b"IEND")))
+
+
+def _by_opencv(samples: np.ndarray) -> list[memoryview]:
+    """IHDR and IDAT."""
+    conversion = _TO_OPENCV.get(samples.shape[2])
+    try:
+        _, file = cv2.imencode(".png", samples if conversion is None else cv2.cvtColor(samples, conversion), _FAST)
+    except cv2.error as error:
+        raise ValueError(str(error).strip().splitlines()[-1]) from None
+    return [chunk for kind, chunk in _chunks(file.data) if kind in (b"IHDR", b"IDAT")]
+
+
+def _grey_with_alpha(samples: np.ndarray, rows: int = 256) -> Iterator[bytes]:
+    """IHDR and IDAT of what OpenCV does not know: PNG's "sub" filter (difference to the pixel at the left, bytewise,
+    big endian), then deflate."""
+    height, width, count = samples.shape
+    depth = 8 * samples.itemsize
+    yield _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, GREY_WITH_ALPHA, 0, 0, 0))
+    deflate = zlib.compressobj(LEVEL)
+    step = samples.itemsize * count
+    for top in range(0, height, rows):
+        part = samples[top : top + rows]
+        stored = part.astype(part.dtype.newbyteorder(">")).reshape(len(part), -1).view(np.uint8)
+        filtered = np.ones((stored.shape[0], stored.shape[1] + 1), np.uint8)  # filter type 1 leads each row
+        filtered[:, 1 : step + 1] = stored[:, :step]
+        np.subtract(stored[:, step:], stored[:, :-step], out=filtered[:, step + 1 :])
+        if piece := deflate.compress(filtered.tobytes()):
+            yield _chunk(b"IDAT", piece)
+    yield _chunk(b"IDAT", deflate.flush())
+
+
+def _chunks(png: bytes | memoryview) -> Iterator[tuple[bytes, memoryview]]:
+    """(kind, whole chunk) of a PNG file."""
+    view, position = memoryview(png), len(SIGNATURE)
+    while position < len(view):
+        (length,) = struct.unpack_from(">I", view, position)
+        yield bytes(view[position + 4 : position + 8]), view[position : position + length + 12]
+        position += length + 12
+
+
+def _chunk(kind: bytes, content: bytes = b"") -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
