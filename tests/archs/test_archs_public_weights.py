@@ -1,17 +1,14 @@
-"""Public weights reach the scores that an independent implementation measured (Set5, PSNR in dB)."""
+"""Files of other projects: recognised, loaded, kept. (Their scores: tests/evaluation/test_evaluation_benchmark.py.)"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 
 from sr_kd.archs.base import SRNetwork
 from sr_kd.archs.files import load_network, load_weights, save_network
-from sr_kd.data.sets import open_set
-from sr_kd.evaluation.benchmark import score_network
 
 VDSR = "weights/VDSR-twtygqyy/model_epoch_50.npz"
 CARN_M = "weights/CARN-M/carn_m.npz"
@@ -29,27 +26,6 @@ def test_the_shapes_of_public_weights_tell_the_network(shared: Path) -> None:
     assert carn.metadata == {"format": "CARN-pytorch"}
     assert (vdsr.network.type_name, vdsr.network.scales, len(vdsr.network.layers)) == ("VDSR", (2, 3, 4), 20)
     assert {"variant": "mobile", "groups": 4, "scales": [2, 3, 4]}.items() <= carn.network.arguments.items()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("weights", "protocol", "scale", "psnr", "ssim"),
-    [
-        (VDSR, "yfloat", 2, 37.59, 0.9591),
-        (VDSR, "yfloat", 3, 33.75, 0.9226),
-        (VDSR, "yfloat", 4, 31.43, 0.8849),
-        (CARN_M, "rgb8", 2, 37.68, 0.9595),
-        (CARN_M, "rgb8", 3, 34.06, 0.9248),
-        (CARN_M, "rgb8", 4, 31.88, 0.8910),
-    ],
-)
-def test_public_weights_reach_their_scores(
-    shared: Path, weights: str, protocol: str, scale: int, psnr: float, ssim: float
-) -> None:
-    set5 = open_set([str(shared / "data/benchmark/Set5")], scale=scale, name="Set5")
-    score = score_network(network_of(shared / weights, scale), set5, scale=scale, protocol=protocol)
-    assert score.psnr == pytest.approx(psnr, abs=0.02)
-    assert score.ssim == pytest.approx(ssim, abs=0.0005)
 
 
 def test_public_weights_survive_our_own_file(shared: Path, tmp_path: Path) -> None:
