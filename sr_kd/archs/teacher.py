@@ -9,6 +9,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from ..errors import UsageError
+from .activation import fix_slopes
 from .base import Colour, SRNetwork, Tap
 from .hourglass import Hourglass
 
@@ -79,7 +80,9 @@ class PrivilegedTeacher(nn.Module):
 
     def deploy(self) -> PrivilegedTeacher:
         """A faster equivalent with a deployed decoder, equal up to rounding as `SRNetwork.deploy`."""
-        return PrivilegedTeacher(copy.deepcopy(self.encoder), self.decoder.deploy()).eval()
+        encoder = copy.deepcopy(self.encoder)
+        fix_slopes(encoder)
+        return PrivilegedTeacher(encoder, self.decoder.deploy()).eval()
 
     def initialise(self, how: str) -> None:
         """Initialise encoder and decoder alike. Raises UsageError where one cannot hold it."""

@@ -25,7 +25,7 @@ CACHE_BYTES = 8 * 2**20  # what a tile's widest feature map may always take on a
 BATCH_PIXELS = 512 * 512  # small tiles are computed together up to this many pixels, where launches cost
 LARGEST_TILE, SMALLEST_TILE = 2048, 64
 RADII = 32  # side of a CPU's tile, where that is not too much: its window has (1 + 2 / 32)^2 = 1.13 times its pixels
-WIDE_BYTES = 2**26  # what the widest tapped feature map of such a tile may take
+WIDE_BYTES = 2**27  # what the widest tapped feature map of such a tile may take
 WIDE_RESULT = 1024  # side of its result: 256 MB for 64 channels there (CARN x4: 1.2 GiB in all)
 
 

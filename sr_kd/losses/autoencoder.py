@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from .base import Exchange, FeatureLoss, PretrainingObjective, TapPair
 from .numerics import unit, widen
@@ -20,7 +22,7 @@ Reconstruction = Literal["l1", "l2"]
 class AutoEncoder(nn.Module):
     """Encoder and decoder: (N, C, H, W) -> factor (N, m, H, W) -> (N, C, H, W)."""
 
-    def __init__(self, encoder: nn.Module, decoder: nn.Module) -> None:
+    def __init__(self, encoder: nn.Sequential, decoder: nn.Sequential) -> None:
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
@@ -32,7 +34,28 @@ class AutoEncoder(nn.Module):
     def factor(self, feature: Tensor) -> Tensor:
         """The factor, a constant: no gradient reaches the encoder."""
         with torch.no_grad():
-            return self.encoder(feature)
+            return _run_folded(self.encoder, feature)
+
+
+def _run_folded(layers: nn.Sequential, feature: Tensor) -> Tensor:
+    """What the layers compute, frozen batch norms as part of the convolutions before them: a pass less each."""
+    folded = None
+    for layer, following in pairwise([*layers, nn.Identity()]):
+        if isinstance(layer, nn.Conv2d) and isinstance(following, nn.BatchNorm2d) and not following.training:
+            weight, bias = fuse_conv_bn_weights(
+                layer.weight,
+                layer.bias,
+                following.running_mean,  # type: ignore[arg-type]
+                following.running_var,  # type: ignore[arg-type]
+                following.eps,
+                following.weight,
+                following.bias,
+            )
+            feature = functional.conv2d(feature, weight, bias, layer.stride, layer.padding)
+            folded = following
+        elif layer is not folded:
+            feature = layer(feature)
+    return feature
 
 
 class FactorLoss(FeatureLoss):
@@ -104,7 +127,7 @@ def factor_distance(student: Tensor, teacher: Tensor, p: int = 1) -> Tensor:
     """
     one, other = unit_factors(student, teacher)
     if p == 1:
-        return (one - other).abs().mean()
+        return functional.l1_loss(one, other)  # its gradient takes one pass
     return root_mean_square(one - other)
 
 

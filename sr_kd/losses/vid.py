@@ -6,26 +6,20 @@ distribution of the teacher's feature; the loss is its negative log-likelihood (
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from ..archs.activation import PReLU
 from .base import Exchange, FeatureLoss, TapPair
+from .laplace import laplace_nll_of_raw, positive
 from .numerics import widen
 from .shapes import match_size
 
 Likelihood = Literal["laplace", "gaussian"]
 Scale = Literal["pixel_and_channel", "channel", "pixel", "layer"]
-
-
-def laplace_nll(target: Tensor, location: Tensor, scale: Tensor) -> Tensor:
-    """mean [ log(2 b) + |t - mu| / b ]; tensors broadcast to the target's shape (N, C, H, W)."""
-    return math.log(2) + torch.log(scale).mean() + ((target - location).abs() / scale).mean()
 
 
 def gaussian_nll(target: Tensor, location: Tensor, variance: Tensor) -> Tensor:
@@ -48,10 +42,13 @@ class Estimator(nn.Module):
 
     def forward(self, feature: Tensor) -> tuple[Tensor, Tensor]:
         """(N, C, H, W) -> location (N, C_teacher, H, W), scale or variance broadcastable to it, > 0."""
-        scale = widen(self.scale(feature))
-        if self.pool:
-            scale = scale.mean(dim=(2, 3), keepdim=True)
-        return self.location(feature), self.factor * functional.softplus(scale) + 1e-8
+        location, raw = self.predict(feature)
+        return location, positive(raw, self.factor)
+
+    def predict(self, feature: Tensor) -> tuple[Tensor, Tensor]:
+        """As `forward`, but the scale before it is made `positive`."""
+        raw = widen(self.scale(feature))
+        return widen(self.location(feature)), raw.mean(dim=(2, 3), keepdim=True) if self.pool else raw
 
 
 def _head(channels: int, out: int) -> nn.Sequential:
@@ -88,23 +85,26 @@ class VID(FeatureLoss):
         self._seen: dict[str, tuple[Tensor, Tensor, Tensor]] = {}
 
     def forward(self, exchange: Exchange) -> dict[str, Tensor]:
-        negative_log_likelihood = laplace_nll if self.likelihood == "laplace" else gaussian_nll
         total = exchange.lr.new_zeros(())
         for pair, student_map, teacher_map in self.compared(exchange):
             student, teacher = match_size(student_map, teacher_map)
-            location, scale = self.estimators[pair.key](student)
-            # A likelihood of scale 1e-3 does not survive half precision.
-            location, target = widen(location), widen(teacher)
-            total = total + negative_log_likelihood(target, location, scale)
+            estimator: Estimator = self.estimators[pair.key]  # type: ignore[assignment]
+            location, raw = estimator.predict(student)
+            target = widen(teacher)  # as the predictions: a likelihood of scale 1e-3 does not survive half precision
+            if self.likelihood == "laplace":
+                total = total + laplace_nll_of_raw(target, location, raw, estimator.factor)
+            else:
+                total = total + gaussian_nll(target, location, positive(raw, estimator.factor))
             # Only eager steps are measured, and a CUDA graph must not be held on to.
             if not torch.compiler.is_compiling():
-                self._seen[pair.key] = location.detach(), scale.detach(), target
+                self._seen[pair.key] = location.detach(), raw.detach(), target
         return {"vid": total}
 
     def diagnostics(self) -> dict[str, Tensor]:
         """Mean error and mean predicted scale per tap (equal when a Laplace is calibrated)."""
         found = {}
-        for key, (location, scale, target) in self._seen.items():
+        for key, (location, raw, target) in self._seen.items():
+            scale = positive(raw, self.estimators[key].factor)  # type: ignore[arg-type]
             found[f"{key}/mean_error"] = (target - location).abs().mean()
             found[f"{key}/mean_scale"] = (scale if self.likelihood == "laplace" else scale.sqrt()).mean()
             found[f"{key}/mean_teacher_feature"] = target.abs().mean()
