@@ -120,8 +120,11 @@ def _resize_columns(rows: Tensor, size: int, scale: float, levels: int | None) -
     """(A, B) -> (A, size)."""
     columns = rows.new_empty(len(rows), size)
     for start, (first, band) in zip(range(0, size, BLOCK), _bands(rows.shape[1], size, scale), strict=True):
-        used = rows[:, first : first + band.shape[1]]
-        torch.mm(used, band.to(rows).T, out=columns[:, start : start + BLOCK])
+        used, block = rows[:, first : first + band.shape[1]], columns[:, start : start + BLOCK]
+        if rows.device.type == "cpu":
+            torch.mm(used, band.to(rows).T, out=block)
+        else:  # not every device writes a product into part of a matrix
+            block.copy_(torch.mm(used, band.to(rows).T))
     return columns if levels is None else _round(columns, levels)
 
 
