@@ -1,4 +1,4 @@
-"""PNG files: OpenCV packs the pixels, much faster than Pillow; Pillow writes what stands beside them."""
+"""PNG files: OpenCV packs bytes, much faster than Pillow; Pillow writes what stands beside the pixels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import PIL.Image
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 LEVEL = 2  # half the time of the usual 6, files 5 % larger
-GREY_WITH_ALPHA = 4  # PNG's colour type
+COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}  # by number of samples: grey, grey + alpha, RGB, RGBA
 _TO_OPENCV = {3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}
 _FAST = (cv2.IMWRITE_PNG_COMPRESSION, LEVEL, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_SUB)
 
@@ -33,7 +33,9 @@ def encode_png(samples: np.ndarray, options: dict[str, Any]) -> bytes:
     buffer = io.BytesIO()
     like.save(buffer, format="PNG", **options)
     about = [chunk for kind, chunk in _chunks(buffer.getvalue()) if kind not in (b"IHDR", b"IDAT", b"IEND")]
-    header, *pixels = _grey_with_alpha(samples) if samples.shape[2] == 2 else _by_opencv(samples)
+    # OpenCV wants BGR, and a copy of a large 16-bit picture is much memory; grey with alpha it does not know.
+    by_opencv = samples.dtype == np.uint8 and samples.shape[2] != 2
+    header, *pixels = _by_opencv(samples) if by_opencv else _in_stripes(samples)
     return b"".join((SIGNATURE, header, *about, *pixels, _chunk(b"IEND")))
 
 
@@ -47,12 +49,11 @@ def _by_opencv(samples: np.ndarray) -> list[memoryview]:
     return [chunk for kind, chunk in _chunks(file.data) if kind in (b"IHDR", b"IDAT")]
 
 
-def _grey_with_alpha(samples: np.ndarray, rows: int = 256) -> Iterator[bytes]:
-    """IHDR and IDAT of what OpenCV does not know: PNG's "sub" filter (difference to the pixel at the left, bytewise,
-    big endian), then deflate."""
+def _in_stripes(samples: np.ndarray, rows: int = 256) -> Iterator[bytes]:
+    """IHDR and IDAT: PNG's "sub" filter (difference to the pixel at the left, bytewise, big endian), then deflate."""
     height, width, count = samples.shape
     depth = 8 * samples.itemsize
-    yield _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, GREY_WITH_ALPHA, 0, 0, 0))
+    yield _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, COLOUR_TYPES[count], 0, 0, 0))
     deflate = zlib.compressobj(LEVEL)
     step = samples.itemsize * count
     for top in range(0, height, rows):
