@@ -7,8 +7,11 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 
 from .errors import SrKdError
+
+_ONE_AT_A_TIME = Lock()
 
 
 @contextmanager
@@ -47,6 +50,7 @@ def write_text(path: Path | str, text: str) -> None:
 
 
 def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
+    with _ONE_AT_A_TIME:  # another thread must not find, and leave, the zero
+        mask = os.umask(0)
+        os.umask(mask)
     return mask

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 
 # glibc's <malloc.h>
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 _LARGEST_KEPT = 2**30
 _LARGEST_BY_ITSELF = 2**25
 
@@ -21,7 +21,8 @@ def keep_freed_memory() -> bool:
     Returns:
         Whether there was something to set; other C libraries and systems have their own ways.
     """
-    return _set_thresholds(_LARGEST_KEPT, 2**31 - 1)
+    # Threads begun later share the main arena: their own ones keep no block above 64 MB.
+    return _set(_M_ARENA_MAX, 1) and _set_thresholds(_LARGEST_KEPT, 2**31 - 1)
 
 
 def return_freed_memory() -> bool:
@@ -30,8 +31,11 @@ def return_freed_memory() -> bool:
 
 
 def _set_thresholds(largest_kept: int, trim: int) -> bool:
+    return _set(_M_MMAP_THRESHOLD, largest_kept) and _set(_M_TRIM_THRESHOLD, trim)
+
+
+def _set(option: int, value: int) -> bool:
     try:
-        mallopt = ctypes.CDLL(None).mallopt
+        return bool(ctypes.CDLL(None).mallopt(option, value))
     except (AttributeError, OSError, TypeError):
         return False
-    return bool(mallopt(_M_MMAP_THRESHOLD, largest_kept) and mallopt(_M_TRIM_THRESHOLD, trim))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 
@@ -25,3 +25,20 @@ def count_multiply_adds(network: nn.Module, shape: tuple[int, ...]) -> int:
     with torch.no_grad(), counter:
         shapes(torch.zeros(shape, device="meta", dtype=next(shapes.parameters()).dtype))
     return counter.get_total_flops() // 2
+
+
+def count_widest_map(network: nn.Module, example: Tensor) -> int:
+    """Values of the largest tensor that a layer gives on this input."""
+    sizes = [0]
+
+    def note(_layer: nn.Module, _given: object, made: object) -> None:
+        sizes.append(made.numel() if isinstance(made, Tensor) else 0)
+
+    handles = [layer.register_forward_hook(note) for layer in network.modules()]
+    try:
+        with torch.no_grad():
+            network(example)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return max(sizes)

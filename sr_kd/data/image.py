@@ -83,6 +83,11 @@ class Image:
         return 8 * self.pixels.dtype.itemsize
 
     @property
+    def nbytes(self) -> int:
+        """Of pixels and transparency."""
+        return self.pixels.nbytes + (0 if self.alpha is None else self.alpha.nbytes)
+
+    @property
     def peak(self) -> int:
         """The value of white: 255 or 65535."""
         return 2**self.bit_depth - 1

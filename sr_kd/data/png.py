@@ -13,6 +13,7 @@ import numpy as np
 import PIL.Image
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
+LONGEST_SIDE = 1_000_000  # of what libpng, and so OpenCV, writes
 LEVEL = 2  # half the time of the usual 6, files 5 % larger
 COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}  # by number of samples: grey, grey + alpha, RGB, RGBA
 _TO_OPENCV = {3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}
@@ -34,7 +35,8 @@ def encode_png(samples: np.ndarray, options: dict[str, Any]) -> bytes:
     like.save(buffer, format="PNG", **options)
     about = [chunk for kind, chunk in _chunks(buffer.getvalue()) if kind not in (b"IHDR", b"IDAT", b"IEND")]
     # OpenCV wants BGR, and a copy of a large 16-bit picture is much memory; grey with alpha it does not know.
-    by_opencv = samples.dtype == np.uint8 and samples.shape[2] != 2
+    height, width, count = samples.shape
+    by_opencv = samples.dtype == np.uint8 and count != 2 and max(height, width) <= LONGEST_SIDE
     header, *pixels = _by_opencv(samples) if by_opencv else _in_stripes(samples)
     return b"".join((SIGNATURE, header, *about, *pixels, _chunk(b"IEND")))
 
@@ -43,9 +45,11 @@ def _by_opencv(samples: np.ndarray) -> list[memoryview]:
     """IHDR and IDAT."""
     conversion = _TO_OPENCV.get(samples.shape[2])
     try:
-        _, file = cv2.imencode(".png", samples if conversion is None else cv2.cvtColor(samples, conversion), _FAST)
+        packed, file = cv2.imencode(".png", samples if conversion is None else cv2.cvtColor(samples, conversion), _FAST)
     except cv2.error as error:
         raise ValueError(str(error).strip().splitlines()[-1]) from None
+    if not packed:
+        raise ValueError("OpenCV cannot pack it as PNG")
     return [chunk for kind, chunk in _chunks(file.data) if kind in (b"IHDR", b"IDAT")]
 
 

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 
 from ..archs.base import SRNetwork
+from ..archs.complexity import count_widest_map
+from ..archs.foreign import ForeignNetwork
 from ..data.colour import grey_to_y, rgb_to_ycbcr, y_to_grey, ycbcr_to_rgb
 from ..data.resize import imresize
 from ..errors import SrKdError, UsageError, unknown_name
@@ -76,8 +78,9 @@ class Enlarger:
 
     @property
     def steady(self) -> bool:
-        """Whether calls leave it as it is, so that threads may share it."""
-        return self._elsewhere is None and self.dtype not in HALF
+        """Whether calls leave it as it is, so that threads may share it; nobody knows of networks of other projects."""
+        foreign = isinstance(self._exact, ForeignNetwork)
+        return self._elsewhere is None and self.dtype not in HALF and not foreign
 
     @property
     def bytes_per_pixel(self) -> int:
@@ -86,6 +89,15 @@ class Enlarger:
         if self._deployed is not None:
             widest = max([tap.channels / tap.stride**2 for tap in self._deployed.taps.values()], default=64.0)
         return int(widest * self.dtype.itemsize)
+
+    @property
+    def most_bytes_per_pixel(self) -> int:
+        """Size of the largest map of all, per LR pixel: between an upsampling and the output, too."""
+        most = 16.0 * self.scale**2
+        if self._deployed is not None:
+            example = torch.zeros(1, self._deployed.channels, 8, 8, dtype=self.dtype, device=self.device)
+            most = max(most, count_widest_map(self._deployed, example) / 8**2)
+        return int(most * self.dtype.itemsize)
 
     @torch.inference_mode()
     def __call__(self, window: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from threading import Condition, Lock, Semaphore
+from threading import Condition, Event, Lock, Semaphore
 from typing import Literal
 
 import torch
@@ -23,7 +23,7 @@ from .upscaler import Upscaler
 READ_AHEAD = 2  # pictures that are read or wait for their turn
 OVERLAP = 4  # pictures in work where one is computed at a time: the others are read or written
 AT_ONCE = 16  # where several are computed at once
-LARGE = 2**25  # bytes of a result (11 megapixels of 8-bit RGB) from which a picture gets all threads
+LARGE = 2**25  # bytes of what a network makes (11 megapixels of 8-bit RGB) from which a picture gets all threads
 WAITING_BYTES = 2**28  # results that are written may take this much memory, one always may
 
 
@@ -101,16 +101,20 @@ class _Workshop:
     ) -> None:
         self._upscaler, self._sizing, self._quality, self._progress = upscaler, sizing, quality, progress
         self._threads = torch.get_num_threads()
-        self._apart = upscaler.computes_at_once and min(count, self._threads) > 1
-        workers = min(count, self._threads, AT_ONCE) if self._apart else min(count, OVERLAP)
+        workers = min(count, self._threads, upscaler.at_once, AT_ONCE)
+        self._apart = workers > 1
+        if not self._apart:
+            workers = min(count, OVERLAP)
         self._share = max(1, self._threads // workers) if self._apart else self._threads
         self._pool = ThreadPoolExecutor(max(1, workers), initializer=torch.set_num_threads, initargs=(self._share,))
+        self._ended = Event()
         self._ahead, self._whole, self._room = Semaphore(READ_AHEAD), Lock(), _Room(WAITING_BYTES)
 
     def __enter__(self) -> _Workshop:
         return self
 
     def __exit__(self, *details: object) -> None:
+        self._ended.set()
         self._pool.shutdown(cancel_futures=True)
         torch.set_num_threads(self._threads)  # of threads that begin later
 
@@ -126,27 +130,34 @@ class _Workshop:
                     with self._ahead:
                         image = read_image(job.source)
                         size, needed = self._plan(job, image)
-                        computing.enter_context(self._turn(needed))
+                        computing.enter_context(self._turn(max(needed, image.nbytes * self._upscaler.scale**2)))
                     started = time.perf_counter()
-                    result = self._upscaler.upscale(image, size=size, progress=self._progress)
+                    self._advance(0, 1)
+                    result = self._upscaler.upscale(image, size=size, progress=self._advance)
                     writing.enter_context(self._room.of(needed))
                 write_image(job.target, result, quality=self._quality)
         except (SrKdError, MemoryError) as error:
             return Outcome(job, "failed", str(error) or "out of memory")
         return Outcome(job, "done", None, (result.width, result.height), time.perf_counter() - started)
 
+    def _advance(self, done: int, total: int) -> None:
+        """After every tile: show it, and stop where nobody waits for the rest."""
+        if self._ended.is_set():
+            raise _EndedError
+        if self._progress is not None and done:
+            self._progress(done, total)
+
     def _plan(self, job: Job, image: Image) -> tuple[tuple[int, int] | None, int]:
         """((height, width) of the result where it is wished for, its bytes); refuses what its file could not hold."""
         size = self._sizing.size(image.height, image.width)
         height, width = size or (image.height * self._upscaler.scale, image.width * self._upscaler.scale)
         check_holds(job.target, width, height, transparent=image.alpha is not None)
-        samples = image.channels + (image.alpha is not None)
-        return size, height * width * samples * image.bit_depth // 8
+        return size, image.nbytes * height * width // (image.height * image.width)
 
     @contextmanager
-    def _turn(self, needed: int) -> Iterator[None]:
+    def _turn(self, largest: int) -> Iterator[None]:
         """Small pictures at once, each with a share of the threads; others one after the other, with all of them."""
-        if self._apart and needed < LARGE:
+        if self._apart and largest < LARGE:
             yield
             return
         with self._whole:
@@ -155,6 +166,10 @@ class _Workshop:
                 yield
             finally:
                 torch.set_num_threads(self._share)
+
+
+class _EndedError(Exception):
+    """The caller has left, by an interrupt or an error: what is half done is given up."""
 
 
 class _Room:

@@ -26,6 +26,7 @@ BATCH_PIXELS = 512 * 512  # small tiles are computed together up to this many pi
 LARGEST_TILE, SMALLEST_TILE = 2048, 64
 RADII = 32  # side of a CPU's tile, where that is not too much: its window has (1 + 2 / 32)^2 = 1.13 times its pixels
 WIDE_BYTES = 2**27  # what the widest tapped feature map of such a tile may take
+AT_ONCE_BYTES = 2**31  # what the tiles of pictures that are computed at once may take
 WIDE_RESULT = 1024  # side of its result: 256 MB for 64 channels there (CARN x4: 1.2 GiB in all)
 
 
@@ -76,10 +77,13 @@ class Upscaler:
         return "rgb" if self.network is None else self.network.colour
 
     @property
-    def computes_at_once(self) -> bool:
-        """Whether several threads may enlarge pictures at the same time, and gain by it: on a CPU, by torch, unless its
-        precision may have to fall back."""
-        return self.device.type == "cpu" and self._enlarger.steady
+    def at_once(self) -> int:
+        """How many threads may enlarge pictures at the same time, and gain by it: several on a CPU, by torch, if its
+        precision need not fall back, as many as fit into 2 GiB with four of the largest feature maps each."""
+        if self.device.type != "cpu" or not self._enlarger.steady:
+            return 1
+        tile = self.tile or self._automatic_tile()
+        return max(1, AT_ONCE_BYTES // (4 * tile**2 * self._enlarger.most_bytes_per_pixel))
 
     def upscale(self, picture: Any, *, size: tuple[int, int] | None = None, progress: Progress | None = None) -> Any:
         """Enlarge a picture.

@@ -30,6 +30,7 @@ def laplace_nll_of_raw(target: Tensor, location: Tensor, raw: Tensor, factor: fl
     Where the three lie alike in a CPU's memory, value and gradients are made together in one pass over it: autograd
     would take some twenty over maps that no cache holds. The same up to rounding; it can be differentiated once.
     """
+    target = target.detach()
     if _alike(target, location, raw):
         return _InOnePass.apply(target, location, raw, factor)
     return laplace_nll(target, location, positive(raw, factor))

@@ -23,14 +23,15 @@ def only_run_of(experiment: Path, seeds: Sequence[int] = ()) -> Iterator[None]:
         SrKdError: another process works on this experiment or seed, or a lock cannot be written.
     """
     with ExitStack() as held:
-        held.enter_context(_lock(experiment.with_name(f".{experiment.name}.lock"), experiment, shared=bool(seeds)))
-        for seed in sorted(seeds):
-            held.enter_context(_lock(experiment.with_name(f".{experiment.name}.seed{seed}.lock"), experiment))
+        held.enter_context(_lock(experiment.with_name(f".{experiment.name}.lock"), str(experiment), bool(seeds)))
+        for seed in sorted(set(seeds)):
+            path = experiment.with_name(f".{experiment.name}.seed{seed}.lock")
+            held.enter_context(_lock(path, f"seed {seed} of {experiment}"))
         yield
 
 
 @contextmanager
-def _lock(path: Path, experiment: Path, shared: bool = False) -> Iterator[None]:
+def _lock(path: Path, what: str, shared: bool = False) -> Iterator[None]:
     try:
         import fcntl
     except ImportError:  # no such locks on this system
@@ -38,7 +39,7 @@ def _lock(path: Path, experiment: Path, shared: bool = False) -> Iterator[None]:
         return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a")
+        file = path.open("a+")  # for reading too: NFS shares no lock on a file that cannot be read
     except OSError as error:
         raise SrKdError(f"cannot write {path}: {error.strerror or error}") from None
     with file:
@@ -46,7 +47,7 @@ def _lock(path: Path, experiment: Path, shared: bool = False) -> Iterator[None]:
             fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
             raise SrKdError(
-                f"another process is running {experiment}: wait for it, stop it, or give the recipe another name"
+                f"another process is running {what}: wait for it, stop it, or give the recipe another name"
             ) from None
         except OSError:  # a file system without locks
             pass

@@ -55,7 +55,7 @@ def run_recipe(
     with only_run_of(workspace.root, seeds) if world.leads else nullcontext():
         if world.leads:
             workspace.prepare(resume, shared=bool(seeds))
-        _run_seeds(recipe, seeds or recipe.seeds, workspace, world, quiet)
+        _run_seeds(recipe, sorted(set(seeds)) or recipe.seeds, workspace, world, quiet)
     return workspace
 
 

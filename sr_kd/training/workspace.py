@@ -81,13 +81,13 @@ class Workspace:
         record = self.root / "recipe.json"
         current = _comparable(self.recipe)
         if record.exists() and (resume or shared):
-            before = _read_json(record, "leave out --auto_resume to begin anew")
+            before = _read_json(record, "leave out --auto_resume and --seeds to begin anew")
             changed = _changed(before, current)
             if changed:
                 shown = "; ".join(f"{key}: {then} then, {now} now" for key, (then, now) in changed[:5])
                 raise UsageError(
                     f"{self.root} was begun with other options ({shown}). "
-                    "Give the recipe another name, or leave out --auto_resume to begin anew"
+                    "Give the recipe another name, or leave out --auto_resume and --seeds to begin anew"
                 )
         elif not shared and self.root.exists() and any(self.root.iterdir()):
             stamp = time.strftime("%Y%m%d_%H%M%S")

@@ -351,3 +351,9 @@ def test_broken_exif_does_not_lose_the_picture():
 
 def test_suffixes_are_lower_case_with_a_dot():
     assert all(suffix == suffix.lower() and Path(f"a{suffix}").suffix == suffix for suffix in SUFFIXES)
+
+
+def test_a_png_longer_than_libpng_writes(tmp_path):
+    pixels = np.random.default_rng(0).integers(256, size=(1, 1_000_001, 1), dtype=np.uint8)
+    write_image(tmp_path / "long.png", Image(pixels))
+    np.testing.assert_array_equal(read_image(tmp_path / "long.png").pixels, pixels)

@@ -7,6 +7,7 @@ import pytest
 import skimage.data
 import torch
 
+from sr_kd.archs.build import build_network
 from sr_kd.data.image import read_image
 from sr_kd.inference import folder
 from sr_kd.inference.folder import upscale_files
@@ -133,11 +134,44 @@ def test_small_pictures_share_the_threads_and_large_ones_have_them_all(
 def test_results_that_wait_to_be_written_are_bounded_and_one_always_may():
     room = folder._Room(10)
     with room.of(100):
-        waiting = threading.Thread(target=lambda: room.of(1).__enter__())
+        held = room.of(1)
+        waiting = threading.Thread(target=held.__enter__)
         waiting.start()
         waiting.join(0.05)
         assert waiting.is_alive()
     waiting.join(5)
     assert not waiting.is_alive()
-    with room.of(9):  # beside the one byte that the thread has not given back
-        pass
+    with room.of(9):  # beside the one byte that is still held
+        crowded = threading.Thread(target=room.of(1).__enter__)
+        crowded.start()
+        crowded.join(0.05)
+        assert crowded.is_alive()
+    crowded.join(5)
+
+
+def test_an_interrupt_gives_up_what_is_half_done(tmp_path):
+    class Slow(Upscaler):
+        def upscale(self, *arguments, progress, **options):
+            def slowly(done, total):
+                time.sleep(0.02)
+                progress(done, total)
+
+            return super().upscale(*arguments, progress=slowly, **options)
+
+    def interrupted(outcome):
+        raise KeyboardInterrupt
+
+    sources = tmp_path / "in"
+    sources.mkdir()
+    PIL.Image.fromarray(PHOTOGRAPH[:8, :8]).save(sources / "quick.png")
+    PIL.Image.fromarray(PHOTOGRAPH).save(sources / "slow.png")  # 400 tiles
+    jobs = plan_jobs([str(sources)], str(tmp_path / "out"), Naming())
+    with pytest.raises(KeyboardInterrupt):
+        upscale_files(Slow(None, device="cpu", tile=3), jobs, quiet=True, report=interrupted)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["quick.png"]
+
+
+def test_few_pictures_of_a_wide_network_are_computed_at_once():
+    wide = build_network("CARN", scales=[4])
+    assert 1 <= Upscaler(wide, device="cpu").at_once < 4 < Upscaler(None, device="cpu").at_once
+    assert Upscaler(None, device="cpu", precision="bf16").at_once == 1

@@ -12,7 +12,7 @@ from numpy_reference import apply, numerical_gradient, unit_rows
 
 from sr_kd.errors import UsageError
 from sr_kd.losses import build_loss
-from sr_kd.losses.ie_kd import EXPLORE, INHERIT
+from sr_kd.losses.ie_kd import EXPLORE, INHERIT, coders
 
 
 def rows(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -140,3 +140,19 @@ def test_alignment_of_a_single_sample_says_nothing():
     value = EXPLORE["cka"](student, maps(1, 2, 3, 4, seed=1))
     value.backward()
     assert value.item() == 0 and torch.isfinite(student.grad).all()
+
+
+def test_a_frozen_factor_is_the_encoders_and_compiles_in_one_graph():
+    autoencoder = coders(4, 2)
+    for layer in autoencoder.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            layer.running_mean.uniform_(-1, 1)
+            layer.running_var.uniform_(0.5, 2)
+            torch.nn.init.uniform_(layer.weight, 0.5, 2)
+            torch.nn.init.uniform_(layer.bias, -1, 1)
+    autoencoder.eval()
+    feature = maps(2, 4, 5, 6, dtype=torch.float32)
+    expected = autoencoder.encoder(feature)
+    torch.testing.assert_close(autoencoder.factor(feature), expected)
+    compiled = torch.compile(autoencoder.factor, backend="eager", fullgraph=True)
+    torch.testing.assert_close(compiled(feature), expected)

@@ -77,7 +77,7 @@ def test_one_process_at_a_time(tmp_path):
 @pytest.mark.skipif(os.name == "nt", reason="no such locks")
 def test_one_process_at_a_time_on_a_seed(tmp_path):
     experiment = tmp_path / "name"
-    with only_run_of(experiment, [0, 1]):
+    with only_run_of(experiment, [0, 1, 1]):
         with only_run_of(experiment, [2]):
             pass
         for taken in ([1], []):
