@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 import torch
@@ -153,6 +154,7 @@ def test_a_resumed_log_purges_the_steps_it_repeats(tmp_path):
     for iteration in range(1, 11):
         killed.scalars(iteration, {"value": 0.0})
     killed.flush()
+    time.sleep(1.1)  # files are read in the order of their names, which hold the second
     with RunLog(tmp_path, 6) as resumed:
         for iteration in range(7, 9):
             resumed.scalars(iteration, {"value": 1.0})
