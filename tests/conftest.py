@@ -15,6 +15,14 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 THREADS = min(os.cpu_count() or 1, int(os.environ.get("OMP_NUM_THREADS", "1")))
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Every test draws the same numbers, whichever ran before it in its process."""
+    import torch
+
+    torch.manual_seed(0)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _threads() -> None:
     """Small tensors gain nothing from many threads, and a machine with many cores would lose time to them."""

@@ -81,7 +81,7 @@ def test_fsrcnn_can_start_as_bicubic(scale: int, narrow: int, error: float) -> N
     x = torch.rand(1, 1, 16, 15)
     expected = inside(enlarge(x, scale), 4 * scale)
     with torch.no_grad():
-        torch.testing.assert_close(inside(network(x), 4 * scale), expected, rtol=0, atol=0.1)
+        torch.testing.assert_close(inside(network(x), 4 * scale), expected, rtol=0, atol=0.2)
         network.last_layer.weight[carriers:] = 0  # the other channels' small random kernels
         torch.testing.assert_close(inside(network(x), 4 * scale), expected, rtol=0, atol=error)
 
