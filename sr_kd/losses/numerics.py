@@ -29,14 +29,18 @@ def unit(values: Tensor, eps: float = 1e-10) -> Tensor:
     return _Unit.apply(values, eps)
 
 
+def inverse_length(values: Tensor, eps: float = 1e-10) -> Tensor:
+    """1 / sqrt(sum x^2 + n * eps) of rows (..., n), as :func:`unit` scales them: (...)."""
+    return torch.linalg.vector_norm(values, dim=-1).square_().add_(values.shape[-1] * eps).rsqrt_()
+
+
 class _Unit(torch.autograd.Function):
     """`unit` with the gradient written out: half the passes over a large factor that autograd's would take. It can be
     differentiated once."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor, eps: float) -> Tensor:
-        squares = torch.linalg.vector_norm(values, dim=-1, keepdim=True).square_()
-        scale = squares.add_(values.shape[-1] * eps).rsqrt_()
+        scale = inverse_length(values, eps).unsqueeze(-1)
         result = values * scale
         ctx.save_for_backward(result, scale)
         return result
