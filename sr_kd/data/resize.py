@@ -1,22 +1,22 @@
 """MATLAB's bicubic ``imresize``: a = -0.5, antialiased when shrinking, symmetric at the borders.
 
-Each axis is one product with a banded matrix: every output row is a weighted sum of a few input rows. In blocks of
-rows the band is nearly a full matrix, and a processor's matrix product takes a 2K image in milliseconds.
+Each axis is one product with a banded matrix (`resize_runs`): every output row is a weighted sum of a few input
+rows. Both passes go over a strip of the picture at a time, whose rows between the two stay in the cache.
 """
 
 from __future__ import annotations
 
-import math
-from functools import lru_cache
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..archs.bicubic import cubic
 from ..errors import UsageError
+from .resize_runs import Run, runs, short
 
-BLOCK = 16  # output rows at once: the fewer, the less is multiplied by zero; the more, the better the matrix product
+ROWS, COLUMNS = 4, 16  # outputs of a band: the fewer, the less is multiplied by zero; the more, the better the product
+STRIP, LARGEST_STRIP = 2**19, 2**24  # values between the passes at once: what a cache holds; no more than this
 
 
 def imresize(
@@ -46,9 +46,18 @@ def imresize(
     if min(size) < 1:
         raise UsageError(f"imresize to {size[0]}x{size[1]}: both sides must be at least 1")
     height, width = image.shape[-2:]
-    vertical, horizontal = scale or (size[0] / height, size[1] / width)
-    rows = _resize_rows(image.reshape(-1, height, width), size[0], vertical, levels)
-    return _resize_columns(rows.view(-1, width), size[1], horizontal, levels).view(*image.shape[:-2], *size)
+    scales = scale or (size[0] / height, size[1] / width)
+    planes = image.reshape(-1, height, width)
+    result = image.new_empty(len(planes), *size)
+    like = image.dtype, image.device
+    vertical, horizontal = (
+        runs(height, size[0], scales[0], ROWS, 1, like),
+        runs(width, size[1], scales[1], COLUMNS, 1, like),
+    )
+    for plane, target in zip(planes, result, strict=True):
+        for place, rows in _strips(plane, vertical, _strip(width, horizontal), levels, image.dtype):
+            _make_columns(rows, horizontal, target[place], levels)
+    return result.view(*image.shape[:-2], *size)
 
 
 def make_lr(hr: np.ndarray, scale: int) -> np.ndarray:
@@ -71,27 +80,32 @@ def make_lr(hr: np.ndarray, scale: int) -> np.ndarray:
 
 
 def resize_pixels(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resize (H, W, C) uint8 or uint16 to (h, w, C) of the same type, rounded after each pass.
+    """Resize a picture (H, W, C) to (h, w, C) of the same type.
+
+    8 and 16 bits are rounded after each pass, floating point is clamped to [0, 1]. Beside the two pictures this takes a
+    few megabytes.
 
     Raises:
         UsageError: another pixel type.
     """
-    if pixels.dtype not in (np.uint8, np.uint16) or pixels.ndim != 3:
-        raise UsageError(f"pixels must be (H, W, C) of 8 or 16 bits; got {pixels.shape} of {pixels.dtype}")
-    levels = int(np.iinfo(pixels.dtype).max)
+    if pixels.ndim != 3 or not (pixels.dtype in (np.uint8, np.uint16) or pixels.dtype.kind == "f"):
+        raise UsageError(f"pixels must be (H, W, C) of 8 or 16 bits or float; got {pixels.shape} of {pixels.dtype}")
+    levels = int(np.iinfo(pixels.dtype).max) if pixels.dtype.kind == "u" else None
     (height, width, channels), (rows, columns) = pixels.shape, size
-    single = levels == 255 and all(map(_short, (height, width), size))
-    # As `imresize`, but the channels stay interleaved: they are only more columns of one table.
-    table = torch.from_numpy(pixels.astype(np.float32 if single else np.float64)).reshape(1, height, width * channels)
-    table = _resize_rows(table, rows, rows / height, levels)
-    table = table.view(rows, width, channels).transpose(0, 1).reshape(1, width, rows * channels)
-    table = _resize_rows(table, columns, columns / width, levels).view(columns, rows, channels)
-    return np.ascontiguousarray(table.numpy().astype(pixels.dtype).swapaxes(0, 1))
-
-
-def _short(length: int, size: int) -> bool:
-    """Whether all weights are multiples of 2^-15 (as for halves and quarters): float32 then adds up bytes exactly."""
-    return all(torch.equal(scaled := 2**15 * band, scaled.round()) for _, band in _bands(length, size, size / length))
+    if size == (height, width):
+        return pixels
+    exact = levels == 255 and short(height, rows) and short(width, columns)
+    work = torch.float32 if exact else torch.float64
+    like = work, torch.device("cpu")
+    table = torch.from_numpy(np.require(pixels, requirements=("C", "W"))).view(height, width * channels)
+    result = np.empty((rows, columns * channels), pixels.dtype)
+    vertical = runs(height, rows, rows / height, ROWS, 1, like)
+    horizontal = runs(width, columns, columns / width, max(1, COLUMNS // channels), channels, like)
+    for place, strip in _strips(table, vertical, _strip(table.shape[1], horizontal), levels, work):
+        made = strip.new_empty(len(strip), columns * channels)
+        _make_columns(strip, horizontal, made, levels)
+        result[place] = made.numpy() if levels else made.clamp_(0, 1).numpy()
+    return result.reshape(rows, columns, channels)
 
 
 def mod_crop(hr: np.ndarray, scale: int) -> np.ndarray:
@@ -106,53 +120,70 @@ def mod_crop(hr: np.ndarray, scale: int) -> np.ndarray:
     return hr[: height - height % scale, : width - width % scale]
 
 
-def _resize_rows(planes: Tensor, size: int, scale: float, levels: int | None) -> Tensor:
-    """(N, A, B) -> (N, size, B)."""
-    rows = planes.new_empty(len(planes), size, planes.shape[2])
-    for plane, result in zip(planes, rows, strict=True):
-        for start, (first, band) in zip(range(0, size, BLOCK), _bands(planes.shape[1], size, scale), strict=True):
-            used = plane[first : first + band.shape[1]]
-            torch.mm(band.to(planes), used, out=result[start : start + BLOCK])
-    return rows if levels is None else _round(rows, levels)
+def _strip(width: int, horizontal: tuple[Run, ...]) -> int:
+    """Rows between the two passes at once: more where the second pass takes many products."""
+    return max(1, min(STRIP * max(1, len(horizontal) // 4), LARGEST_STRIP) // width)
 
 
-def _resize_columns(rows: Tensor, size: int, scale: float, levels: int | None) -> Tensor:
-    """(A, B) -> (A, size)."""
-    columns = rows.new_empty(len(rows), size)
-    for start, (first, band) in zip(range(0, size, BLOCK), _bands(rows.shape[1], size, scale), strict=True):
-        used, block = rows[:, first : first + band.shape[1]], columns[:, start : start + BLOCK]
-        if rows.device.type == "cpu":
-            torch.mm(used, band.to(rows).T, out=block)
-        else:  # not every device writes a product into part of a matrix
-            block.copy_(torch.mm(used, band.to(rows).T))
-    return columns if levels is None else _round(columns, levels)
+def _strips(
+    table: Tensor, vertical: tuple[Run, ...], most: int, levels: int | None, work: torch.dtype
+) -> Iterator[tuple[slice, Tensor]]:
+    """(A, B) of any type -> (place in the result, (up to about `most` rows, B) of type `work`), from the top."""
+    for group in _groups(vertical, most):
+        above, below = min(run.first for run in group), max(run.inputs.stop for run in group)
+        seen = table[above:below].to(work)
+        place = slice(group[0].place, group[-1].outputs.stop)
+        rows = seen.new_empty(place.stop - place.start, table.shape[1])
+        for run in group:
+            used = seen[run.inputs.start - above : run.inputs.stop - above]
+            target = rows[run.outputs.start - place.start : run.outputs.stop - place.start]
+            outputs, taps = run.band.shape
+            if run.count == 1:
+                _product(run.band, used, target)
+            else:  # batches of (taps, B) that overlap in memory
+                windows = used.unfold(0, taps, run.step).transpose(1, 2)
+                _product(run.band.expand(run.count, -1, -1), windows, target.view(run.count, outputs, -1))
+        yield place, rows if levels is None else _round(rows, levels)
+
+
+def _groups(vertical: tuple[Run, ...], most: int) -> Iterator[list[Run]]:
+    """Runs one after the other, of about that many rows together."""
+    group: list[Run] = []
+    rows = 0
+    for whole in vertical:
+        for run in whole.parts(max(1, most // whole.band.shape[0])):
+            made = run.outputs.stop - run.outputs.start
+            if group and rows + made > most:
+                yield group
+                group, rows = [], 0
+            group.append(run)
+            rows += made
+    yield group
+
+
+def _make_columns(rows: Tensor, horizontal: tuple[Run, ...], result: Tensor, levels: int | None) -> None:
+    """(A, B) -> (A, b)."""
+    for run in horizontal:
+        used, target = rows[:, run.inputs], result[:, run.outputs]
+        if run.count == 1:
+            _product(used, run.band.T, target)
+        else:
+            windows = used.unfold(1, run.band.shape[1], run.step).reshape(-1, run.band.shape[1])
+            target.unflatten(1, (run.count, -1)).copy_((windows @ run.band.T).view(len(rows), run.count, -1))
+    if levels is not None:
+        _round(result, levels)
+
+
+def _product(one: Tensor, other: Tensor, target: Tensor) -> None:
+    """Into part of a matrix, which not every device does by itself."""
+    if one.device.type != "cpu":
+        target.copy_(one @ other)
+    elif one.ndim == 3:
+        torch.bmm(one, other, out=target)
+    else:
+        torch.mm(one, other, out=target)
 
 
 def _round(values: Tensor, levels: int) -> Tensor:
     """In place. Sums that are ties go up, in whichever order a processor has added them."""
     return values.add_(0.5 + 1e-9).floor_().clamp_(0, levels)
-
-
-@lru_cache(maxsize=64)
-def _bands(length: int, size: int, scale: float) -> list[tuple[int, Tensor]]:
-    """The matrix of one axis in blocks of rows, each with the first of the input samples that it looks at."""
-    indices, weights = _contributions(length, size, scale)
-    bands = []
-    for index, weight in zip(indices.split(BLOCK), weights.split(BLOCK), strict=True):
-        first, last = int(index.min()), int(index.max())
-        band = torch.zeros(len(index), last - first + 1, dtype=torch.float64)
-        bands.append((first, band.scatter_add_(1, index - first, weight)))
-    return bands
-
-
-def _contributions(length: int, size: int, scale: float) -> tuple[Tensor, Tensor]:
-    """Which input samples, and how much of each, make every output sample: two (size, taps) tensors."""
-    stretch = max(1.0, 1 / scale)  # shrinking widens the kernel: the antialiasing filter
-    centre = (torch.arange(size, dtype=torch.float64) + 0.5) / scale - 0.5
-    first = torch.floor(centre - 2 * stretch)
-    positions = first[:, None] + torch.arange(math.ceil(4 * stretch) + 2, dtype=torch.float64)
-    weights = cubic((centre[:, None] - positions) / stretch)
-    weights = weights / weights.sum(dim=1, keepdim=True)
-    used = weights.ne(0).any(dim=0)
-    folded = positions[:, used].long() % (2 * length)  # symmetric: ... 1 0 | 0 1 2 ... n-1 | n-1 n-2 ...
-    return torch.where(folded < length, folded, 2 * length - 1 - folded), weights[:, used].contiguous()

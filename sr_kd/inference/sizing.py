@@ -1,16 +1,10 @@
-"""Which size a result shall have, and the antialiased resize that reaches it after the network."""
+"""Which size a result shall have."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-import torch
-
-from ..data.resize import imresize
 from ..errors import UsageError
-
-BLOCK = 256  # rows or columns resized at a time, so that working memory does not grow with the picture
 
 
 @dataclass(frozen=True)
@@ -48,29 +42,6 @@ class Sizing:
         if self.height is not None:
             return _rounded(self.height, width * self.height / height)
         return None
-
-
-def resize_exactly(samples: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """(H, W, C) of any picture type to (h, w, C): bicubic, antialiased when shrinking, height first.
-
-    Integer types are rounded after each pass, floating point is clamped to [0, 1].
-    """
-    if samples.shape[:2] == size:
-        return samples
-    return _resize_columns(_resize_columns(samples, size[0]).swapaxes(0, 1), size[1]).swapaxes(0, 1)
-
-
-def _resize_columns(samples: np.ndarray, height: int) -> np.ndarray:
-    """(H, W, C) -> (height, W, C), some columns at a time."""
-    levels = int(np.iinfo(samples.dtype).max) if samples.dtype.kind == "u" else None
-    target = np.empty((height, *samples.shape[1:]), samples.dtype)
-    for left in range(0, samples.shape[1], BLOCK):
-        block = np.ascontiguousarray(samples[:, left : left + BLOCK].transpose(2, 0, 1), np.float64)
-        resized = imresize(torch.from_numpy(block), (height, block.shape[2]), levels=levels)
-        if levels is None:
-            resized = resized.clamp(0, 1)
-        target[:, left : left + BLOCK] = resized.permute(1, 2, 0).numpy()
-    return target
 
 
 def _rounded(height: float, width: float) -> tuple[int, int]:

@@ -11,13 +11,13 @@ import torch
 
 from ..archs.base import Colour, SRNetwork
 from ..data.image import Image
+from ..data.resize import resize_pixels
 from ..device import pick_device
 from ..errors import SrKdError, UsageError
 from .alpha import bleed_colours
 from .enlarger import Enlarger, Precision
 from .kinds import unpack
 from .runtimes import Runtime
-from .sizing import resize_exactly
 from .tiling import Enlarge, Progress, enlarge_tiled
 
 logger = logging.getLogger(__name__)
@@ -124,8 +124,8 @@ class Upscaler:
             pixels = self._enlarge(self._enlarger, pixels, progress)
             alpha = None if alpha is None else self._enlarge_alpha(alpha)
         if size is not None:
-            pixels = resize_exactly(pixels, size)
-            alpha = None if alpha is None else resize_exactly(alpha[..., None], size)[..., 0]
+            pixels = resize_pixels(pixels, size)
+            alpha = None if alpha is None else resize_pixels(alpha[..., None], size)[..., 0]
         return Image(pixels, alpha, image.metadata)
 
     def _enlarge_alpha(self, alpha: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """MATLAB's imresize against a literal transcription of its definition, and its laws."""
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from skimage import data
 
 from sr_kd.data import resize
 from sr_kd.data.resize import imresize, make_lr, mod_crop, resize_pixels
+from sr_kd.data.resize_runs import runs
 from sr_kd.errors import UsageError
 
 
@@ -38,11 +40,44 @@ def resize_line(line: np.ndarray, size: int) -> np.ndarray:
 
 
 @settings(deadline=None, max_examples=40)
-@given(st.integers(5, 40), st.integers(1, 60), st.integers(0, 2**32 - 1))
+@given(st.integers(5, 400), st.integers(1, 400), st.integers(0, 2**32 - 1))
 def test_a_line_equals_the_definition(length: int, size: int, seed: int) -> None:
     line = np.random.default_rng(seed).uniform(0, 255, length)
-    found = imresize(torch.from_numpy(line)[None], (1, size))[0].numpy()
-    assert np.abs(found - resize_line(line, size)).max() < 1e-9
+    expected = resize_line(line, size)
+    assert np.abs(imresize(torch.from_numpy(line)[None], (1, size))[0].numpy() - expected).max() < 1e-9
+    assert np.abs(imresize(torch.from_numpy(line)[:, None], (size, 1))[:, 0].numpy() - expected).max() < 1e-9
+
+
+@pytest.mark.parametrize(
+    "factor", [Fraction(1, 2), Fraction(1, 3), Fraction(1, 4), Fraction(5, 8), Fraction(2), Fraction(3)]
+)
+def test_regular_factors_repeat_their_weights(factor: Fraction) -> None:
+    """All but the borders is one batch of products, and equal to the definition."""
+    length = 480
+    size = int(length * factor)
+    line = np.random.default_rng(0).uniform(0, 255, length)
+    cpu = torch.float64, torch.device("cpu")
+    assert max(run.count * run.band.shape[0] for run in runs(length, size, size / length, 4, 1, cpu)) > 0.8 * size
+    assert np.abs(imresize(torch.from_numpy(line)[None], (1, size))[0].numpy() - resize_line(line, size)).max() < 1e-9
+
+
+def test_strips_of_a_large_picture_join() -> None:
+    """A large picture goes in several strips, a part of it in one: away from the cut they agree."""
+    pixels = np.tile(data.astronaut(), (3, 4, 1))
+    whole, part = resize_pixels(pixels, (768, 1024)), resize_pixels(pixels[:640, :640], (320, 320))
+    assert np.array_equal(whole[:312, :312], part[:312, :312])
+    whole, part = resize_pixels(pixels[::-1], (512, 683)), resize_pixels(pixels[::-1][-600:], (200, 683))
+    assert np.array_equal(whole[-192:], part[-192:])
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_floating_point_pictures_are_clamped(kind: type) -> None:
+    edge = np.zeros((6, 16, 1), kind)
+    edge[:, 8:] = 1
+    enlarged = resize_pixels(edge, (12, 64))
+    assert enlarged.dtype == kind
+    assert (enlarged.min(), enlarged.max()) == (0, 1)
+    assert resize_pixels(edge, (6, 16)) is edge
 
 
 @pytest.mark.parametrize("size", [(75, 5), (50, 21), (170, 64)])
@@ -62,7 +97,7 @@ def test_pixels_are_resized_as_planes_in_double_precision_are(scale: tuple[int, 
     pixels = data.astronaut()[:280, 40:460]
     height, width = pixels.shape[:2]
     size = height * scale[0] // scale[1], width * scale[0] // scale[1]
-    assert all(resize._short(*lengths) is single for lengths in ((height, size[0]), (width, size[1])))
+    assert all(resize.short(*lengths) is single for lengths in ((height, size[0]), (width, size[1])))
     planes = torch.from_numpy(pixels.astype(np.float64)).permute(2, 0, 1)
     expected = imresize(planes, size, levels=255).permute(1, 2, 0).numpy()
     assert np.array_equal(resize.resize_pixels(pixels, size), expected)
@@ -130,6 +165,6 @@ def test_wrong_input_is_refused() -> None:
     with pytest.raises(UsageError, match="10x9 pixels is no multiple of scale 2"):
         make_lr(np.zeros((9, 10, 3), np.uint8), 2)
     with pytest.raises(UsageError, match="8 or 16 bits"):
-        resize_pixels(np.zeros((9, 10, 3), np.float32), (3, 3))
+        resize_pixels(np.zeros((9, 10, 3), np.int32), (3, 3))
     with pytest.raises(UsageError, match="too small"):
         mod_crop(np.zeros((1, 10, 3), np.uint8), 2)

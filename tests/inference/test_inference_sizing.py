@@ -1,10 +1,7 @@
-import numpy as np
 import pytest
-import skimage.data
 
-from sr_kd.data.resize import resize_pixels
 from sr_kd.errors import UsageError
-from sr_kd.inference.sizing import Sizing, resize_exactly
+from sr_kd.inference.sizing import Sizing
 
 
 @pytest.mark.parametrize(
@@ -30,9 +27,3 @@ def test_sizes(sizing, expected):
 def test_wishes_that_make_no_sense(options):
     with pytest.raises(UsageError):
         Sizing(**options)
-
-
-@pytest.mark.parametrize("size", [(31, 700), (300, 20), (512, 1200), (1, 1)])
-def test_blockwise_resize_is_the_whole_resize(size):
-    picture = np.tile(skimage.data.astronaut()[:300:2], (1, 2, 1))
-    np.testing.assert_array_equal(resize_exactly(picture, size), resize_pixels(picture, size))
