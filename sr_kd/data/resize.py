@@ -100,7 +100,7 @@ def resize_pixels(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     table = torch.from_numpy(np.require(pixels, requirements=("C", "W"))).view(height, width * channels)
     result = np.empty((rows, columns * channels), pixels.dtype)
     vertical = runs(height, rows, rows / height, ROWS, 1, like)
-    horizontal = runs(width, columns, columns / width, max(1, COLUMNS // channels), channels, like)
+    horizontal = runs(width, columns, columns / width, COLUMNS if channels == 1 else COLUMNS // 2, channels, like)
     for place, strip in _strips(table, vertical, _strip(table.shape[1], horizontal), levels, work):
         made = strip.new_empty(len(strip), columns * channels)
         _make_columns(strip, horizontal, made, levels)
