@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -34,15 +35,19 @@ def network_batch(patches: Tensor, draw: Draw, colour: Colour, device: torch.dev
 
 
 def _turn_each(patches: Tensor, draw: Draw) -> Tensor:
-    """On the CPU one pass over each patch, read in its orientation, is several times faster than `orient`."""
+    """On the CPU each patch is turned and taken apart as bytes, which is several times faster than `orient`."""
     count, side, _, channels = patches.shape
-    images = torch.empty(count, channels, side, side)
-    turns = zip(draw.hflip, draw.vflip, draw.transpose, strict=True)
-    for pixels, image, (hflip, vflip, transpose) in zip(patches.numpy(), images.numpy(), turns, strict=True):
-        turned = pixels[:: -1 if vflip else 1, :: -1 if hflip else 1]
-        turned = turned.swapaxes(0, 1) if transpose else turned
-        np.divide(turned.transpose(2, 0, 1), np.float32(255), out=image)
-    return images
+    planes = np.empty((count, channels, side, side), np.uint8)
+    each_in_its_plane = np.arange(channels).repeat(2).tolist()
+    turns = zip(draw.hflip.tolist(), draw.vflip.tolist(), draw.transpose.tolist(), strict=True)
+    for pixels, image, (hflip, vflip, transpose) in zip(patches.numpy(), planes, turns, strict=True):
+        turned = pixels
+        if hflip or vflip:
+            turned = cv2.flip(turned, -1 if hflip and vflip else int(hflip))
+        if transpose:
+            turned = cv2.transpose(turned)
+        cv2.mixChannels([turned], list(image), each_in_its_plane)
+    return torch.from_numpy(planes).float().div_(255)
 
 
 def _turn_all(patches: Tensor, draw: Draw) -> Tensor:
