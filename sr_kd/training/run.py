@@ -54,7 +54,7 @@ def run_recipe(
     workspace = Workspace(recipe)
     with only_run_of(workspace.root, seeds) if world.leads else nullcontext():
         if world.leads:
-            workspace.prepare(resume, shared=bool(seeds))
+            workspace.prepare(resume, shared=bool(seeds), processes=world.size)
         _run_seeds(recipe, sorted(set(seeds)) or recipe.seeds, workspace, world, quiet)
     return workspace
 

@@ -16,8 +16,10 @@ from ..files import write_text
 from .checkpoint import StateFolder
 
 PARTNER_FILE = "net_partner_latest.pth"
-# How the images are read is for the machine to say: the patches are the same.
-FREE = frozenset({"train.num_worker_per_gpu", "train.memory_budget"})
+# How the images are read, and by how many processes, is for the machine to say: the patches are the same, as long as a
+# step takes as many of them.
+FREE = frozenset({"train.num_worker_per_gpu", "train.memory_budget", "train.batch_size_per_gpu"})
+BATCH = "train.batch_size_per_gpu times processes"
 
 
 class Workspace:
@@ -69,17 +71,18 @@ class Workspace:
             seed for seed in self.recipe.seeds if any(self.result(phase, seed) is None for phase in self.recipe.phases)
         ]
 
-    def prepare(self, resume: bool, shared: bool = False) -> None:
+    def prepare(self, resume: bool, shared: bool = False, processes: int = 1) -> None:
         """Make the folder of a new run, or check that an existing one is of the same recipe.
 
         Without `resume`, an existing folder is renamed with a time stamp; nothing is overwritten. A `shared`
         one, in which other processes may be at work, is never renamed, and always resumed.
 
         Raises:
-            UsageError: the recipe was changed since the run began, with the keys that differ.
+            UsageError: the recipe, or its batch over all `processes`, was changed since the run began, with the keys
+                that differ.
         """
         record = self.root / "recipe.json"
-        current = _comparable(self.recipe)
+        current = _comparable(self.recipe, processes)
         if record.exists() and (resume or shared):
             before = _read_json(record, "leave out --auto_resume and --seeds to begin anew")
             changed = _changed(before, current)
@@ -158,7 +161,7 @@ def _iterations(workspace: Workspace, phase: str, seed: int) -> tuple[int, ...]:
     return (*before, *([pretraining] if pretraining else []), own)
 
 
-def _comparable(recipe: TrainingRecipe) -> dict[str, Any]:
+def _comparable(recipe: TrainingRecipe, processes: int) -> dict[str, Any]:
     """The options that decide what is computed and where it lies, as dotted keys."""
     dump = recipe.model_dump(mode="json", by_alias=True)
     for free in ("seeds", "val", "logger", "path", "arms", "validation_sets"):
@@ -166,7 +169,8 @@ def _comparable(recipe: TrainingRecipe) -> dict[str, Any]:
     dump["first arm"] = next(iter(arms(recipe).values()))
     dump["first seed"] = recipe.seeds[0]
     dump["several seeds"] = len(recipe.seeds) > 1
-    return _flatten(dump)
+    flat = _flatten(dump)
+    return {**flat, BATCH: flat["train.batch_size_per_gpu"] * processes}
 
 
 def _changed(before: Mapping[str, Any], current: Mapping[str, Any]) -> list[tuple[str, tuple[str, str]]]:

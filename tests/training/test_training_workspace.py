@@ -42,6 +42,13 @@ def test_a_changed_recipe_does_not_continue(workspace, change, key):
     assert key in str(refused.value)
 
 
+def test_the_batch_over_all_processes_must_stay(workspace):
+    workspace("datasets.train.batch_size_per_gpu=4").prepare(resume=True, processes=2)
+    workspace("datasets.train.batch_size_per_gpu=8").prepare(resume=True, processes=1)
+    with pytest.raises(UsageError, match="batch_size_per_gpu times processes: 8 then, 16 now"):
+        workspace("datasets.train.batch_size_per_gpu=8").prepare(resume=True, processes=2)
+
+
 def test_a_phase_may_be_added(write_recipe):
     recipe = load_recipe(write_recipe())
     more = {**recipe.phases, "more": recipe.phases["student"]}
