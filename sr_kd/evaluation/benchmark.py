@@ -14,7 +14,7 @@ from ..data.sets import ImageSet
 from ..errors import SrKdError, UsageError, unknown_name
 from ..progress import progress_bar
 from .metrics import WINDOW, psnr, ssim
-from .protocols import Enlarger, Protocol, find_protocol, to_levels, to_pixels, with_chroma
+from .protocols import LevelEnlarger, Protocol, find_protocol, to_levels, to_pixels, with_chroma
 from .scores import ImageScore, SetScore, merge_scores
 from .threads import in_threads
 
@@ -106,7 +106,7 @@ def score_network(
     return SetScore(image_set.name, scale, rule.name, tuple(images))
 
 
-def enlarger_of(network: SRNetwork | None, scale: int, device: torch.device | str) -> Enlarger | None:
+def enlarger_of(network: SRNetwork | None, scale: int, device: torch.device | str) -> LevelEnlarger | None:
     """The network at one scale, as a deployed copy on `device`; None for bicubic.
 
     Raises:
@@ -116,10 +116,10 @@ def enlarger_of(network: SRNetwork | None, scale: int, device: torch.device | st
         return None
     deployed = network.for_scale(scale).deploy().requires_grad_(False)
     deployed.to(device=torch.device(device), memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Enlarger(network.colour, deployed, torch.device(device))
+    return LevelEnlarger(network.colour, deployed, torch.device(device))
 
 
-def enlarge_image(image_set: ImageSet, index: int, protocol: Protocol, enlarger: Enlarger | None) -> Enlarged:
+def enlarge_image(image_set: ImageSet, index: int, protocol: Protocol, enlarger: LevelEnlarger | None) -> Enlarged:
     """One image, read, made small and enlarged as the protocol says.
 
     Raises:

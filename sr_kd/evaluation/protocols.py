@@ -23,7 +23,7 @@ from ..inference.enlarger import exact_convolutions
 
 
 @dataclass(frozen=True)
-class Enlarger:
+class LevelEnlarger:
     """A network as a protocol uses it; threads that share one take turns.
 
     Attributes:
@@ -92,7 +92,7 @@ class Protocol:
             lr = self.resize(hr, (hr.shape[-2] // scale, hr.shape[-1] // scale))
         return hr, lr
 
-    def enlarge(self, lr: Tensor, size: tuple[int, int], enlarger: Enlarger | None) -> Tensor:
+    def enlarge(self, lr: Tensor, size: tuple[int, int], enlarger: LevelEnlarger | None) -> Tensor:
         """The SR image in 8-bit levels, float32: of the network, or bicubic (None).
 
         Three channels where both the picture and the network (or bicubic) are coloured, or where the

@@ -13,7 +13,7 @@ from sr_kd.data.resize import make_lr, resize_pixels
 from sr_kd.data.sets import open_set
 from sr_kd.errors import UsageError
 from sr_kd.evaluation.benchmark import score_network
-from sr_kd.evaluation.protocols import Enlarger, find_protocol, quantise, to_levels, to_pixels
+from sr_kd.evaluation.protocols import LevelEnlarger, find_protocol, quantise, to_levels, to_pixels
 
 # PSNR and SSIM of bicubic, (set, scale) -> yfloat, rgb8: the table that comes with the images, made by
 # another program; it agrees with the tables of DRRN, VDSR and EDSR within their two decimals.
@@ -55,7 +55,7 @@ def grey() -> Tensor:
     return to_levels(data.camera()[:96, :120, None])
 
 
-def nearest_neighbour(colour: str, scale: int = 2) -> tuple[Enlarger, list[Tensor]]:
+def nearest_neighbour(colour: str, scale: int = 2) -> tuple[LevelEnlarger, list[Tensor]]:
     """A network that repeats pixels, and the list of what it was shown."""
     seen: list[Tensor] = []
 
@@ -63,7 +63,7 @@ def nearest_neighbour(colour: str, scale: int = 2) -> tuple[Enlarger, list[Tenso
         seen.append(x)
         return x.repeat_interleave(scale, -1).repeat_interleave(scale, -2)
 
-    return Enlarger(colour, forward, torch.device("cpu")), seen  # type: ignore[arg-type]
+    return LevelEnlarger(colour, forward, torch.device("cpu")), seen  # type: ignore[arg-type]
 
 
 def test_rgb8_shows_an_rgb_network_the_8_bit_lr(colourful: Tensor) -> None:
@@ -151,7 +151,7 @@ def test_an_rgb_network_sees_grey_in_three_channels_and_their_mean_counts(grey: 
     hr, lr = rule.prepare(grey, None, 2)
     plain, seen = nearest_neighbour("rgb")
     tint = torch.tensor([0.03, 0.0, -0.06]).reshape(1, 3, 1, 1)
-    tinted = Enlarger("rgb", lambda x: plain.forward(x) + tint, torch.device("cpu"))
+    tinted = LevelEnlarger("rgb", lambda x: plain.forward(x) + tint, torch.device("cpu"))
     image, _ = rule.compared(rule.enlarge(lr, (96, 120), tinted), hr)
     assert seen[0].shape[1] == 3
     expected = quantise((lr + 255 * tint.mean()).float())
