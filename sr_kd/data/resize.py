@@ -1,12 +1,12 @@
 """MATLAB's bicubic ``imresize``: a = -0.5, antialiased when shrinking, symmetric at the borders.
 
 Each axis is one product with a banded matrix (`resize_runs`): every output row is a weighted sum of a few input
-rows. Both passes go over a strip of the picture at a time, whose rows between the two stay in the cache.
+rows. Both passes go over a strip of the picture at a time, so working memory does not grow with the picture.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -16,7 +16,10 @@ from ..errors import UsageError
 from .resize_runs import Run, runs, short
 
 ROWS, COLUMNS = 4, 16  # outputs of a band: the fewer, the less is multiplied by zero; the more, the better the product
-STRIP, LARGEST_STRIP = 2**19, 2**24  # values between the passes at once: what a cache holds; no more than this
+STRIP = 2**19  # values between the passes at once, so that a cache may hold them
+LARGEST_STRIP = 2**22  # where the second pass is many small products
+SEEN = 2**21  # input values at once
+Read = Callable[[slice, slice], Tensor]
 
 
 def imresize(
@@ -47,16 +50,18 @@ def imresize(
         raise UsageError(f"imresize to {size[0]}x{size[1]}: both sides must be at least 1")
     height, width = image.shape[-2:]
     scales = scale or (size[0] / height, size[1] / width)
+    kind = image.dtype, image.device
+    vertical, horizontal = (
+        runs(height, size[0], scales[0], ROWS, *kind),
+        runs(width, size[1], scales[1], COLUMNS, *kind),
+    )
     planes = image.reshape(-1, height, width)
     result = image.new_empty(len(planes), *size)
-    like = image.dtype, image.device
-    vertical, horizontal = (
-        runs(height, size[0], scales[0], ROWS, 1, like),
-        runs(width, size[1], scales[1], COLUMNS, 1, like),
-    )
-    for plane, target in zip(planes, result, strict=True):
-        for place, rows in _strips(plane, vertical, _strip(width, horizontal), levels, image.dtype):
-            _make_columns(rows, horizontal, target[place], levels)
+    with torch.autocast(image.device.type, enabled=False):
+        for plane, target in zip(planes, result, strict=True):
+            read = lambda *place, plane=plane: plane[place]  # noqa: E731
+            for place, rows in _strips(read, width, vertical, _strip(width, horizontal), levels):
+                _make_columns(rows, horizontal, target[place], levels)
     return result.view(*image.shape[:-2], *size)
 
 
@@ -74,6 +79,8 @@ def make_lr(hr: np.ndarray, scale: int) -> np.ndarray:
         UsageError: another pixel type, or sides that are no multiples of the scale.
     """
     height, width = hr.shape[:2]
+    if hr.dtype not in (np.uint8, np.uint16):
+        raise UsageError(f"an HR image must have 8 or 16 bits; got {hr.dtype}")
     if height % scale or width % scale:
         raise UsageError(f"an HR image of {width}x{height} pixels is no multiple of scale {scale}: crop it first")
     return resize_pixels(hr, (height // scale, width // scale))
@@ -82,30 +89,40 @@ def make_lr(hr: np.ndarray, scale: int) -> np.ndarray:
 def resize_pixels(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Resize a picture (H, W, C) to (h, w, C) of the same type.
 
-    8 and 16 bits are rounded after each pass, floating point is clamped to [0, 1]. Beside the two pictures this takes a
-    few megabytes.
+    8 and 16 bits are rounded after each pass, floating point is clamped to [0, 1]. Beside the two pictures this takes
+    200 MB at most. A picture that has the size already is returned as it is.
 
     Raises:
-        UsageError: another pixel type.
+        UsageError: another pixel type, or sides that are not positive.
     """
     if pixels.ndim != 3 or not (pixels.dtype in (np.uint8, np.uint16) or pixels.dtype.kind == "f"):
         raise UsageError(f"pixels must be (H, W, C) of 8 or 16 bits or float; got {pixels.shape} of {pixels.dtype}")
+    if min(*size, *pixels.shape) < 1:
+        raise UsageError(f"{pixels.shape[1]}x{pixels.shape[0]} pixels to {size[1]}x{size[0]}: sides must be at least 1")
     levels = int(np.iinfo(pixels.dtype).max) if pixels.dtype.kind == "u" else None
-    (height, width, channels), (rows, columns) = pixels.shape, size
+    height, width, channels = pixels.shape
     if size == (height, width):
         return pixels
-    exact = levels == 255 and short(height, rows) and short(width, columns)
-    work = torch.float32 if exact else torch.float64
-    like = work, torch.device("cpu")
-    table = torch.from_numpy(np.require(pixels, requirements=("C", "W"))).view(height, width * channels)
-    result = np.empty((rows, columns * channels), pixels.dtype)
-    vertical = runs(height, rows, rows / height, ROWS, 1, like)
-    horizontal = runs(width, columns, columns / width, COLUMNS if channels == 1 else COLUMNS // 2, channels, like)
-    for place, strip in _strips(table, vertical, _strip(table.shape[1], horizontal), levels, work):
-        made = strip.new_empty(len(strip), columns * channels)
-        _make_columns(strip, horizontal, made, levels)
-        result[place] = made.numpy() if levels else made.clamp_(0, 1).numpy()
-    return result.reshape(rows, columns, channels)
+    exact = levels == 255 and short(height, size[0]) and short(width, size[1])
+    work, kind = (np.float32, torch.float32) if exact else (np.float64, torch.float64)
+    cpu = torch.device("cpu")
+    vertical = runs(height, size[0], size[0] / height, ROWS, kind, cpu)
+    horizontal = runs(width, size[1], size[1] / width, COLUMNS, kind, cpu)
+    result = np.empty((*size, channels), pixels.dtype)
+
+    def read(rows: slice, columns: slice) -> Tensor:
+        whole = slice(columns.start // channels, columns.stop // channels)
+        return torch.from_numpy(pixels[rows, whole].astype(work, order="C").reshape(rows.stop - rows.start, -1))
+
+    with torch.autocast("cpu", enabled=False):
+        most = _strip(width * channels, horizontal)
+        for place, rows in _strips(read, width * channels, vertical, most, levels, channels):
+            planes = rows.view(-1, width, channels).transpose(1, 2).reshape(-1, width)
+            made = planes.new_empty(len(planes), size[1])
+            _make_columns(planes, horizontal, made, levels)
+            made = made if levels else made.clamp_(0, 1)
+            result[place] = made.view(-1, channels, size[1]).transpose(1, 2).numpy()
+    return result
 
 
 def mod_crop(hr: np.ndarray, scale: int) -> np.ndarray:
@@ -126,24 +143,43 @@ def _strip(width: int, horizontal: tuple[Run, ...]) -> int:
 
 
 def _strips(
-    table: Tensor, vertical: tuple[Run, ...], most: int, levels: int | None, work: torch.dtype
+    read: Read, width: int, vertical: tuple[Run, ...], most: int, levels: int | None, step: int = 1
 ) -> Iterator[tuple[slice, Tensor]]:
-    """(A, B) of any type -> (place in the result, (up to about `most` rows, B) of type `work`), from the top."""
+    """The first pass, from the top.
+
+    Args:
+        read: (rows, columns) -> that part of the table, in floating point.
+        width: of the table.
+        vertical: the matrix.
+        most: rows of the result at once, about.
+        levels: as in `imresize`.
+        step: columns are read in multiples of this many.
+
+    Yields:
+        Place in the result, and its rows (n, width).
+    """
     for group in _groups(vertical, most):
         above, below = min(run.first for run in group), max(run.inputs.stop for run in group)
-        seen = table[above:below].to(work)
         place = slice(group[0].place, group[-1].outputs.stop)
-        rows = seen.new_empty(place.stop - place.start, table.shape[1])
-        for run in group:
-            used = seen[run.inputs.start - above : run.inputs.stop - above]
-            target = rows[run.outputs.start - place.start : run.outputs.stop - place.start]
-            outputs, taps = run.band.shape
-            if run.count == 1:
-                _product(run.band, used, target)
-            else:  # batches of (taps, B) that overlap in memory
-                windows = used.unfold(0, taps, run.step).transpose(1, 2)
-                _product(run.band.expand(run.count, -1, -1), windows, target.view(run.count, outputs, -1))
+        rows = group[0].band.new_empty(place.stop - place.start, width)
+        wide = max(1, SEEN // (below - above) // step) * step
+        for left in range(0, width, wide):
+            columns = slice(left, min(left + wide, width))
+            seen = read(slice(above, below), columns)
+            for run in group:
+                used = seen[run.inputs.start - above : run.inputs.stop - above]
+                target = rows[run.outputs.start - place.start : run.outputs.stop - place.start, columns]
+                _weigh_rows(used, run, target)
         yield place, rows if levels is None else _round(rows, levels)
+
+
+def _weigh_rows(used: Tensor, run: Run, target: Tensor) -> None:
+    if run.count == 1:
+        _product(run.band, used, target)
+        return
+    outputs, taps = run.band.shape
+    windows = used.unfold(0, taps, run.step).transpose(1, 2)  # batches of (taps, B) that overlap in memory
+    _product(run.band.expand(run.count, -1, -1), windows, target.unflatten(0, (run.count, outputs)))
 
 
 def _groups(vertical: tuple[Run, ...], most: int) -> Iterator[list[Run]]:
@@ -175,13 +211,13 @@ def _make_columns(rows: Tensor, horizontal: tuple[Run, ...], result: Tensor, lev
 
 
 def _product(one: Tensor, other: Tensor, target: Tensor) -> None:
-    """Into part of a matrix, which not every device does by itself."""
-    if one.device.type != "cpu":
-        target.copy_(one @ other)
-    elif one.ndim == 3:
+    """Into part of a matrix, which not every device does by itself, nor every batch."""
+    if one.device.type == "cpu" and one.ndim == 2:
+        torch.mm(one, other, out=target)
+    elif one.device.type == "cpu" and target.is_contiguous():
         torch.bmm(one, other, out=target)
     else:
-        torch.mm(one, other, out=target)
+        target.copy_(one @ other)
 
 
 def _round(values: Tensor, levels: int) -> Tensor:

@@ -57,29 +57,17 @@ class Run:
             place, first = self.place + begin * self.band.shape[0], self.first + begin * self.step
             yield replace(self, place=place, first=first, count=min(most, self.count - begin))
 
-    def interleaved(self, channels: int) -> Run:
-        """For samples of that many numbers each, side by side."""
-        band = torch.kron(self.band, torch.eye(channels, dtype=self.band.dtype))
-        return Run(self.place * channels, self.first * channels, self.step * channels, self.count, band)
 
-
-@lru_cache(maxsize=64)
-def runs(
-    length: int, size: int, scale: float, least: int, channels: int, like: tuple[torch.dtype, torch.device]
-) -> tuple[Run, ...]:
-    """The matrix that makes `size` samples of `length`, in bands of `least` or some more output samples.
-
-    A sample is `channels` numbers, side by side; the bands are of type and on device `like`.
-    """
+@lru_cache(maxsize=32)
+def runs(length: int, size: int, scale: float, least: int, dtype: torch.dtype, device: torch.device) -> tuple[Run, ...]:
+    """The matrix that makes `size` samples of `length`, in bands of `least` or some more output samples."""
     indices, weights = _contributions(length, size, scale)
     block = _block(length, size, scale, least)
     whole = size - size % block
     found = _equal_bands(indices[:whole], weights[:whole], 0, block) if whole else []
     if whole < size:
         found += _equal_bands(indices[whole:], weights[whole:], whole, size - whole)
-    wide = (run.interleaved(channels) if channels > 1 else run for run in found)
-    dtype, device = like
-    return tuple(replace(run, band=run.band.to(device, dtype)) for run in wide)
+    return tuple(replace(run, band=run.band.to(device, dtype)) for run in found)
 
 
 @lru_cache(maxsize=64)
@@ -98,7 +86,7 @@ def _block(length: int, size: int, scale: float, least: int) -> int:
         return size
     period = Fraction(size, length).numerator
     if abs(scale - size / length) > _NOTHING:
-        period = Fraction(scale).limit_denominator(LONGEST_PERIOD).numerator
+        period = max(1, Fraction(scale).limit_denominator(LONGEST_PERIOD).numerator)
     return period * math.ceil(least / period) if period <= LONGEST_PERIOD else max(least, ALONE)
 
 

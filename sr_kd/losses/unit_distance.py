@@ -26,10 +26,12 @@ def unit_distance(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 def _suit(student: Tensor, teacher: Tensor) -> bool:
-    """Dense on a CPU, the teacher a constant, and no graph is being traced."""
+    """Alike and dense on a CPU, the teacher a constant, and no graph is being traced."""
     return (
         student.device.type == "cpu"
         and student.dtype == teacher.dtype
+        and student.shape == teacher.shape
+        and student.numel() > 0
         and student.is_contiguous()
         and teacher.is_contiguous()
         and not teacher.requires_grad
