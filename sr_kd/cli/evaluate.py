@@ -49,7 +49,8 @@ def run(args: argparse.Namespace) -> int:
     from .console import log_to_console
 
     if bool(args.model) == bool(args.sr):
-        raise UsageError("name what to measure: models with -n, or a folder of finished pictures with --sr")
+        both = "not both" if args.sr else "one of them"
+        raise UsageError(f"name models with -n, or a folder of finished pictures with --sr: {both}")
     if args.scale < 1:
         raise UsageError(f"--scale is {args.scale}; it must be a positive number such as 2")
     with log_to_console(args.quiet):

@@ -160,6 +160,23 @@ class FeatureLoss(nn.Module):
         """Unweighted named scalars, float32 or wider."""
         raise TypeError(f"{type(self).__name__} does not define forward()")
 
+    def named_terms(self, name: str, exchange: Exchange) -> dict[str, Tensor]:
+        """What it returns, checked: ``<name>/<term>`` -> scalar.
+
+        Raises:
+            UsageError: not a dict of scalars, or others than `terms` names.
+        """
+        found = self(exchange)
+        if not isinstance(found, dict) or any(getattr(value, "numel", lambda: 0)() != 1 for value in found.values()):
+            raise UsageError(
+                f"loss {name}: forward() must return a dict of scalar tensors, {{'{name.lower()}': value}}"
+            )
+        if not set(found) <= set(self.terms):
+            raise UsageError(
+                f"loss {name}: forward() returns {', '.join(map(repr, found))}, and its 'terms' are {self.terms!r}"
+            )
+        return {f"{name}/{term}": value for term, value in found.items()}
+
     def compared(self, exchange: Exchange) -> Iterator[tuple[TapPair, Tensor, Tensor]]:
         """Every pair with the student's map and the teacher's (detached), each at its own size.
 

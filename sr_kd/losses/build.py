@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import UsageError
 from ..registry import Registry
-from ..signature import check_arguments
+from ..signature import accepted, check_arguments
 from .base import FeatureLoss, TapPair
 
 LOSSES: Registry[FeatureLoss] = Registry(
@@ -45,9 +45,16 @@ def build_loss(type: str, pairs: Sequence[TapPair] = (), **options: Any) -> Feat
         options: its own options, checked against its constructor.
 
     Raises:
-        UsageError: an unknown loss or option, or a loss that needs taps and got none.
+        UsageError: an unknown loss or option, a loss that needs taps and got none or does not pass them on.
     """
     cls = LOSSES.get(type)
     if cls.needs_pairs and not pairs:
         raise UsageError(f"loss {type} compares feature maps: name them with 'taps'")
-    return cls(pairs, **check_arguments(f"loss {type}", cls, options, given=("pairs",)))
+    if next(iter(accepted(cls)), None) != "pairs":
+        raise UsageError(
+            f"loss {type}: the first argument of its constructor must be 'pairs', the taps that it compares"
+        )
+    loss = cls(pairs, **check_arguments(f"loss {type}", cls, options, given=("pairs",)))
+    if loss.pairs != tuple(pairs):
+        raise UsageError(f"loss {type}: its constructor must call super().__init__(pairs)")
+    return loss

@@ -50,11 +50,11 @@ def diagnose(
     for name, loss in losses.items():
         taps = dict.fromkeys(pair.student for pair in loss.pairs) or exchange.student.features
         features = [exchange.student.features[tap] for tap in taps]
-        for term, value in loss(exchange).items():
+        for term, value in loss.named_terms(name, exchange).items():
             place: Sequence[Tensor] = features if _gradient(value, features) else parameters
             gradient, reference = _gradient(value, place), _gradient(goal, place)
             ratio = gradient / reference if reference else float("inf")
-            found.append(Diagnosis(f"{name}/{term}", float(value.detach()), gradient, ratio))
+            found.append(Diagnosis(term, float(value.detach()), gradient, ratio))
     return found
 
 

@@ -55,7 +55,10 @@ class DistillationStep(nn.Module):
     def forward(self, batch: Batch, lesson: Lesson | None = None, iteration: int = 0) -> dict[str, Tensor]:
         """Unweighted loss terms, named ``<loss>/<term>``."""
         exchange = self.exchange(batch, lesson, iteration)
-        return {f"{name}/{term}": value for name, loss in self.losses.items() for term, value in loss(exchange).items()}
+        terms: dict[str, Tensor] = {}
+        for name, loss in self.losses.items():
+            terms.update(loss.named_terms(name, exchange))  # type: ignore[operator]
+        return terms
 
     def exchange(self, batch: Batch, lesson: Lesson | None = None, iteration: int = 0) -> Exchange:
         """One forward pass of the trained network, and what its losses are shown of it."""

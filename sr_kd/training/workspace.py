@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from ..errors import SrKdError, UsageError
 from ..files import write_text
 from .checkpoint import StateFolder
 
+logger = logging.getLogger("sr_kd")
 PARTNER_FILE = "net_partner_latest.pth"
 # How the images are read, and by how many processes, is for the machine to say: the patches are the same, as long as a
 # step takes as many of them.
@@ -94,7 +96,9 @@ class Workspace:
                 )
         elif not shared and self.root.exists() and any(self.root.iterdir()):
             stamp = time.strftime("%Y%m%d_%H%M%S")
-            self.root.rename(self.root.with_name(f"{self.root.name}_archived_{stamp}"))
+            archived = self.root.with_name(f"{self.root.name}_archived_{stamp}")
+            self.root.rename(archived)
+            logger.warning("%s is now %s (--auto_resume would have gone on with it)", self.root, archived.name)
             if self.tensorboard.exists():
                 self.tensorboard.rename(self.tensorboard.with_name(f"{self.tensorboard.name}_archived_{stamp}"))
         write_text(record, json.dumps(current, indent=2))
