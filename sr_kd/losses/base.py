@@ -164,17 +164,18 @@ class FeatureLoss(nn.Module):
         """What it returns, checked: ``<name>/<term>`` -> scalar.
 
         Raises:
-            UsageError: not a dict of scalars, or others than `terms` names.
+            UsageError: not a dict of scalars, or others than `terms` names (if it names any).
         """
         found = self(exchange)
         if not isinstance(found, dict) or any(getattr(value, "numel", lambda: 0)() != 1 for value in found.values()):
             raise UsageError(
                 f"loss {name}: forward() must return a dict of scalar tensors, {{'{name.lower()}': value}}"
             )
-        if not set(found) <= set(self.terms):
-            raise UsageError(
-                f"loss {name}: forward() returns {', '.join(map(repr, found))}, and its 'terms' are {self.terms!r}"
-            )
+        for term in found:
+            if self.terms and term not in self.terms:
+                raise UsageError(
+                    f"loss {name} returns the term '{term}', which its 'terms' do not name: {self.terms!r}"
+                )
         return {f"{name}/{term}": value for term, value in found.items()}
 
     def compared(self, exchange: Exchange) -> Iterator[tuple[TapPair, Tensor, Tensor]]:

@@ -56,7 +56,7 @@ def test_what_is_no_dict_of_scalars(kind):
 
 
 def test_names_that_terms_does_not_have():
-    with pytest.raises(UsageError, match=r"forward\(\) returns 'two', and its 'terms' are \('one',\)"):
+    with pytest.raises(UsageError, match="returns the term 'two', which its 'terms' do not name"):
         named_terms("other name")
 
 

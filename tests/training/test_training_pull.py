@@ -95,7 +95,7 @@ def test_a_term_that_a_loss_does_not_declare_has_no_pull(write_recipe, tmp_path,
     (tmp_path / "undeclared.py").write_text(UNDECLARED)
     losses = [{"type": "L1"}, {"type": "Undeclared", "pull": 0.1}]
     path = write_recipe(plugins=[str(tmp_path / "undeclared.py")], phases__student__losses=losses)
-    assert main(["train", "-opt", str(path), "--quiet", "--device", "cpu"]) == 1
+    assert main(["train", "-opt", str(path), "--quiet", "--device", "cpu"]) == 2
     assert "loss Undeclared returns the term 'unknown', which its 'terms' do not name" in capsys.readouterr().err
 
 
