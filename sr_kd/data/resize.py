@@ -90,7 +90,7 @@ def resize_pixels(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Resize a picture (H, W, C) to (h, w, C) of the same type.
 
     8 and 16 bits are rounded after each pass, floating point is clamped to [0, 1]. Beside the two pictures this takes
-    200 MB at most. A picture that has the size already is returned as it is.
+    a few hundred megabytes at most. A picture that has the size already is returned as it is.
 
     Raises:
         UsageError: another pixel type, or sides that are not positive.
