@@ -17,7 +17,7 @@ def progress_bar(total: int | None, description: str, unit: str = "it", quiet: b
     return tqdm(
         total=total,
         desc=description,
-        unit=unit,
+        unit=f" {unit}",
         disable=quiet,
         initial=initial,
         mininterval=interval,

@@ -36,8 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     recipe = load_any(arguments.opt, arguments.force_yml)
     if isinstance(recipe, TestRecipe):
-        if not arguments.no_data:
-            check_test_recipe(recipe)
+        check_test_recipe(recipe, data=not arguments.no_data)
         lines = describe_test(recipe)
     else:
         lines = describe_recipe(recipe, check_recipe(recipe, data=not arguments.no_data))

@@ -7,9 +7,10 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import Any
 
 from .. import __version__
-from ..errors import SrKdError, UsageError
+from ..errors import SrKdError, UsageError, nearest
 from ..memory import keep_freed_memory
 
 COMMANDS = {
@@ -27,9 +28,20 @@ COMMANDS = {
 MAY_BE_EMPTY = ("suffix",)
 
 
+class _Parser(argparse.ArgumentParser):
+    """Names the nearest option for one that is unknown, with the usage of the command that was given it."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        parsed, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            name = unknown[0].partition("=")[0]
+            self.error(f"unknown argument: {unknown[0]}{nearest(name, self._option_string_actions)}")
+        return parsed, unknown
+
+
 def build_parser(only: str | None = None) -> argparse.ArgumentParser:
     """The parser; with `only`, the arguments of that command alone are loaded."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="sr-kd", description="Distil super-resolution networks: train, measure, ship and use small students."
     )
     parser.add_argument("--version", action="version", version=f"sr-kd {__version__}")

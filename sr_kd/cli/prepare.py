@@ -39,6 +39,9 @@ def run(args: argparse.Namespace) -> int:
     scales = tuple(sorted(set(args.scale)))
     if scales[0] < 2:
         raise UsageError(f"--scale {scales[0]}: scales are 2 or more")
+    for name in args.dataroot:
+        if Path(name).resolve() == Path(args.output).resolve():
+            raise UsageError(f"-o {args.output} is the folder of the images themselves; name another one")
     with log_to_console(args.quiet):
         images = open_set(args.dataroot, scale=math.lcm(*scales), dataroot_lq=args.lr, filename_tmpl=args.filename_tmpl)
         preparation = Preparation(images, scales, Path(args.output), args.crop, args.step, args.lmdb)

@@ -27,6 +27,7 @@ def run(args: argparse.Namespace) -> int:
     import numpy as np
 
     from ..config.build import open_evaluation_set
+    from ..config.check_sets import check_test_recipe
     from ..config.loader import load_test_recipe
     from ..data.image import Image, write_image
     from ..data.image_set import ImageSet
@@ -36,6 +37,7 @@ def run(args: argparse.Namespace) -> int:
     from .console import command_line, log_to_console
 
     recipe = load_test_recipe(args.opt, args.force_yml)
+    check_test_recipe(recipe)
     folder = Path(recipe.path.results_root) / recipe.name
 
     def save(label: str, images: ImageSet, name: str, pixels: np.ndarray) -> None:

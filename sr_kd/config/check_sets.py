@@ -7,7 +7,8 @@ from pathlib import Path as FilePath
 
 from ..data.patches import check_patch_size
 from ..data.sets import ImageSet
-from ..errors import SrKdError, UsageError
+from ..errors import SrKdError, UsageError, nearest
+from ..zoo.manifest import shipped_models
 from .build import open_evaluation_set, open_training_set
 from .datasets import EvaluationSet
 from .origin import Path
@@ -32,12 +33,17 @@ def set_problems(recipe: Recipe | TestRecipe) -> Iterator[Problem]:
     yield from _problems_of_sets("validation_sets", recipe.validation_sets, recipe.scale)
 
 
-def check_test_recipe(recipe: TestRecipe) -> None:
-    """Refuse a test without models, with missing files, or with sets that cannot be read. Raises UsageError."""
-    problems = [*set_problems(recipe), *lr_problems("sets", recipe.sets)]
+def check_test_recipe(recipe: TestRecipe, *, data: bool = True) -> None:
+    """Refuse a test without models, with missing files, or (`data`) sets that cannot be read. Raises UsageError."""
+    problems = [*(set_problems(recipe) if data else []), *lr_problems("sets", recipe.sets)]
+    shipped = [*shipped_models(), "bicubic"]
     for label, model in recipe.models.items():
-        if FilePath(model).suffix in SUFFIXES and not FilePath(model).is_file():
-            problems.append((("models", label), f"names a file that does not exist: {model}"))
+        if model in shipped or FilePath(model).is_file():
+            continue
+        problem = f"names a file that does not exist: {model}"
+        if FilePath(model).suffix not in SUFFIXES:
+            problem = f"names no model and no file: '{model}'{nearest(model, shipped)}; models: {', '.join(shipped)}"
+        problems.append((("models", label), problem))
     if not recipe.models:
         problems.append((("models",), "is empty: nothing would be measured"))
     if not recipe.sets:

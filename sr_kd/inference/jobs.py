@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import PIL.Image
+
 from ..data.image import FORMATS, SPECIAL, SUFFIXES, is_special, output_format
 from ..errors import UsageError, nearest
 
@@ -97,12 +99,23 @@ def plan_jobs(
 
 
 def _names_a_file(output: Path, naming: Naming) -> bool:
-    if output.is_dir() or output.suffix.lower() not in SUFFIXES:
+    if output.is_dir():
         return False
+    suffix = output.suffix.lower()
+    if suffix not in SUFFIXES and (not suffix or suffix not in PIL.Image.registered_extensions()):
+        _refuse_files_as_folders(output)
+        return False
+    _refuse_files_as_folders(output.parent)
     output_format(output.suffix)
     if naming != Naming():
         raise UsageError(f"--suffix and --ext do not go with an output file ({output}): name a folder with -o")
     return True
+
+
+def _refuse_files_as_folders(folder: Path) -> None:
+    for path in (folder, *folder.parents):
+        if path.exists() and not path.is_dir():
+            raise UsageError(f"-o {folder}: {path} is a file, where a folder is needed; choose another name")
 
 
 def _refuse_conflicts(jobs: Sequence[Job]) -> None:
@@ -113,14 +126,14 @@ def _refuse_conflicts(jobs: Sequence[Job]) -> None:
         if place in sources:
             raise UsageError(
                 f"the result of {job.source} would overwrite the input {sources[place]}: "
-                f"choose another folder with -o, or a --suffix"
+                f"choose another folder with -o, or a --suffix; if that is an earlier result, add --skip-existing"
             )
         other = targets.setdefault(place, job)
         if other is not job:
-            raise UsageError(
-                f"{other.source} and {job.source} would both be written to {job.target}: "
-                f"upscale them separately, or keep their formats apart with --ext auto"
-            )
+            cure = "upscale them separately, or keep their formats apart with --ext auto"
+            if other.source.name == job.source.name:
+                cure = "give their common folder to -i, whose subfolders are kept, or upscale them separately"
+            raise UsageError(f"{other.source} and {job.source} would both be written to {job.target}: {cure}")
 
 
 def _find(name: str, output: Path) -> list[_Found]:

@@ -15,6 +15,7 @@ from ..errors import UsageError
 
 Picture = np.ndarray | PIL.Image.Image | Tensor | Image
 Restore = Callable[[Image], Any]
+LARGEST_FLOAT = 2.0  # above 1 lie a filter's overshoots, far above it levels of 0..255
 
 
 def unpack(picture: Any) -> tuple[Image, Restore]:
@@ -42,6 +43,11 @@ def _from_array(array: np.ndarray) -> Image:
         raise UsageError(f"an array must be (H, W) or (H, W, 1 to 4); this one is {array.shape}")
     if array.dtype not in (np.uint8, np.uint16, np.float16, np.float32, np.float64):
         raise UsageError(f"pixels must be uint8, uint16 or floating point in [0, 1]; these are {array.dtype}")
+    if samples.dtype.kind == "f" and np.nanmax(samples) > LARGEST_FLOAT:
+        raise UsageError(
+            f"floating-point pixels must lie in [0, 1]; these reach {np.nanmax(samples):g}: divide them by 255 "
+            "(8 bits) or 65535 (16), or give them as uint8 or uint16"
+        )
     if samples.shape[2] in (1, 3):
         return Image(samples)
     return Image(samples[..., :-1], samples[..., -1])

@@ -84,9 +84,13 @@ def load_for_factor(name_or_path: str | None, factor: float | None, **options: A
     scales = network.scales if network is not None else (wanted,)
     scale = min((s for s in scales if s >= wanted), default=max(scales))
     if factor is not None and factor > scale:
+        reaching = [model.name for model in shipped_models().values() if model.scale >= factor]
+        larger = (
+            f"take {' or '.join(reaching)}, or another model of a larger scale," if reaching else "take a larger model"
+        )
         raise UsageError(
             f"{name} enlarges x{', x'.join(map(str, scales))}; x{factor:g} is out of its reach: "
-            f"name a model of a larger scale with --model, or run upscale again on the results"
+            f"{larger} with --model, or run upscale again on the results"
         )
     return Upscaler(network, scale=scale, name=name, **options)
 
@@ -116,6 +120,10 @@ def find_network(name_or_path: str | Path, scale: int | None) -> tuple[str, SRNe
         return BICUBIC, None
     models = shipped_models()
     if text in models:
+        if scale not in (None, models[text].scale):
+            fitting = [model.name for model in models.values() if model.scale == scale]
+            instead = f"; x{scale}: {', '.join(fitting)}" if fitting else ""
+            raise UsageError(f"{text} enlarges x{models[text].scale}, not x{scale}{instead}")
         return text, _super_resolution(models[text].verified_file(), scale)
     path = Path(name_or_path)
     if not path.exists():

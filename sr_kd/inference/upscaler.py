@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -108,7 +110,10 @@ class Upscaler:
         return restore(self._upscale(image, size, progress))
 
     def check_reach(self, image: Image, size: tuple[int, int]) -> None:
-        """Refuse a result larger than `scale` times the picture with an SrKdError."""
+        """Refuse a result larger than `scale` times the picture with an SrKdError; no size at all with a UsageError."""
+        sides = size if isinstance(size, Sequence) else ()
+        if len(sides) != 2 or not all(isinstance(side, Integral) and side > 0 for side in sides):
+            raise UsageError(f"a size is (height, width) in pixels, such as (1080, 1920); found {size!r}")
         if size[0] > image.height * self.scale or size[1] > image.width * self.scale:
             factor = max(size[0] / image.height, size[1] / image.width)
             raise SrKdError(

@@ -85,6 +85,12 @@ def test_a_test_file_is_recognised(run_cli, tmp_path):
     missing = run_cli("check", "-opt", path, "--force_yml", "models.ours=nowhere/net.pth")
     assert missing.returncode == 2
     assert "key 'models.ours' names a file that does not exist: nowhere/net.pth" in missing.stderr
+    assert run_cli("test", "-opt", path, "--force_yml", "models.ours=nowhere/net.pth").stderr == missing.stderr.replace(
+        "sr-kd check", "sr-kd test"
+    )
+    unknown = run_cli("check", "-opt", path, "--no-data", "--force_yml", "models.ours=fsrcnx_x2")
+    assert unknown.returncode == 2
+    assert "key 'models.ours' names no model and no file: 'fsrcnx_x2' (did you mean 'fsrcnn_x2'?)" in unknown.stderr
     path.write_text(text.replace("{Bicubic: bicubic}", "{}"), encoding="utf-8")
     refused = run_cli("check", "-opt", path)
     assert refused.returncode == 2

@@ -35,3 +35,21 @@ def test_an_empty_suffix_is_the_same_name(run_cli, tmp_path):
     done = run_cli("upscale", "-i", tmp_path / "photo.png", "-o", tmp_path / "out", "-n", "bicubic", "--suffix", "")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out" / "photo.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "sentence"),
+    [
+        (["upscale", "-i", "a", "-o", "b", "--qualtiy=5"], "unknown argument: --qualtiy=5 (did you mean '--quality'?)"),
+        (
+            ["evaluate", "--hr", "a", "-s", "2", "--protokol", "rgb"],
+            "unknown argument: --protokol (did you mean '--protocol'?)",
+        ),
+        (["--quiet", "models"], "unknown argument: --quiet"),
+    ],
+)
+def test_an_unknown_argument_gets_the_nearest_name(command, sentence, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(command)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.splitlines()[-1].endswith(f"error: {sentence}")

@@ -135,6 +135,8 @@ def test_the_command_works_in_parallel_and_resumes(photographs, tmp_path, run_cl
     wrong = run_cli("prepare", tmp_path / "nothing", "-o", tmp_path / "x", "--quiet")
     assert wrong.returncode == 2 and "no folder" in wrong.stderr and "Traceback" not in wrong.stderr
     assert wrong.stdout == ""
+    itself = run_cli("prepare", photographs, "-o", photographs / ".." / photographs.name)
+    assert itself.returncode == 2 and "is the folder of the images themselves" in itself.stderr
 
 
 def test_a_negative_number_of_workers_is_refused(photographs, tmp_path):

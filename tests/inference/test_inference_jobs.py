@@ -82,6 +82,15 @@ def test_one_picture_to_a_file(photos):
         plan_jobs(["photos/a.png"], "big.png", Naming("x2"))
     with pytest.raises(UsageError, match=r"cannot write '\.gif'"):
         plan_jobs(["photos/a.png"], "big.gif", Naming())
+    with pytest.raises(UsageError, match=r"cannot write '\.tga' files; use one of"):
+        plan_jobs(["photos/a.png"], "big.tga", Naming())
+
+
+@pytest.mark.parametrize("output", ["notes.txt", "notes.txt/out", "notes.txt/big.png"])
+def test_a_file_in_the_place_of_the_output_folder(photos, output):
+    Path("notes.txt").touch()
+    with pytest.raises(UsageError, match=r"notes\.txt is a file, where a folder is needed"):
+        plan_jobs(["photos/a.png"], output, Naming())
 
 
 def test_a_list(photos):
@@ -96,7 +105,9 @@ def test_a_list(photos):
 
 
 def test_two_results_of_one_name_are_refused(photos):
-    with pytest.raises(UsageError, match=r"photos/a\.png and photos/sub/a\.png would both be written to out/a\.png"):
+    with pytest.raises(
+        UsageError, match=r"photos/a\.png and photos/sub/a\.png .* to out/a\.png: give their common folder"
+    ):
         plan_jobs(["photos/a.png", "photos/sub/a.png"], "out", Naming())
     (photos / "a.jpg").touch()
     plan_jobs(["photos"], "out", Naming())
@@ -114,7 +125,7 @@ def test_inputs_are_never_overwritten(photos):
     with pytest.raises(UsageError, match=r"photos/a\.png would overwrite the input photos/a\.png"):
         plan_jobs(["photos"], "photos", Naming())
     (photos / "a_x2.png").touch()
-    with pytest.raises(UsageError, match=r"photos/a\.png would overwrite the input photos/a_x2\.png"):
+    with pytest.raises(UsageError, match=r"a\.png would overwrite the input photos/a_x2\.png.*add --skip-existing"):
         plan_jobs(["photos"], "photos", Naming("x2"))
     Path("same").symlink_to("photos", target_is_directory=True)
     with pytest.raises(UsageError, match="overwrite"):

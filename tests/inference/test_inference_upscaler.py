@@ -152,6 +152,8 @@ def test_tensors(upscaler):
         (np.zeros((4, 4, 5)), "an array must be"),
         (np.zeros((0, 4, 3)), "an array must be"),
         (np.zeros((4, 4), np.int64), "int64"),
+        (np.full((4, 4, 3), 128.0), r"must lie in \[0, 1\]; these reach 128: divide them by 255"),
+        (torch.full((3, 4, 4), 128.0), r"must lie in \[0, 1\]"),
         (torch.zeros(2, 3, 4, 4), "a tensor must be"),
         (PIL.Image.new("F", (4, 4)), "mode F"),
     ],
@@ -207,6 +209,12 @@ def test_a_size_after_the_network(upscaler):
     assert np.abs(result - expected).max() <= 1
     with pytest.raises(SrKdError, match=r"x2\.02.*enlarges x2"):
         upscaler.upscale(PHOTOGRAPH, size=(101, 128))
+
+
+@pytest.mark.parametrize("size", [5, (5,), (0, 5), "5x5", (2.5, 5)])
+def test_what_is_no_size(upscaler, size):
+    with pytest.raises(UsageError, match=r"a size is \(height, width\) in pixels"):
+        upscaler.upscale(PHOTOGRAPH, size=size)
 
 
 def test_smaller_results_need_no_network():
