@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -80,6 +81,9 @@ def joined(device: str = "auto", timeout_minutes: float = 30) -> Iterator[World]
     if chosen.type == "cuda":
         chosen = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
         torch.cuda.set_device(chosen)
+    # Imported later, its default arguments would hold the group for good, whose threads then outlive this function
+    # and can abort the process while it ends.
+    import_module("torch.distributed.nn")
     distributed.init_process_group(
         "nccl" if chosen.type == "cuda" else "gloo", timeout=timedelta(minutes=timeout_minutes)
     )

@@ -65,6 +65,14 @@ def test_weights_after_200_steps_are_equal(weights):
     assert (weights[1]["weights"]["student.expanding.0.weight"] - weights[1]["start"]).abs().max() > 1e-4
 
 
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux to list threads")
+def test_no_thread_of_gloo_is_left_that_could_abort_the_end(tmp_path, photographs_folder):
+    result = run(2, tmp_path / "few.pt", photographs_folder, "2")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("threads: ") == 2
+    assert "gloo" not in result.stdout
+
+
 def test_mutual_training_gives_the_same_weights(tmp_path, photographs_folder):
     saved = {}
     for processes in (1, 2):
