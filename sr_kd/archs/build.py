@@ -54,7 +54,7 @@ def build_network(type: str, *, init: str = "default", **arguments: Any) -> nn.M
     network = _construct(type, cls, check_arguments(f"network {type}", cls, {**rest, **nested}))
     initialise = getattr(network, "initialise", None)
     if initialise is None:
-        raise UsageError(f"{type} is not a network of this package's kind")
+        raise UsageError(f"{type} is no network that can be used here: derive its class from sr_kd.archs.SRNetwork")
     initialise(init)
     return network
 

@@ -81,7 +81,9 @@ def save_network(
         temporary.write_bytes(data)
 
 
-def load_network(path: Path | str, *, scale: int | None = None, taps: Sequence[str] = ()) -> LoadedNetwork:
+def load_network(
+    path: Path | str, *, scale: int | None = None, taps: Sequence[str] = (), key: str | None = None
+) -> LoadedNetwork:
     """Read a network: this package's files, BasicSR-style files of its networks, and the PISR release.
 
     Other architectures are recognised by spandrel where it is installed.
@@ -90,13 +92,14 @@ def load_network(path: Path | str, *, scale: int | None = None, taps: Sequence[s
         scale: which scale a multi-scale network shall serve; the scale itself where neither the
             file nor its shapes tell it (FSRCNN and IDN have the same shapes at every scale).
         taps: dotted names of submodules, where the file holds another project's network.
+        key: "params" or "params_ema", of a file that has both; default: the latter.
 
     Raises:
         SrKdError: an unreadable file, or weights of no network known here.
         UsageError: the network does not serve `scale`, or `scale` is needed.
     """
     path = Path(path)
-    file = read_state(path)
+    file = read_state(path, key)
     described = file.description is not None and file.description["type"] != SpandrelNetwork.type_name
     found = None if described else recognise(file.tensors)
     if file.description is not None and described:
@@ -121,19 +124,20 @@ def load_network(path: Path | str, *, scale: int | None = None, taps: Sequence[s
     return LoadedNetwork(network.eval(), metadata)
 
 
-def load_weights(network: nn.Module, path: Path | str, *, part: str | None = None) -> None:
+def load_weights(network: nn.Module, path: Path | str, *, part: str | None = None, key: str | None = None) -> None:
     """Load a file's weights into a network that exists; every key must match.
 
     Only a multi-scale file's heads for scales that the network does not serve are passed over.
 
     Args:
         part: "decoder" or "encoder": that part of the teacher in the file.
+        key: as in `load_network`.
 
     Raises:
         SrKdError: an unreadable file, or keys or shapes that do not fit (counted and named).
     """
     path = Path(path)
-    file = read_state(path)
+    file = read_state(path, key)
     tensors = file.tensors
     if file.description is None and tensors.keys() != network.state_dict().keys():
         found = recognise(tensors)

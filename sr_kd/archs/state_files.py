@@ -39,8 +39,11 @@ class StateFile:
     description: dict[str, Any] | None
 
 
-def read_state(path: Path | str) -> StateFile:
+def read_state(path: Path | str, key: str | None = None) -> StateFile:
     """Read ``.pth``, ``.pt``, ``.ckpt`` (weights only), ``.safetensors`` or ``.npz``.
+
+    Args:
+        key: the entry of a PyTorch file that holds the weights, if it has it; else moving averages where there are any.
 
     Raises:
         SrKdError: no such file, an empty, truncated or foreign one, or one that holds no weights.
@@ -56,12 +59,12 @@ def read_state(path: Path | str) -> StateFile:
             return _read_safetensors(path)
         if suffix == ".npz":
             return _read_npz(path)
-        return _read_torch(path)
+        return _read_torch(path, key)
     except OSError as error:
         raise SrKdError(f"cannot read {path}: {error.strerror or error}") from None
 
 
-def _read_torch(path: Path) -> StateFile:
+def _read_torch(path: Path, key: str | None) -> StateFile:
     data = path.read_bytes()  # so that an OSError means the disk; the reader raises it for a truncated file too
     try:
         content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
@@ -74,6 +77,8 @@ def _read_torch(path: Path) -> StateFile:
         raise SrKdError(f"{path}: not a PyTorch weights file, or a truncated one") from None
     if not isinstance(content, Mapping):
         raise SrKdError(f"{path}: holds a {type(content).__name__}, no weights")
+    if isinstance(content.get(key), Mapping):
+        content = {name: content[name] for name in (key, DESCRIPTION_KEY) if name in content}
     return StateFile(_unwrap(path, content), _description(path, content.get(DESCRIPTION_KEY)))
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's flags."""
-    parser.add_argument("-opt", metavar="FILE", required=True, help="a training or test option file")
+    parser.add_argument("-opt", "--opt", metavar="FILE", required=True, help="a training or test option file")
     parser.add_argument(
         "--force_yml", nargs="+", default=[], metavar="A:B=VALUE", help="options to replace, as for sr-kd train"
     )

@@ -17,13 +17,17 @@ def run(arguments: argparse.Namespace) -> int:
     """Measure every arm again and write tables and montage."""
     from ..config.loader import load_recipe
     from ..device import pick_device
+    from ..errors import UsageError
     from ..training.report import write_report
     from ..training.workspace import Workspace
     from .console import command_line
 
     recipe = load_recipe(arguments.opt, arguments.force_yml)
+    workspace = Workspace(recipe)
+    if not workspace.root.is_dir():
+        raise UsageError(f"there is no run of this recipe: no folder {workspace.root}; run sr-kd train first")
     device = pick_device(arguments.device)
     command = command_line("train", arguments.opt, arguments.force_yml)
-    for path in write_report(recipe, Workspace(recipe), device, command, quiet=arguments.quiet):
+    for path in write_report(recipe, workspace, device, command, quiet=arguments.quiet):
         print(f"wrote {path}")
     return 0

@@ -36,6 +36,7 @@ def translate_training(draft: Draft) -> None:
     if network.get("type") in NETWORKS:
         network["type"] = f"basicsr.{network['type']}"
     draft.move(("path", "pretrain_network_g"), ("networks", NETWORK, "path"))
+    draft.move(("path", "param_key_g"), ("networks", NETWORK, "param_key"))
     draft.put(("phases", PHASE, "trains"), NETWORK, ("train",))
     draft.moved["phases", PHASE] = ("train",)
     draft.moved["networks",] = draft.moved["networks", NETWORK] = ("network_g",)
@@ -65,6 +66,7 @@ def translate_test(draft: Draft) -> None:
         weights = "missing"
     else:
         draft.notices.append((("network_g",), "was ignored: the weights' file says which network it holds"))
+    draft.move(("path", "param_key_g"), ("param_key",))
     draft.put(("models",), {str(draft.data.get("name")): weights}, ("path", "pretrain_network_g"))
 
 
@@ -100,17 +102,10 @@ def _scheduler(draft: Draft) -> None:
     written = ("train", "scheduler")
     options = draft.take(*written)
     kind = options.pop("type", None)
-    total = draft.section("phases", PHASE).get("total_iter")
-    weight = options.pop("restart_weights", [1])
     if kind == "CosineAnnealingRestartLR":
-        periods = options.pop("periods", None)
-        if periods != [total] or weight != [1]:
-            draft.problems.append(
-                ((*written, "periods"), f"must be [{total}], one period over total_iter: there are no restarts here")
-            )
         translated = {"type": "cosine", **options}
     elif kind in ("MultiStepLR", "MultiStepRestartLR"):
-        if options.pop("restarts", [0]) != [0] or weight != [1]:
+        if options.pop("restarts", [0]) != [0] or options.pop("restart_weights", [1]) != [1]:
             draft.problems.append(((*written, "restarts"), "cannot be honoured: there are no restarts here"))
         translated = {"type": "multistep", "gamma": 0.1, **options}
     else:

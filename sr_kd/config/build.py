@@ -71,7 +71,7 @@ def build_network_from(options: NetworkOptions, scale: int | None) -> nn.Module:
 def load_trained(network: nn.Module, options: NetworkOptions) -> None:
     """Load the weights at `path`, if the options name any. Raises SrKdError if they do not fit."""
     if options.path is not None and options.type != FROM_FILE:
-        load_weights(network, _weights_file(options.path))
+        load_weights(network, _weights_file(options.path), key=options.param_key)
 
 
 def _from_file(options: NetworkOptions, scale: int | None) -> nn.Module:
@@ -81,7 +81,7 @@ def _from_file(options: NetworkOptions, scale: int | None) -> nn.Module:
         raise UsageError("a network of type 'file' needs the option 'path'")
     if arguments or options.init != "default":
         raise UsageError("a network of type 'file' has no options but 'path' and 'taps'")
-    return load_network(_weights_file(options.path), scale=scale, taps=taps).network
+    return load_network(_weights_file(options.path), scale=scale, taps=taps, key=options.param_key).network
 
 
 def _weights_file(path: str) -> Path:

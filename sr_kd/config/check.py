@@ -66,6 +66,10 @@ def _check_plan(recipe: TrainingRecipe) -> Iterator[Problem]:
             yield from _check_partner(recipe, name)
         lengths = list(_check_length(recipe, name))
         yield from lengths
+        periods = phase.scheduler.periods
+        if not lengths and periods and sum(periods) < recipe.length(name):
+            problem = f"must add up to total_iter, {recipe.length(name)}, or more; they are {sum(periods)}"
+            yield ("phases", name, "scheduler", "periods"), problem
         if not lengths and phase.warmup_iter and phase.warmup_iter >= recipe.length(name):
             yield ("phases", name, "warmup_iter"), f"must be less than total_iter, {recipe.length(name)}"
     if not recipe.phases:

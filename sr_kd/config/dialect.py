@@ -12,7 +12,7 @@ TRAINING_KEYS = frozenset(
     {"name", "task", "scale", "seeds", "manual_seed", "plugins", "datasets", "networks", "phases", "arms"}
     | {"val", "logger", "path"}
 )
-TEST_KEYS = frozenset({"name", "scale", "datasets", "models", "val", "path"})
+TEST_KEYS = frozenset({"name", "scale", "plugins", "datasets", "models", "param_key", "val", "path"})
 
 # BasicSR's keys that have no meaning here; each gives a notice.
 OBSOLETE: dict[tuple[str, ...], frozenset[str]] = {
@@ -22,7 +22,7 @@ OBSOLETE: dict[tuple[str, ...], frozenset[str]] = {
         | {"persistent_workers", "dataset_enlarge_ratio", "color", "phase", "scale"}
     ),
     ("val",): frozenset({"pbar", "use_pbar", "suffix"}),
-    ("path",): frozenset({"strict_load_g", "param_key_g", "resume_state", "ignore_resume_networks"}),
+    ("path",): frozenset({"strict_load_g", "ignore_resume_networks"}),
     ("logger",): frozenset({"wandb"}),
 }
 UNTOUCHED = "is read by nothing here and was ignored"
@@ -30,7 +30,10 @@ UNTOUCHED = "is read by nothing here and was ignored"
 # BasicSR's keys that change what is trained but have no counterpart.
 REFUSED: dict[tuple[str, ...], dict[str, str]] = {
     (): {"network_d": "cannot be honoured: there is no adversarial training here; remove it"},
-    ("path",): {"pretrain_network_d": "cannot be honoured: there is no adversarial training here; remove it"},
+    ("path",): {
+        "pretrain_network_d": "cannot be honoured: there is no adversarial training here; remove it",
+        "resume_state": "cannot be honoured: a run goes on from its own last state, with --auto_resume; remove it",
+    },
     ("datasets", "*"): {
         "mean": "cannot be honoured: networks see values in [0, 1]; remove it",
         "std": "cannot be honoured: networks see values in [0, 1]; remove it",
@@ -92,8 +95,8 @@ def _sort_out(draft: Draft) -> None:
     for pattern, keys in OBSOLETE.items():
         for section in _sections(draft, pattern):
             for key in [key for key in draft.section(*section) if key in keys]:
-                draft.take(*section, key)
-                if (pattern, key) not in seen:
+                said = draft.take(*section, key) is not None  # null asks for nothing
+                if said and (pattern, key) not in seen:
                     draft.notices.append(((*section, key), UNTOUCHED))
                 seen.add((pattern, key))
     for pattern, sentences in REFUSED.items():

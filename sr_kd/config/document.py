@@ -52,8 +52,9 @@ def read_document(path: Path | str) -> Document:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise UsageError(_missing(path)) from None
-    except UnicodeDecodeError:
-        raise UsageError(f"{path} is not a UTF-8 text file; an option file is YAML") from None
+    except UnicodeDecodeError as error:
+        line = path.read_bytes()[: error.start].count(b"\n") + 1
+        raise UsageError(f"{path}:{line}: not UTF-8 text, as option files are; save the file as UTF-8") from None
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from None
     places: dict[KeyPath, str] = {(): f"{path}:1"}
@@ -83,7 +84,9 @@ def _parse(text: str, place: Place, places: dict[KeyPath, str]) -> Any:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
-        raise UsageError(f"{place(line)}: not valid YAML: {error.problem or error.context}") from None
+        problem = error.problem or error.context or ""
+        cure = "; indent with spaces" if "'\\t'" in problem else ""
+        raise UsageError(f"{place(line)}: not valid YAML: {problem}{cure}") from None
     except RecursionError:
         raise UsageError(f"{place(1)}: nested too deeply for an option file") from None
     except (yaml.YAMLError, ValueError) as error:

@@ -47,7 +47,7 @@ def load_recipe(path: Path | str, overrides: Sequence[str] = (), *, debug: bool 
         raise UsageError(f"{path} trains nothing (no 'phases', no 'train'): run it with 'sr-kd test'")
     schema = RECIPES.get(str(document.data.get("task")), Recipe)
     recipe: TrainingRecipe = _validated(document, training_draft(document.data), schema)
-    load_plugins(recipe.plugins, document.path.parent)
+    recipe = recipe.with_plugins(_plugins(recipe, document))
     return trial(recipe) if debug else recipe
 
 
@@ -56,13 +56,22 @@ def load_test_recipe(path: Path | str, overrides: Sequence[str] = ()) -> TestRec
     document = apply_overrides(read_document(path), overrides)
     if not is_test(document.data):
         raise UsageError(f"{path} is a training file: run it with 'sr-kd train'")
-    return _validated(document, test_draft(document.data), TestRecipe)
+    recipe = _validated(document, test_draft(document.data), TestRecipe)
+    _plugins(recipe, document)
+    return recipe
 
 
 def load_any(path: Path | str, overrides: Sequence[str] = ()) -> TrainingRecipe | TestRecipe:
     """A training or test option file, whichever it is."""
     data = apply_overrides(read_document(path), overrides).data
     return load_test_recipe(path, overrides) if is_test(data) else load_recipe(path, overrides)
+
+
+def _plugins(recipe: TrainingRecipe | TestRecipe, document: Document) -> dict[str, str]:
+    try:
+        return load_plugins(recipe.plugins, document.path.parent)
+    except UsageError as error:
+        raise UsageError(recipe.origin.report([(("plugins",), f"cannot be used: {error}")])) from error
 
 
 def _validated(document: Document, draft: Draft, schema: type[AnyRecipe]) -> AnyRecipe:

@@ -44,7 +44,7 @@ class Origin:
         """The sentences of several problems, a line each, in the order of the file."""
         position = {path: index for index, path in enumerate(self.places)}
         ordered = sorted(problems, key=lambda item: position.get(self._known(self.written(item[0])) or (), -1))
-        lines = [self.sentence(*item) for item in ordered]
+        lines = list(dict.fromkeys(self.sentence(*item) for item in ordered))
         return "\n".join(lines if len(lines) == 1 else [f"{len(lines)} problems", *lines])
 
     def _known(self, written: Path) -> Path | None:

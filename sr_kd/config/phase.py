@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, PositiveInt, ValidationInfo, field_validator, model_validator
 
-from .section import Compile, Decay, Fraction, NonNegative, PathText, Positive, Precision, Section, used_by
+from .section import Compile, Decay, Fraction, NonNegative, ParamKey, PathText, Positive, Precision, Section, used_by
 
 
 class NetworkOptions(Section):
@@ -17,6 +17,7 @@ class NetworkOptions(Section):
     type: str
     init: str = "default"
     path: PathText | None = None  # trained weights to start from, or a shipped model's name
+    param_key: ParamKey | None = None  # of a file with averaged weights beside the others; default: the averaged
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -53,21 +54,32 @@ class Optimiser(Section):
 class Scheduler(Section):
     """Learning rate as a closed-form function of the iteration.
 
-    constant; cosine from lr to eta_min over the phase; multistep: times `gamma` at each milestone;
-    one_cycle: up to lr over `pct_start` of the phase, then down to lr / 1e4.
+    constant; cosine from lr to eta_min over the phase, or over each of `periods`, with lr times its entry in
+    `restart_weights` (default: 1); multistep: times `gamma` at each milestone; one_cycle: up to lr over `pct_start`
+    of the phase, then down to lr / 1e4.
     """
 
     type: Literal["constant", "cosine", "multistep", "one_cycle"] = "constant"
     eta_min: NonNegative = 0.0
+    periods: list[PositiveInt] = []
+    restart_weights: list[Positive] = []
     milestones: list[PositiveInt] = []
     gamma: Positive = 0.5
     pct_start: Fraction = 0.3
 
-    @field_validator("eta_min", "milestones", "gamma", "pct_start")
+    @field_validator("eta_min", "periods", "restart_weights", "milestones", "gamma", "pct_start")
     @classmethod
     def _used(cls, value: Any, info: ValidationInfo) -> Any:
-        users = {"eta_min": "cosine", "pct_start": "one_cycle"}
+        users = dict.fromkeys(("eta_min", "periods", "restart_weights"), "cosine") | {"pct_start": "one_cycle"}
         return used_by((users.get(str(info.field_name), "multistep"),), value, info)
+
+    @field_validator("restart_weights")
+    @classmethod
+    def _one_for_each_period(cls, value: list[float], info: ValidationInfo) -> list[float]:
+        periods = info.data.get("periods", value)
+        if value and len(value) != len(periods):
+            raise ValueError(f"a list with one weight for each of the {len(periods)} 'periods'")
+        return value
 
     @model_validator(mode="after")
     def _has_milestones(self) -> Self:

@@ -11,12 +11,16 @@ from pathlib import Path
 from ..errors import UsageError, nearest
 
 
-def load_plugins(files: Sequence[str], folder: Path) -> None:
+def load_plugins(files: Sequence[str], folder: Path) -> dict[str, str]:
     """Import each file (relative to `folder`, the option file's) and call its ``register()``, once per process.
+
+    Returns:
+        Each file's SHA-256, by the name given.
 
     Raises:
         UsageError: a file that is missing, fails on import, has no ``register``, or fails in it.
     """
+    digests = {}
     for file in files:
         path = (folder / file).resolve()
         if not path.is_file():
@@ -25,6 +29,8 @@ def load_plugins(files: Sequence[str], folder: Path) -> None:
         name = f"sr_kd_plugin_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
         if name not in sys.modules:
             _load(file, path, name)
+        digests[file] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return digests
 
 
 def _load(file: str, path: Path, name: str) -> None:
@@ -36,7 +42,7 @@ def _load(file: str, path: Path, name: str) -> None:
     try:
         specification.loader.exec_module(module)
         if not callable(getattr(module, "register", None)):
-            raise UsageError("it defines no function register(); see the guide on adding a loss")
+            raise UsageError("it defines no function register(), which hands its classes over (docs/losses.md)")
         module.register()
     except Exception as error:  # a user's file may fail in any way
         del sys.modules[name]

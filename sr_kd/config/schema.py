@@ -10,7 +10,7 @@ from pydantic import Field, PositiveInt, PrivateAttr
 from .datasets import EvaluationSet, LabelledSet, LabelledTrainSet, ShapesSet, ShapesTrainSet, TrainSet
 from .origin import Origin
 from .phase import NetworkOptions, Phase
-from .section import FolderName, PathText, Section
+from .section import FolderName, ParamKey, PathText, Section
 
 
 class Validation(Section):
@@ -85,6 +85,18 @@ class TrainingRecipe(OptionFile):
     val: Validation = Validation()
     logger: Logger = Logger()
     path: Paths = Paths()
+    _plugin_digests: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    @property
+    def plugin_digests(self) -> dict[str, str]:
+        """Plug-in as written -> SHA-256 of its file; empty for a recipe made in Python."""
+        return self._plugin_digests
+
+    def with_plugins(self, digests: dict[str, str]) -> Self:
+        """This recipe, with these plug-ins loaded."""
+        copy = self.model_copy()
+        copy._plugin_digests = digests
+        return copy
 
     def length(self, phase: str) -> int:
         """The phase's total_iter as a number, sums worked out (checked when the file is loaded)."""
@@ -97,7 +109,7 @@ class TrainingRecipe(OptionFile):
 class Recipe(TrainingRecipe):
     """A training option file for super-resolution."""
 
-    scale: Annotated[int, Field(ge=2)] = 2
+    scale: Annotated[int, Field(ge=2)]
     train: TrainSet
     validation_sets: list[EvaluationSet] = []
 
@@ -123,13 +135,18 @@ class DetectionRecipe(TrainingRecipe):
 
 
 class TestRecipe(OptionFile):
-    """A test option file: models by label (names or paths), and the sets to measure them on."""
+    """A test option file: models by label (names or paths), and the sets to measure them on.
+
+    `param_key`: which weights of a file that holds averaged ones beside the others; default: the averaged.
+    """
 
     __test__ = False  # for pytest, which would collect the name
 
     name: FolderName
-    scale: Annotated[int, Field(ge=2)] = 2
+    scale: Annotated[int, Field(ge=2)]
+    plugins: list[PathText] = []
     models: dict[str, PathText]
+    param_key: ParamKey | None = None
     sets: list[EvaluationSet]
     save_img: bool = False
     path: Paths = Paths()

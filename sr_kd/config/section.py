@@ -11,6 +11,7 @@ Decay = Annotated[float, Field(ge=0, lt=1)]
 NonNegative = Annotated[float, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
 Precision = Literal["fp32", "bf16", "fp16"]
+ParamKey = Literal["params", "params_ema"]
 Compile = Literal[False, True, "reduce-overhead", "max-autotune"]
 
 

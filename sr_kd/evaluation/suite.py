@@ -35,9 +35,11 @@ def label_models(names: Sequence[str]) -> dict[str, str]:
     return {stem if stems.count(stem) == 1 else name: name for stem, name in zip(stems, names, strict=True)}
 
 
-def load_models(models: Mapping[str, str], scale: int, device: str = "auto") -> dict[str, Upscaler]:
-    """Every model by its label. Raises UsageError and SrKdError as `inference.load.load_model`."""
-    return {label: load_model(name, scale=scale, device=device) for label, name in models.items()}
+def load_models(
+    models: Mapping[str, str], scale: int, device: str = "auto", param_key: str | None = None
+) -> dict[str, Upscaler]:
+    """Every model by its label. Arguments and errors as in `inference.load.load_model`."""
+    return {label: load_model(name, scale=scale, device=device, param_key=param_key) for label, name in models.items()}
 
 
 def measure(

@@ -26,6 +26,7 @@ def load_model(
     tile: int | None = None,
     precision: Precision = "fp32",
     tta: bool = False,
+    param_key: str | None = None,
 ) -> Upscaler:
     """A model ready to upscale.
 
@@ -35,12 +36,13 @@ def load_model(
         scale: needed for files that serve several scales or do not tell theirs, and for "bicubic"
             (default 2); elsewhere a check.
         device, tile, precision, tta: as in `Upscaler`.
+        param_key: "params" or "params_ema", of a file that has both; default: the latter.
 
     Raises:
         UsageError: an unknown name, a scale the model does not serve, or one that is needed.
         SrKdError: an unreadable file.
     """
-    name, network = find_network(name_or_path, scale)
+    name, network = find_network(name_or_path, scale, param_key)
     return Upscaler(network, scale=scale, device=device, tile=tile, precision=precision, tta=tta, name=name)
 
 
@@ -113,7 +115,9 @@ def default_model(factor: float) -> str:
     return min(reaching, key=lambda model: (model.scale, not model.default)).name
 
 
-def find_network(name_or_path: str | Path, scale: int | None) -> tuple[str, SRNetwork | None]:
+def find_network(
+    name_or_path: str | Path, scale: int | None, param_key: str | None = None
+) -> tuple[str, SRNetwork | None]:
     """(what to call it, its network; None for bicubic), multi-scale networks as they are."""
     text = str(name_or_path)
     if text == BICUBIC:
@@ -132,11 +136,11 @@ def find_network(name_or_path: str | Path, scale: int | None) -> tuple[str, SRNe
             f"no model and no file is called '{text}'{nearest(text, known)}; models: {', '.join(known)}; "
             f"or name a file with a network's weights"
         )
-    return path.name, _super_resolution(path, scale)
+    return path.name, _super_resolution(path, scale, param_key)
 
 
-def _super_resolution(path: Path, scale: int | None) -> SRNetwork:
-    network = load_network(path, scale=scale).network
+def _super_resolution(path: Path, scale: int | None, param_key: str | None = None) -> SRNetwork:
+    network = load_network(path, scale=scale, key=param_key).network
     if isinstance(network, SRNetwork):
         return network
     decoder = getattr(network, "decoder", None)

@@ -122,6 +122,8 @@ class PhaseRun:
                 if main and done % self.validate_every == 0 and done < stage.total_iter:
                     self._validate(clock, final=False)
                 if saving or stopping:
+                    if main and done < stage.total_iter:
+                        self._export_regularly(clock)
                     self._save(index, done, stage, clock)
                 if stopping:
                     raise SrKdError(f"stopped at iteration {done} of {title}; continue with --auto_resume")
@@ -186,6 +188,13 @@ class PhaseRun:
                 self.best = value
                 self._export("best", clock, scores)
         return scores
+
+    def _export_regularly(self, clock: int) -> None:
+        """The network beside its state, as in BasicSR, unless a validation has written it."""
+        self.world.share_buffers(self.network)
+        if self.world.leads and not (self.models / f"net_g_{clock}.pth").exists():
+            self._export(str(clock), clock, {})
+            self._drop_old_exports()
 
     def _drop_old_exports(self) -> None:
         """As many numbered networks stay as states do."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import repeat
 
 from ..config.phase import Scheduler
 
@@ -21,7 +22,8 @@ def learning_rate(base: float, scheduler: Scheduler, iteration: int, total_iter:
 
 def _scheduled(base: float, scheduler: Scheduler, iteration: int, total_iter: int) -> float:
     if scheduler.type == "cosine":
-        return scheduler.eta_min + (base - scheduler.eta_min) * _cosine(iteration / total_iter)
+        begin, length, weight = _period(scheduler, iteration, total_iter)
+        return scheduler.eta_min + weight * (base - scheduler.eta_min) * _cosine((iteration - begin) / length)
     if scheduler.type == "multistep":
         return base * scheduler.gamma ** sum(iteration >= milestone for milestone in scheduler.milestones)
     if scheduler.type == "one_cycle":
@@ -30,6 +32,16 @@ def _scheduled(base: float, scheduler: Scheduler, iteration: int, total_iter: in
             return base / 25 + (base - base / 25) * (1 - _cosine(iteration / rise))
         return base / 1e4 + (base - base / 1e4) * _cosine((iteration - rise) / max(total_iter - rise, 1))
     return base
+
+
+def _period(scheduler: Scheduler, iteration: int, total_iter: int) -> tuple[int, int, float]:
+    """(first iteration, length, weight) of the cosine's period; its end belongs to it, as in BasicSR."""
+    begin = 0
+    for length, weight in zip(scheduler.periods, scheduler.restart_weights or repeat(1.0), strict=False):
+        if iteration <= begin + length:
+            return begin, length, weight
+        begin += length
+    return begin, max(total_iter - begin, 1), 1.0
 
 
 def _cosine(progress: float) -> float:

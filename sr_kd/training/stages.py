@@ -60,7 +60,7 @@ class PretrainingStage:
         if measure and not torch.isfinite(loss.detach()):
             raise SrKdError(
                 f"{self.name}: the reconstruction loss is no longer finite: lower pretrain_lr; "
-                "the last saved state is intact"
+                "a state that was saved before stays intact"
             )
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -197,7 +197,7 @@ class DistillationStage:
             found = ", ".join(f"{key} = {float(value.detach()):g}" for key, value in terms.items())
             raise SrKdError(
                 f"the loss is no longer finite ({found}): lower the learning rate or the weight of the term "
-                "that left first, or set gradient_clip; the last saved state is intact"
+                "that left first, or set gradient_clip; a state that was saved before stays intact"
             )
         values = {"learning_rate": rate, "losses/total": float(total.detach())}
         values |= {f"losses/{key}": float(value.detach()) for key, value in terms.items()}

@@ -21,6 +21,7 @@ PARTNER_FILE = "net_partner_latest.pth"
 # How the images are read, and by how many processes, is for the machine to say: the patches are the same, as long as a
 # step takes as many of them.
 FREE = frozenset({"train.num_worker_per_gpu", "train.memory_budget", "train.batch_size_per_gpu"})
+PLUGINS = "plugin code"
 BATCH = "train.batch_size_per_gpu times processes"
 
 
@@ -87,6 +88,9 @@ class Workspace:
         current = _comparable(self.recipe, processes)
         if record.exists() and (resume or shared):
             before = _read_json(record, "leave out --auto_resume and --seeds to begin anew")
+            for file, digest in self.recipe.plugin_digests.items():
+                if before.get(f"{PLUGINS}.{file}", digest) != digest:
+                    logger.warning("plug-in %s was changed since this run began; what is finished stays as it is", file)
             changed = _changed(before, current)
             if changed:
                 shown = "; ".join(f"{key}: {then} then, {now} now" for key, (then, now) in changed[:5])
@@ -173,6 +177,7 @@ def _comparable(recipe: TrainingRecipe, processes: int) -> dict[str, Any]:
     dump["first arm"] = next(iter(arms(recipe).values()))
     dump["first seed"] = recipe.seeds[0]
     dump["several seeds"] = len(recipe.seeds) > 1
+    dump[PLUGINS] = recipe.plugin_digests
     flat = _flatten(dump)
     return {**flat, BATCH: flat["train.batch_size_per_gpu"] * processes}
 
@@ -184,9 +189,10 @@ def _changed(before: Mapping[str, Any], current: Mapping[str, Any]) -> list[tupl
     The keys in `FREE` may change.
     """
     shared = {_section(key) for key in before} & {_section(key) for key in current}
-    keys = [key for key in sorted({*before, *current}) if _section(key) in shared]
+    keys = [key for key in sorted({*before, *current}) if _section(key) in shared - {PLUGINS}]
     values = {key: tuple(repr(side[key]) if key in side else "nothing" for side in (before, current)) for key in keys}
-    compared = (key for key in keys if key not in FREE and (key in before or key.startswith("networks.")))
+    given = {key for key in keys if key in before or (key.startswith("networks.") and current.get(key) is not None)}
+    compared = (key for key in keys if key in given - FREE)
     return [(key, (then, now)) for key in compared for then, now in [values[key]] if then != now]
 
 

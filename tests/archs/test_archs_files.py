@@ -90,6 +90,19 @@ def test_moving_averages_are_preferred(tmp_path: Path) -> None:
     assert torch.equal(plain["params"]["last_layer.bias"], network.state_dict()["last_layer.bias"])
 
 
+@pytest.mark.parametrize(("key", "value"), [("params", 0.5), ("params_ema", 0.25), (None, 0.25)])
+def test_either_weights_of_a_file_may_be_asked_for(tmp_path: Path, key: str | None, value: float) -> None:
+    network, path = build_network("FSRCNN", scale=2), tmp_path / "net.pth"
+    torch.nn.init.constant_(network.last_layer.bias, 0.5)
+    averages = {name: torch.full_like(weight, 0.25) for name, weight in network.state_dict().items()}
+    save_network(path, network, ema=averages)
+    assert load_network(path, key=key).network.last_layer.bias.item() == value
+    load_weights(network, path, key=key)
+    assert network.last_layer.bias.item() == value
+    save_network(path, build_network("FSRCNN", scale=2))
+    assert load_network(path, key="params_ema").network.type_name == "FSRCNN", "as BasicSR: there are no averages"
+
+
 def test_files_describe_themselves(tmp_path: Path) -> None:
     save_network(tmp_path / "n.pth", build_network("FSRCNN", scale=2))
     save_network(tmp_path / "n.safetensors", build_network("FSRCNN", scale=2))

@@ -74,7 +74,7 @@ def test_missing_images_are_refused_unless_told_otherwise(run_cli, recipe):
 
 def test_a_test_file_is_recognised(run_cli, tmp_path):
     path = tmp_path / "test.yml"
-    text = 'name: t\ndatasets: {test_1: {dataroot_gt: "scikit-image:held_out"}}\nmodels: {Bicubic: bicubic}\n'
+    text = 'name: t\nscale: 2\ndatasets: {test_1: {dataroot_gt: "scikit-image:held_out"}}\nmodels: {Bicubic: bicubic}\n'
     path.write_text(text, encoding="utf-8")
     done = run_cli("check", "-opt", path)
     assert done.stdout.splitlines() == [
@@ -94,7 +94,7 @@ def test_a_test_file_is_recognised(run_cli, tmp_path):
     path.write_text(text.replace("{Bicubic: bicubic}", "{}"), encoding="utf-8")
     refused = run_cli("check", "-opt", path)
     assert refused.returncode == 2
-    assert f"{path}:3: key 'models' is empty: nothing would be measured" in refused.stderr
+    assert f"{path}:4: key 'models' is empty: nothing would be measured" in refused.stderr
 
 
 def test_a_diagnosis_measures_every_loss_on_one_batch(run_cli, recipe, tmp_path):

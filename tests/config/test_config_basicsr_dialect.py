@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from sr_kd.config.loader import load_recipe, load_test_recipe
+from sr_kd.config.loader import load_any, load_recipe, load_test_recipe
 from sr_kd.errors import UsageError
 
 TRAINING = """\
@@ -184,14 +184,15 @@ def test_the_training_file_becomes_one_phase(write_options):
 
 
 def test_every_key_that_nothing_reads_gives_one_notice_with_its_line(write_options, caplog):
+    """Those that are null ask for nothing."""
     path = write_options(TRAINING)
     with caplog.at_level(logging.WARNING, logger="sr_kd"):
         load_recipe(path)
     notices = [record.getMessage() for record in caplog.records]
     named = [notice.split("'")[1] for notice in notices]
     assert sorted(named) == sorted(
-        ["model_type", "num_gpu", "dist_params", "path.strict_load_g", "path.resume_state", "logger.wandb"]
-        + [f"datasets.train.{key}" for key in ("use_shuffle", "dataset_enlarge_ratio", "prefetch_mode")]
+        ["model_type", "num_gpu", "dist_params", "path.strict_load_g", "logger.wandb"]
+        + [f"datasets.train.{key}" for key in ("use_shuffle", "dataset_enlarge_ratio")]
     )
     assert notices[0] == f"{path}:3: key 'model_type' is read by nothing here and was ignored"
 
@@ -286,12 +287,33 @@ def test_the_two_layouts_are_not_mixed(write_options):
         load_recipe(path)
 
 
-def test_restarts_of_the_cosine_are_refused(write_options):
-    path = write_options(TRAINING, (MULTISTEP, COSINE.replace("[300000]", "[150000, 150000]")))
+def test_restarts_of_the_cosine_are_kept(write_options):
+    written = COSINE.replace("[300000]", "[250000, 50000]").replace("[1]", "[1, 0.5]")
+    scheduler = load_recipe(write_options(TRAINING, (MULTISTEP, written))).phases["train"].scheduler
+    assert (scheduler.periods, scheduler.restart_weights, scheduler.eta_min) == ([250_000, 50_000], [1, 0.5], 1e-7)
     with pytest.raises(
-        UsageError, match=r"key 'train.scheduler.periods' must be \[300000\], one period over total_iter"
+        UsageError, match=r"scheduler.restart_weights' must be a list with one weight for each of the 2"
     ):
+        load_recipe(write_options(TRAINING, (MULTISTEP, written.replace("[1, 0.5]", "[1]"))))
+
+
+def test_a_state_to_continue_from_is_refused_with_the_way_that_works(write_options):
+    path = write_options(TRAINING, ("resume_state: ~", "resume_state: experiments/a/training_states/5000.state"))
+    with pytest.raises(UsageError, match=r"key 'path.resume_state' cannot be honoured: .* --auto_resume"):
         load_recipe(path)
+
+
+@pytest.mark.parametrize("key", ["params", "params_ema"])
+def test_the_chosen_weights_are_those_of_the_file(write_options, key):
+    chosen = ("  strict_load_g: true", f"  strict_load_g: true\n  param_key_g: {key}")
+    assert load_test_recipe(write_options(TEST, chosen)).param_key == key
+    assert load_recipe(write_options(TRAINING, chosen)).networks["network_g"].param_key == key
+
+
+@pytest.mark.parametrize("text", [TRAINING, TEST])
+def test_a_missing_scale_is_no_two(write_options, text):
+    with pytest.raises(UsageError, match="key 'scale' is missing"):
+        load_any(write_options(text, ("\nscale: 2\n", "\n")))
 
 
 def test_a_network_without_a_type_is_named_as_written(write_options):

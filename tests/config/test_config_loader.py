@@ -196,7 +196,7 @@ def test_a_missing_file_names_its_nearest_neighbour(pisr, tmp_path):
 def test_a_binary_file_is_refused(tmp_path):
     path = tmp_path / "weights.yml"
     path.write_bytes(b"\x80\x02\xff\xfe")
-    assert refusal(path) == f"{path} is not a UTF-8 text file; an option file is YAML"
+    assert refusal(path) == f"{path}:1: not UTF-8 text, as option files are; save the file as UTF-8"
 
 
 def test_training_and_test_files_are_not_mixed_up(pisr, write_options):
@@ -236,7 +236,7 @@ def test_a_debug_run_is_short_and_has_a_name_of_its_own(pisr):
 
 
 def test_a_recipe_made_in_python_has_messages_without_a_file():
-    recipe = Recipe(name="a", train={"dataroot_gt": "a"}, networks={}, phases={})
+    recipe = Recipe(name="a", scale=2, train={"dataroot_gt": "a"}, networks={}, phases={})
     assert recipe.origin.sentence(("train", "gt_size"), "is odd") == "key 'train.gt_size' is odd"
     assert isinstance(EvaluationSet(dataroot_gt="a").dataroot_gt, list)
 

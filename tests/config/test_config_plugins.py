@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 
+import numpy as np
 import pytest
+import torch
 
+from sr_kd.archs.files import save_network
+from sr_kd.config.build import build_network_from
 from sr_kd.config.check import check_recipe
 from sr_kd.config.loader import load_recipe
 from sr_kd.errors import UsageError
+from sr_kd.inference.load import load_model
 
 PLUGIN = """\
 from torch import nn
@@ -75,3 +81,30 @@ def test_a_failing_plugin_is_one_sentence(with_plugin, text, sentence):
         load_recipe(with_plugin(text))
     assert sentence in str(refused.value)
     assert len(str(refused.value).splitlines()) == 1
+
+
+def test_an_edited_plugin_is_noticed(with_plugin, tmp_path):
+    name = f"Smooth{uuid.uuid4().hex}"
+    path = with_plugin(PLUGIN.replace("NAME", name), name)
+    before = load_recipe(path).plugin_digests
+    (tmp_path / "own.py").write_text(PLUGIN.replace("NAME", name) + "# edited\n", encoding="utf-8")
+    after = load_recipe(path).plugin_digests
+    assert before.keys() == after.keys() == {"own.py"}
+    assert before != after
+
+
+def test_the_guides_network_is_checked_trained_and_measured(repository, pisr, tmp_path):
+    guide = (repository / "docs" / "training.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
+    (tmp_path / "my_network.py").write_text(code, encoding="utf-8")
+    path = pisr(("scale: 2", "scale: 2\nplugins: [my_network.py]"), ("student: {type: FSRCNN", "student: {type: Tiny"))
+    network = build_network_from(load_recipe(path).networks["student"], 2)
+    lr = torch.rand(1, 1, 9, 7)
+    result, found = network.features(lr, ["body"])
+    assert result.shape == (1, 1, 18, 14) and found["body"].shape == (1, 16, 9, 7)
+    assert torch.equal(network.tail("body", found["body"], lr), result)
+    save_network(tmp_path / "tiny.pth", network)
+    upscaler = load_model(tmp_path / "tiny.pth", tile=8)
+    picture = np.random.default_rng(0).integers(0, 256, (30, 26, 3), np.uint8)
+    whole = load_model(tmp_path / "tiny.pth", tile=0).upscale(picture)
+    assert np.abs(upscaler.upscale(picture).astype(int) - whole).max() <= 1

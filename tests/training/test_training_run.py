@@ -101,6 +101,14 @@ def test_the_newest_states_stay_and_the_best_network_is_kept(write_recipe):
     assert result["scores"]["val"]["psnr"] == scores["net_g_latest"]
 
 
+def test_a_network_is_exported_with_every_state(write_recipe):
+    path = write_recipe(val={"val_freq": 1000}, logger={"save_checkpoint_freq": 6, "keep_checkpoints": 0})
+    workspace = run(path)
+    found = {path.name for path in workspace.models("student", 0).glob("net_g_[0-9]*.pth")}
+    assert found == {"net_g_6.pth", "net_g_12.pth"}
+    assert load_network(workspace.models("student", 0) / "net_g_6.pth").network.type_name == "FSRCNN"
+
+
 def test_the_best_teacher_is_kept_whatever_metric_chooses_students(write_recipe):
     workspace = run(write_recipe(val={"metrics": ["ssim"]}, phases__student__total_iter=1))
     assert (workspace.models("teacher", 0) / "net_g_best.pth").exists()

@@ -1,11 +1,15 @@
 """Learning rates against PyTorch's own schedulers, and their limits."""
 
+from importlib import import_module
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sr_kd.config.phase import Scheduler
+from sr_kd.errors import SrKdError
+from sr_kd.interop.basicsr import import_basicsr
 from sr_kd.training.schedule import learning_rate
 
 
@@ -24,6 +28,28 @@ def test_cosine_equals_torch():
     expected = torch_rates(lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, 200, eta_min=1e-5), 200)
     found = [learning_rate(1e-3, Scheduler(type="cosine", eta_min=1e-5), i, 200) for i in range(200)]
     assert found == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize(("periods", "weights"), [([100, 60, 40], [1, 0.5, 0.25]), ([70, 130], [])])
+def test_restarts_equal_basicsr(periods, weights):
+    try:
+        import_basicsr()
+    except SrKdError as error:
+        pytest.skip(str(error))
+    schedulers = import_module("basicsr.models.lr_scheduler")
+    expected = torch_rates(
+        lambda o: schedulers.CosineAnnealingRestartLR(o, periods, tuple(weights or [1] * len(periods)), 1e-5), 200
+    )
+    options = Scheduler(type="cosine", eta_min=1e-5, periods=periods, restart_weights=weights)
+    assert [learning_rate(1e-3, options, i, 200) for i in range(200)] == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_period_falls_to_its_end_and_the_next_begins_at_its_weight():
+    options = Scheduler(type="cosine", eta_min=1e-5, periods=[100, 60], restart_weights=[1, 0.5])
+    rates = [learning_rate(1e-3, options, i, 160) for i in range(161)]
+    assert (rates[0], rates[100], rates[160]) == pytest.approx((1e-3, 1e-5, 1e-5))
+    assert rates[101] == pytest.approx(1e-5 + 0.5 * (1e-3 - 1e-5), rel=1e-2)
+    assert rates[130] == pytest.approx(1e-5 + 0.25 * (1e-3 - 1e-5))
 
 
 def test_multistep_equals_torch_and_returns_to_the_full_rate_after_warm_up():
@@ -47,6 +73,7 @@ def test_one_cycle_rises_and_falls():
         [
             Scheduler(),
             Scheduler(type="cosine", eta_min=1e-6),
+            Scheduler(type="cosine", eta_min=1e-6, periods=[7, 100, 2000]),
             Scheduler(type="multistep", milestones=[10, 100]),
             Scheduler(type="one_cycle"),
         ]

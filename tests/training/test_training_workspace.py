@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import pytest
@@ -40,6 +41,25 @@ def test_a_changed_recipe_does_not_continue(workspace, change, key):
     with pytest.raises(UsageError, match="begun with other options") as refused:
         workspace(change).prepare(resume=True)
     assert key in str(refused.value)
+
+
+def test_an_edited_plugin_is_pointed_out(workspace, caplog):
+    before, after = ({"own.py": digest} for digest in ("one", "two"))
+    for digests, warned in ((before, False), (before, False), (after, True), (after, False)):
+        caplog.clear()
+        Workspace(workspace().recipe.with_plugins(digests)).prepare(resume=True)
+        assert ("plug-in own.py was changed since this run began" in caplog.text) == warned
+
+
+def test_an_option_that_came_later_changes_nothing_by_its_default(workspace):
+    first = workspace()
+    first.prepare(resume=True)
+    record = json.loads((first.root / "recipe.json").read_text())
+    del record["networks.student.param_key"]
+    (first.root / "recipe.json").write_text(json.dumps(record))
+    workspace().prepare(resume=True)
+    with pytest.raises(UsageError, match="param_key: None then, 'params' now"):
+        workspace("networks.student.param_key=params").prepare(resume=True)
 
 
 def test_the_batch_over_all_processes_must_stay(workspace):
