@@ -182,7 +182,8 @@ def _check_phase(recipe: TrainingRecipe, name: str, networks: Mapping[str, nn.Mo
             taught = True  # perhaps; one problem at a time
     for key in ("teacher", "teacher_precision"):
         if getattr(phase, key) is not None and not taught:
-            problem = f"is '{getattr(phase, key)}', but none of the losses learns from a teacher"
+            problem = f"is '{getattr(phase, key)}', but none of the losses learns from a teacher "
+            problem += "(a plug-in says so by needs_pairs, needs_teacher_output, needs_teacher_tail or needs_forwards)"
             yield ("phases", name, key), problem
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 from torch import nn
 
@@ -71,9 +72,19 @@ def _data(recipe: TrainingRecipe) -> list[str]:
 
 
 def _loss(options: LossOptions) -> str:
-    weight = f"{options.weight:g}" if isinstance(options.weight, float) else str(options.weight)
-    taps = f" on {', '.join(map(str, options.taps))}" if options.taps else ""
+    weight = f"{options.weight:g}" if isinstance(options.weight, float) else _pairs(options.weight)
+    taps = f" on {', '.join(map(_tap, options.taps))}" if options.taps else ""
     return f"{options.type}{taps} with a pull of {options.pull:g}" if options.pull else f"{weight} {options.type}{taps}"
+
+
+def _pairs(weights: Mapping[str, float]) -> str:
+    return f"({', '.join(f'{term} {weight:g}' for term, weight in weights.items())})"
+
+
+def _tap(tap: str | Mapping[Literal["student", "teacher"], str]) -> str:
+    """A name that both networks have stands alone."""
+    names = [tap] if isinstance(tap, str) else [tap.get("student", ""), tap.get("teacher", "")]
+    return " and ".join(dict.fromkeys(filter(None, names)))
 
 
 def _set(images: ImageSet) -> str:

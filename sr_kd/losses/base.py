@@ -167,10 +167,14 @@ class FeatureLoss(nn.Module):
             UsageError: not a dict of scalars, or others than `terms` names (if it names any).
         """
         found = self(exchange)
-        if not isinstance(found, dict) or any(getattr(value, "numel", lambda: 0)() != 1 for value in found.values()):
-            raise UsageError(
-                f"loss {name}: forward() must return a dict of scalar tensors, {{'{name.lower()}': value}}"
-            )
+        terms = ", ".join(f"'{term}': value" for term in self.terms or [name.lower()])
+        wanted = f"loss {name}: forward() must return a dict of scalar tensors, {{{terms}}}"
+        if not isinstance(found, dict):
+            raise UsageError(f"{wanted}; it returned a {type(found).__name__}")
+        for term, value in found.items():
+            if not isinstance(value, Tensor) or value.numel() != 1:
+                shape = f"has the shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"is {value!r}"
+                raise UsageError(f"{wanted}; '{term}' {shape}")
         for term in found:
             if self.terms and term not in self.terms:
                 raise UsageError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ PARTNER_FILE = "net_partner_latest.pth"
 # step takes as many of them.
 FREE = frozenset({"train.num_worker_per_gpu", "train.memory_budget", "train.batch_size_per_gpu"})
 PLUGINS = "plugin code"
+ARGUMENT = re.compile(r"^networks\.|\.losses\[")  # keys that are not known beforehand
 BATCH = "train.batch_size_per_gpu times processes"
 
 
@@ -87,7 +89,7 @@ class Workspace:
         record = self.root / "recipe.json"
         current = _comparable(self.recipe, processes)
         if record.exists() and (resume or shared):
-            before = _read_json(record, "leave out --auto_resume and --seeds to begin anew")
+            before = _flatten(_read_json(record, "leave out --auto_resume and --seeds to begin anew"))
             for file, digest in self.recipe.plugin_digests.items():
                 if before.get(f"{PLUGINS}.{file}", digest) != digest:
                     logger.warning("plug-in %s was changed since this run began; what is finished stays as it is", file)
@@ -185,13 +187,13 @@ def _comparable(recipe: TrainingRecipe, processes: int) -> dict[str, Any]:
 def _changed(before: Mapping[str, Any], current: Mapping[str, Any]) -> list[tuple[str, tuple[str, str]]]:
     """Keys with what they were and are. Phases and networks that only one of the two has may come and go.
 
-    A key that the record does not have is a network's argument, or was introduced after the run began.
+    A key that the record does not have is a network's or loss' argument, or was introduced after the run began.
     The keys in `FREE` may change.
     """
     shared = {_section(key) for key in before} & {_section(key) for key in current}
     keys = [key for key in sorted({*before, *current}) if _section(key) in shared - {PLUGINS}]
     values = {key: tuple(repr(side[key]) if key in side else "nothing" for side in (before, current)) for key in keys}
-    given = {key for key in keys if key in before or (key.startswith("networks.") and current.get(key) is not None)}
+    given = {key for key in keys if key in before or (ARGUMENT.search(key) and current.get(key) is not None)}
     compared = (key for key in keys if key in given - FREE)
     return [(key, (then, now)) for key in compared for then, now in [values[key]] if then != now]
 
@@ -218,4 +220,8 @@ def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:
         for key, item in value.items():
             flat.update(_flatten(item, f"{prefix}.{key}" if prefix else str(key)))
         return flat
+    if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+        return {
+            key: each for index, item in enumerate(value) for key, each in _flatten(item, f"{prefix}[{index}]").items()
+        }
     return {prefix: value}

@@ -34,6 +34,13 @@ def test_the_same_recipe_continues(workspace):
         ("phases.teacher.init={from: student}", "phases.teacher.init: None then, nothing now"),
         ("phases.student.init=null", "phases.student.init.from: 'teacher' then, nothing now"),
         ("phases.student.total_iter=17", "phases.student.total_iter: 16 then, 17 now"),
+        ("phases.student.losses.1.likelihood=gaussian", "losses[1].likelihood: nothing then, 'gaussian' now"),
+        ("phases.student.losses=[{type: L1}]", "phases.student.losses[1].type: 'VID' then, nothing now"),
+        (
+            "phases.teacher.losses=[{type: L1}, {type: Imitation, weight: 1e-2}, {type: L2}]",
+            "losses[2].type: nothing then",
+        ),
+        ("phases.student.losses.1.weight=7", "phases.student.losses[1].weight: 0.0001 then, 7.0 now"),
     ],
 )
 def test_a_changed_recipe_does_not_continue(workspace, change, key):
