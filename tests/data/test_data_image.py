@@ -1,6 +1,7 @@
 import io
 import os
 import struct
+import tracemalloc
 import zlib
 from functools import cache
 from pathlib import Path
@@ -260,6 +261,32 @@ def test_quality_changes_the_size(tmp_path):
             write_image(tmp_path / f"x{suffix}", Image(PHOTOGRAPH), quality=quality)
             sizes.append((tmp_path / f"x{suffix}").stat().st_size)
         assert sizes[0] < 0.6 * sizes[1]
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tiff"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_writing_takes_little_memory_beside_the_picture(suffix, dtype, tmp_path):
+    noise = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, (2000, 1500, 4), dtype, endpoint=True)
+    image = Image(noise[..., :3].copy(), noise[..., 3].copy())
+    tracemalloc.start()
+    write_image(tmp_path / f"x{suffix}", image)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (tmp_path / f"x{suffix}").stat().st_size > 0.9 * image.nbytes > 2 * most
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tiff", ".bmp", ".webp"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_arrays_in_any_order_are_written_and_stay_as_they_are(suffix, dtype, tmp_path):
+    whole = np.random.default_rng(0).integers(0, 256, (30, 40, 4), np.uint8).astype(dtype)
+    whole *= 1 if dtype is np.uint8 else 257
+    before = whole.copy()
+    for pixels in (whole[..., :3], whole[::-1, ::-1, 1:], whole.swapaxes(0, 1)[..., 2:3], whole[..., 2::-1]):
+        write_image(tmp_path / f"x{suffix}", Image(pixels))
+        again = read_image(tmp_path / f"x{suffix}").pixels
+        expected = pixels if again.dtype == dtype else pixels >> 8
+        np.testing.assert_array_equal(again, np.broadcast_to(expected, again.shape))
+    np.testing.assert_array_equal(whole, before)
 
 
 # --- what is refused ---
