@@ -81,6 +81,8 @@ def _save_options(kind: str, metadata: Metadata, quality: int | None) -> dict[st
         options["pnginfo"] = PngInfo()
         for key, value in metadata.text.items():
             options["pnginfo"].add_text(key, value)
+        for name, content in metadata.png_colour.items():
+            options["pnginfo"].add(name, content)
     elif kind == "WEBP":
         options |= {"lossless": True, "exact": True} if quality is None else {"quality": quality}
     elif kind in DEFAULT_QUALITY:

@@ -17,6 +17,7 @@ from .encode import encode_image
 from .exif import orient, read_exif
 from .image16 import decode_deep, deep_format
 from .plain import plain
+from .png import read_colour
 
 FORMATS = {
     ".png": "PNG",
@@ -37,12 +38,14 @@ STRIPE_BYTES = 2**19  # what a processor's cache holds
 
 @dataclass(frozen=True)
 class Metadata:
-    """What a file says about its picture: colour profile, EXIF (upright), dots per inch, PNG text."""
+    """What a file says about its picture: colour profile, EXIF (upright), dots per inch, PNG text and PNG's other
+    chunks about colour, by name with their raw content."""
 
     icc: bytes | None = None
     exif: bytes | None = None
     dpi: tuple[float, float] | None = None
     text: Mapping[str, str] = field(default_factory=dict)
+    png_colour: Mapping[bytes, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -196,8 +199,10 @@ def _decode(opened: PIL.ImageFile.ImageFile, data: bytes) -> Image:
     opened.load()
     rotation, exif = read_exif(opened)
     metadata = _metadata(opened, exif)
+    if opened.format == "PNG":
+        metadata = replace(metadata, png_colour=read_colour(data))
     if deep:
-        samples = decode_deep(data, grey=deep == "grey")
+        samples = decode_deep(data, grey=deep == "grey", transparent=opened.info.get("transparency"))
     else:
         flat, icc = plain(opened, metadata.icc)
         metadata = replace(metadata, icc=icc)
