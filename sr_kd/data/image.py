@@ -118,7 +118,8 @@ def read_image(path: Path | str) -> Image:
             raise SrKdError(f"cannot read {path}: {SPECIAL}")
         data = Path(path).read_bytes()
     except OSError as error:
-        raise SrKdError(f"cannot read {path}: {error.strerror or error}") from None
+        link = f" (it is a symbolic link to {Path(path).readlink()})" if Path(path).is_symlink() else ""
+        raise SrKdError(f"cannot read {path}: {error.strerror or error}{link}") from None
     return decode_image(data, str(path))
 
 
@@ -137,6 +138,12 @@ def decode_image(data: bytes, name: str) -> Image:
     except PIL.UnidentifiedImageError:
         raise SrKdError(
             f"cannot read {name}: the content is no image of a known format ({', '.join(sorted(SUFFIXES))})"
+        ) from None
+    except PIL.Image.DecompressionBombError:
+        most = 2 * (PIL.Image.MAX_IMAGE_PIXELS or 0) / 1e6
+        raise SrKdError(
+            f"cannot read {name}: it has more than {most:.0f} megapixels, the limit "
+            "(in Python, PIL.Image.MAX_IMAGE_PIXELS is half of it); cut it into parts"
         ) from None
     except SrKdError as error:
         raise SrKdError(f"cannot read {name}: {error}") from None
@@ -190,11 +197,21 @@ def check_holds(path: Path | str, width: int, height: int, *, transparent: bool)
         )
 
 
+def count_frames(opened: PIL.Image.Image) -> str | None:
+    """What to say of an animation or of several pages; None for a single picture."""
+    if opened.format == "MPO":  # phones store a preview behind the photograph
+        return None
+    try:
+        frames = getattr(opened, "n_frames", 1)
+    except ValueError:  # the file is closed, and no longer tells
+        return None
+    what = "pages; split them into files" if opened.format == "TIFF" else "frames; animations are not supported"
+    return f"this {opened.format} has {frames} {what}" if frames > 1 else None
+
+
 def _decode(opened: PIL.ImageFile.ImageFile, data: bytes) -> Image:
-    frames = getattr(opened, "n_frames", 1)
-    if frames > 1 and opened.format != "MPO":  # phones store a preview behind the photograph
-        what = "pages; split them into files" if opened.format == "TIFF" else "frames; animations are not supported"
-        raise SrKdError(f"this {opened.format} has {frames} {what}")
+    if several := count_frames(opened):
+        raise SrKdError(several)
     deep = deep_format(opened)
     opened.load()
     rotation, exif = read_exif(opened)
