@@ -3,6 +3,7 @@ import os
 import struct
 import tracemalloc
 import zlib
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -282,6 +283,9 @@ def test_colour_chunks_go_from_png_to_png(dtype, tmp_path):
         for kind, content in COLOUR.items():
             assert (chunk(kind, content) in before and data.count(kind) == 1) == (suffix == ".png")
     np.testing.assert_array_equal(read_image(tmp_path / "x.png").pixels, samples)
+    write_image(tmp_path / "x.png", replace(image, metadata=replace(image.metadata, icc=profile())))
+    data = (tmp_path / "x.png").read_bytes()
+    assert b"iCCP" in data and b"sRGB\2" not in data and chunk(b"gAMA", COLOUR[b"gAMA"]) in data
 
 
 def test_sixteen_bit_png_is_read_by_others(tmp_path):
