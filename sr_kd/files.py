@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 
-from .errors import SrKdError
+from .errors import SrKdError, UsageError
 
 _ONE_AT_A_TIME = Lock()
 
@@ -44,9 +44,39 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
 
 
 def write_text(path: Path | str, text: str) -> None:
-    """Write a UTF-8 text file atomically."""
+    """Write a UTF-8 text file atomically.
+
+    What Python makes of the bytes of file names that are no UTF-8 becomes an escape, which JSON understands.
+    """
     with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def check_target(path: Path | str, option: str) -> None:
+    """Refuse, before any work, a file that could not be written at its end.
+
+    Args:
+        path: the file.
+        option: what named it, for the message.
+
+    Raises:
+        UsageError: a folder has that name, a file stands where a folder is needed, or writing is not permitted.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise UsageError(f"{option} {path} is a folder; name a file, such as {path / 'summary.json'}")
+    check_folder(path.parent, option)
+
+
+def check_folder(folder: Path, option: str) -> None:
+    """As `check_target`, of a folder that is made if needed."""
+    for place in (folder, *folder.parents):
+        if place.exists():
+            if not place.is_dir():
+                raise UsageError(f"{option} {folder}: {place} is a file, where a folder is needed; choose another name")
+            if not os.access(place, os.W_OK | os.X_OK):
+                raise UsageError(f"{option} {folder}: no permission to write into {place}; choose another place")
+            return
 
 
 def _umask() -> int:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 import shlex
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError
@@ -44,23 +44,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print a table."""
+    from ..data.image import output_format
     from ..evaluation.tables import comparison_table, difference_table, json_document
-    from ..files import write_text
+    from ..files import check_target
     from .console import log_to_console
+    from .summary import check_json, write_json
 
     if bool(args.model) == bool(args.sr):
         both = "not both" if args.sr else "one of them"
         raise UsageError(f"name models with -n, or a folder of finished pictures with --sr: {both}")
-    if args.scale < 1:
-        raise UsageError(f"--scale is {args.scale}; it must be a positive number such as 2")
+    if args.scale < 2:
+        raise UsageError(f"--scale is {args.scale}; it must be at least 2")
+    check_json(args.json)
+    if args.montage:
+        output_format(Path(args.montage).suffix)
+        check_target(args.montage, "--montage")
     with log_to_console(args.quiet):
         results = _score_pictures(args) if args.sr else _score_models(args)
     if args.json:
-        text = json.dumps(json_document(results), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        write_json(args.json, json_document(results))
         if args.json == "-":
-            sys.stdout.write(text)
             return 0
-        write_text(args.json, text)
     command = shlex.join(["sr-kd", *sys.argv[1:]])
     print(comparison_table({label: [scores] for label, scores in results.items()}, command), end="")
     if len(results) > 1:

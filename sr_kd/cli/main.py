@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -57,6 +58,9 @@ def build_parser(only: str | None = None) -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0, 1 (failed work) or 2 (wrong usage or options)."""
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")  # its warnings about files would tear the progress bar
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files are bytes that need not be text
     given = list(sys.argv[1:] if arguments is None else arguments)
     only = next((argument for argument in given if argument in COMMANDS), None)
     parsed = build_parser(only).parse_args(given)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import json
+import math
 import os
 import sys
 import time
@@ -12,11 +12,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
+from .summary import check_json, write_json
 
 if TYPE_CHECKING:
     from ..inference.folder import Outcome
     from ..inference.upscaler import Upscaler
 
+LARGEST_PICTURE = 500_000_000  # pixels; a file that says more is taken for a decompression bomb
 EXTENSIONS = ("auto", "png", "jpg", "webp", "tiff", "bmp", "avif")
 
 
@@ -35,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-n", "--model", metavar="MODEL", help="a shipped model, 'bicubic', or a network's file (default: by scale)"
     )
     size = parser.add_argument_group("size of the results")
-    size.add_argument("-s", "--scale", type=float, metavar="FACTOR", help="any factor up to the model's (default: 2)")
+    size.add_argument("-s", "--scale", type=_factor, metavar="FACTOR", help="any factor up to the model's (default: 2)")
     size.add_argument("--width", type=int, metavar="PIXELS", help="this width; the height follows unless given")
     size.add_argument("--height", type=int, metavar="PIXELS", help="this height; the width follows unless given")
     size.add_argument(
@@ -68,6 +70,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Upscale everything; 1 if a picture failed."""
+    import PIL.Image
+
     from ..inference.folder import upscale_files
     from ..inference.jobs import Naming, plan_jobs
     from ..inference.load import load_for_factor
@@ -75,6 +79,8 @@ def run(args: argparse.Namespace) -> int:
     from ..inference.sizing import Sizing
 
     warnings.filterwarnings("ignore", module="PIL")  # hints for programmers; real damage raises
+    PIL.Image.MAX_IMAGE_PIXELS = LARGEST_PICTURE // 2  # Pillow refuses twice that
+    check_json(args.json)
     started = time.monotonic()
     measured = args.width or args.height or args.fit  # then -s only chooses the model
     sizing = Sizing(None if measured else args.scale, args.width, args.height, args.fit)
@@ -137,13 +143,7 @@ def _summarise(args: argparse.Namespace, upscaler: Upscaler, outcomes: Sequence[
             "seconds": round(seconds, 3),
             "files": [_as_json(outcome) for outcome in outcomes],
         }
-        text = json.dumps(summary, indent=2, ensure_ascii=False) + "\n"
-        if args.json == "-":
-            sys.stdout.write(text)
-        else:
-            from ..files import write_text
-
-            write_text(args.json, text)
+        write_json(args.json, summary)
 
 
 def _as_json(outcome: Outcome) -> dict[str, Any]:
@@ -166,6 +166,16 @@ def _listed() -> list[str]:
     text = os.fsdecode(sys.stdin.buffer.read())  # names are bytes, whatever their encoding
     lines = text.split("\0") if "\0" in text else [line.removesuffix("\r") for line in text.split("\n")]
     return [line for line in lines if line.strip()]
+
+
+def _factor(text: str) -> float:
+    try:
+        factor = float(text)
+    except ValueError:
+        factor = math.nan
+    if not 0 < factor < math.inf:
+        raise argparse.ArgumentTypeError(f"'{text}' is no factor: a finite positive number such as 2 or 1.5")
+    return factor
 
 
 def _box(text: str) -> tuple[int, int]:

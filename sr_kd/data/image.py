@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import PIL.Image
-import PIL.ImageCms
 import PIL.ImageFile
-from PIL.PngImagePlugin import PngInfo
 
 from ..errors import SrKdError, UsageError
 from ..files import atomic_path
-from .exif import orient, read_exif, resize_exif
+from .encode import encode_image
+from .exif import orient, read_exif
 from .image16 import decode_deep, deep_format
-from .png import encode_png
-from .tiff import encode_tiff
+from .plain import plain
+from .png import read_colour
 
 FORMATS = {
     ".png": "PNG",
@@ -35,17 +33,19 @@ FORMATS = {
 SUFFIXES = frozenset({*FORMATS, ".gif"})
 LONGEST_SIDE = {"WEBP": 16_383, "JPEG": 65_500, "AVIF": 65_536}
 SPECIAL = "it is a pipe, socket or device; copy it to a file first"
-DEFAULT_QUALITY = {"JPEG": 95, "AVIF": 90}
+STRIPE_BYTES = 2**19  # what a processor's cache holds
 
 
 @dataclass(frozen=True)
 class Metadata:
-    """What a file says about its picture: colour profile, EXIF (upright), dots per inch, PNG text."""
+    """What a file says about its picture: colour profile, EXIF (upright), dots per inch, PNG text and PNG's other
+    chunks about colour, by name with their raw content."""
 
     icc: bytes | None = None
     exif: bytes | None = None
     dpi: tuple[float, float] | None = None
     text: Mapping[str, str] = field(default_factory=dict)
+    png_colour: Mapping[bytes, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,11 @@ class Image:
         return int(self.pixels.shape[2])
 
     @property
+    def samples(self) -> int:
+        """Channels with alpha: 1 to 4."""
+        return self.channels + (self.alpha is not None)
+
+    @property
     def bit_depth(self) -> int:
         """8 or 16."""
         return 8 * self.pixels.dtype.itemsize
@@ -92,6 +97,15 @@ class Image:
         """The value of white: 255 or 65535."""
         return 2**self.bit_depth - 1
 
+    def stripes(self) -> Iterator[np.ndarray]:
+        """Some rows at a time, from the top: (rows, W, samples), alpha as the last channel."""
+        rows = max(1, STRIPE_BYTES * self.height // self.nbytes)
+        for top in range(0, self.height, rows):
+            part = self.pixels[top : top + rows]
+            if self.alpha is not None:
+                part = np.concatenate([part, self.alpha[top : top + rows, :, None]], axis=2)
+            yield part
+
 
 def read_image(path: Path | str) -> Image:
     """Read an image file: upright, palette and transparency expanded, CMYK converted, depth kept.
@@ -104,7 +118,8 @@ def read_image(path: Path | str) -> Image:
             raise SrKdError(f"cannot read {path}: {SPECIAL}")
         data = Path(path).read_bytes()
     except OSError as error:
-        raise SrKdError(f"cannot read {path}: {error.strerror or error}") from None
+        link = f" (it is a symbolic link to {Path(path).readlink()})" if Path(path).is_symlink() else ""
+        raise SrKdError(f"cannot read {path}: {error.strerror or error}{link}") from None
     return decode_image(data, str(path))
 
 
@@ -123,6 +138,12 @@ def decode_image(data: bytes, name: str) -> Image:
     except PIL.UnidentifiedImageError:
         raise SrKdError(
             f"cannot read {name}: the content is no image of a known format ({', '.join(sorted(SUFFIXES))})"
+        ) from None
+    except PIL.Image.DecompressionBombError:
+        most = 2 * (PIL.Image.MAX_IMAGE_PIXELS or 0) / 1e6
+        raise SrKdError(
+            f"cannot read {name}: it has more than {most:.0f} megapixels, the limit "
+            "(in Python, PIL.Image.MAX_IMAGE_PIXELS is half of it); cut it into parts"
         ) from None
     except SrKdError as error:
         raise SrKdError(f"cannot read {name}: {error}") from None
@@ -150,9 +171,11 @@ def write_image(path: Path | str, image: Image, *, quality: int | None = None) -
     path = Path(path)
     kind = output_format(path.suffix)
     check_holds(path, image.width, image.height, transparent=image.alpha is not None)
-    data = _encode(image, kind, quality, str(path))
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(data)
+    try:
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            encode_image(file, image, kind, quality)
+    except (ValueError, KeyError) as error:
+        raise SrKdError(f"cannot write {path}: {error}") from None
 
 
 def output_format(suffix: str) -> str:
@@ -174,20 +197,32 @@ def check_holds(path: Path | str, width: int, height: int, *, transparent: bool)
         )
 
 
+def count_frames(opened: PIL.Image.Image) -> str | None:
+    """What to say of an animation or of several pages; None for a single picture."""
+    if opened.format == "MPO":  # phones store a preview behind the photograph
+        return None
+    try:
+        frames = getattr(opened, "n_frames", 1)
+    except ValueError:  # the file is closed, and no longer tells
+        return None
+    what = "pages; split them into files" if opened.format == "TIFF" else "frames; animations are not supported"
+    return f"this {opened.format} has {frames} {what}" if frames > 1 else None
+
+
 def _decode(opened: PIL.ImageFile.ImageFile, data: bytes) -> Image:
-    frames = getattr(opened, "n_frames", 1)
-    if frames > 1 and opened.format != "MPO":  # phones store a preview behind the photograph
-        what = "pages; split them into files" if opened.format == "TIFF" else "frames; animations are not supported"
-        raise SrKdError(f"this {opened.format} has {frames} {what}")
+    if several := count_frames(opened):
+        raise SrKdError(several)
     deep = deep_format(opened)
     opened.load()
     rotation, exif = read_exif(opened)
     metadata = _metadata(opened, exif)
+    if opened.format == "PNG":
+        metadata = replace(metadata, png_colour=read_colour(data))
     if deep:
-        samples = decode_deep(data, grey=deep == "grey")
+        samples = decode_deep(data, grey=deep == "grey", transparent=opened.info.get("transparency"))
     else:
-        flat, icc = _plain(opened, metadata.icc)
-        metadata = Metadata(icc, metadata.exif, metadata.dpi, metadata.text)
+        flat, icc = plain(opened, metadata.icc)
+        metadata = replace(metadata, icc=icc)
         samples = np.asarray(flat)
     if opened.format != "TIFF":  # Pillow and OpenCV turn TIFF upright themselves, and nothing else
         samples = orient(samples, rotation)
@@ -211,68 +246,3 @@ def _metadata(opened: PIL.Image.Image, exif: bytes | None) -> Metadata:
         dpi=(float(dpi[0]), float(dpi[1])) if dpi is not None and usable else None,
         text=text,
     )
-
-
-def _plain(opened: PIL.Image.Image, icc: bytes | None) -> tuple[PIL.Image.Image, bytes | None]:
-    """An 8-bit image as L, LA, RGB or RGBA, and the profile that now describes it."""
-    if opened.mode == "CMYK":
-        return _cmyk_to_rgb(opened, icc)
-    if opened.mode in ("I", "F") or opened.mode.startswith("I;"):
-        raise SrKdError("32-bit and floating-point samples are not supported; save it with 8 or 16 bits")
-    transparent = "transparency" in opened.info or opened.mode in ("LA", "La", "PA", "RGBA", "RGBa")
-    grey = opened.mode in ("1", "L", "LA", "La")
-    target = ("LA" if transparent else "L") if grey else ("RGBA" if transparent else "RGB")
-    return (opened if opened.mode == target else opened.convert(target)), icc
-
-
-def _cmyk_to_rgb(opened: PIL.Image.Image, icc: bytes | None) -> tuple[PIL.Image.Image, bytes | None]:
-    """Through the embedded profile where there is one; the result is then sRGB."""
-    if icc is None:
-        return opened.convert("RGB"), None
-    srgb = PIL.ImageCms.ImageCmsProfile(PIL.ImageCms.createProfile("sRGB"))
-    try:
-        converted = PIL.ImageCms.profileToProfile(opened, io.BytesIO(icc), srgb, outputMode="RGB")
-    except PIL.ImageCms.PyCMSError:  # a broken profile: as if there were none
-        return opened.convert("RGB"), None
-    return (converted or opened.convert("RGB")), srgb.tobytes()
-
-
-def _encode(image: Image, kind: str, quality: int | None, name: str) -> bytes:
-    metadata = image.metadata
-    exif = resize_exif(metadata.exif, image.width, image.height)
-    parts = [image.pixels] if image.alpha is None else [image.pixels, image.alpha[..., None]]
-    samples = np.concatenate(parts, axis=2) if len(parts) > 1 else image.pixels
-    if kind == "TIFF":
-        return encode_tiff(samples, metadata.icc, exif, metadata.dpi)
-    options = _save_options(kind, metadata, exif, quality)
-    if image.bit_depth == 16 and kind != "PNG":
-        samples = ((samples.astype(np.uint32) + 128) // 257).astype(np.uint8)
-    buffer = io.BytesIO()
-    try:
-        if kind == "PNG":
-            return encode_png(np.ascontiguousarray(samples), options)
-        picture = PIL.Image.fromarray(samples[..., 0] if samples.shape[2] == 1 else samples)
-        picture.save(buffer, format=kind, **options)
-    except (OSError, ValueError, KeyError) as error:
-        raise SrKdError(f"cannot write {name}: {error}") from None
-    return buffer.getvalue()
-
-
-def _save_options(kind: str, metadata: Metadata, exif: bytes | None, quality: int | None) -> dict[str, Any]:
-    """Pillow's arguments for this format."""
-    options: dict[str, Any] = {}
-    if metadata.dpi and kind in ("PNG", "JPEG", "BMP"):
-        options["dpi"] = metadata.dpi
-    if metadata.icc and kind != "BMP":
-        options["icc_profile"] = metadata.icc
-    if exif and kind != "BMP":
-        options["exif"] = exif
-    if kind == "PNG":
-        options["pnginfo"] = PngInfo()
-        for key, value in metadata.text.items():
-            options["pnginfo"].add_text(key, value)
-    elif kind == "WEBP":
-        options |= {"lossless": True, "exact": True} if quality is None else {"quality": quality}
-    elif kind in DEFAULT_QUALITY:
-        options |= {"quality": DEFAULT_QUALITY[kind] if quality is None else quality, "subsampling": "4:4:4"}
-    return options

@@ -29,8 +29,13 @@ def deep_format(opened: PIL.ImageFile.ImageFile) -> Literal["grey", "colour"] | 
     return None
 
 
-def decode_deep(data: bytes, grey: bool) -> np.ndarray:
+def decode_deep(data: bytes, grey: bool, transparent: object = None) -> np.ndarray:
     """(H, W, C) uint16: grey (1 sample, 2 with alpha) or RGB (3, 4 with alpha).
+
+    Args:
+        data: the file.
+        grey: what `deep_format` said.
+        transparent: the level of grey that a PNG declares to be transparent; OpenCV expands that of colours alone.
 
     Raises:
         SrKdError: OpenCV cannot decode it, or not with 16 bits.
@@ -39,6 +44,8 @@ def decode_deep(data: bytes, grey: bool) -> np.ndarray:
     if samples is None or samples.dtype != np.uint16:
         raise SrKdError("damaged, or of an unsupported 16-bit kind")
     if samples.ndim == 2:
+        if isinstance(transparent, int):
+            return np.dstack([samples, np.where(samples == transparent, 0, 65535).astype(np.uint16)])
         return samples[..., None]
     if grey:
         return samples[..., [0, 3]] if samples.shape[2] == 4 else samples[..., :1]

@@ -1,4 +1,4 @@
-"""PNG files: OpenCV packs bytes, much faster than Pillow; Pillow writes what stands beside the pixels."""
+"""PNG: its chunks about colour, and writing it in stripes, with little memory and much faster than Pillow."""
 
 from __future__ import annotations
 
@@ -6,80 +6,80 @@ import io
 import struct
 import zlib
 from collections.abc import Iterator
-from typing import Any
+from itertools import takewhile
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-import cv2
 import numpy as np
 import PIL.Image
 
+if TYPE_CHECKING:
+    from .image import Image
+
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-LONGEST_SIDE = 1_000_000  # of what libpng, and so OpenCV, writes
-LEVEL = 2  # of 16-bit pictures: half the time of the usual 6, files 5 % larger
 COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}  # by number of samples: grey, grey + alpha, RGB, RGBA
-_TO_OPENCV = {3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}
+COLOUR = (b"gAMA", b"cHRM", b"sRGB", b"cICP")
 # The filter that suits enlarged pictures best makes up for the lowest level: files 5 % larger than the usual ones.
-_FAST = (cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_AVG)
+AVERAGE, LEVEL = 3, 1
 
 
-def encode_png(samples: np.ndarray, options: dict[str, Any]) -> bytes:
+def write_png(file: BinaryIO, image: Image, options: dict[str, Any]) -> None:
     """A PNG file.
 
     Args:
-        samples: (H, W, 1 to 4) uint8 or uint16: grey, grey + alpha, RGB or RGBA.
-        options: what Pillow's ``save`` takes: icc_profile, exif, dpi, pnginfo.
+        file: open for writing.
+        image: its pixels and transparency; its metadata does not count.
+        options: what stands beside the pixels, as Pillow's ``save`` takes it: icc_profile, exif, dpi, pnginfo.
 
     Raises:
-        ValueError: pixels that OpenCV cannot pack.
+        ValueError: options that Pillow refuses.
     """
-    like = PIL.Image.new({1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[samples.shape[2]], (1, 1))
+    header = struct.pack(">IIBBBBB", image.width, image.height, image.bit_depth, COLOUR_TYPES[image.samples], 0, 0, 0)
+    file.write(SIGNATURE + _chunk(b"IHDR", header))
+    like = PIL.Image.new({1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[image.samples], (1, 1))
     buffer = io.BytesIO()
     like.save(buffer, format="PNG", **options)
-    about = [chunk for kind, chunk in _chunks(buffer.getvalue()) if kind not in (b"IHDR", b"IDAT", b"IEND")]
-    # OpenCV wants BGR, and a copy of a large 16-bit picture is much memory; grey with alpha it does not know.
-    height, width, count = samples.shape
-    by_opencv = samples.dtype == np.uint8 and count != 2 and max(height, width) <= LONGEST_SIDE
-    header, *pixels = _by_opencv(samples) if by_opencv else _in_stripes(samples)
-    return b"".join((SIGNATURE, header, *about, *pixels, _chunk(b"IEND")))
+    for kind, content in _chunks(buffer.getvalue()):
+        if kind not in (b"IHDR", b"IDAT", b"IEND"):
+            file.write(_chunk(kind, content))
+    for piece in _deflated(image):
+        file.write(_chunk(b"IDAT", piece))
+    file.write(_chunk(b"IEND"))
 
 
-def _by_opencv(samples: np.ndarray) -> list[memoryview]:
-    """IHDR and IDAT."""
-    conversion = _TO_OPENCV.get(samples.shape[2])
-    try:
-        packed, file = cv2.imencode(".png", samples if conversion is None else cv2.cvtColor(samples, conversion), _FAST)
-    except cv2.error as error:
-        raise ValueError(str(error).strip().splitlines()[-1]) from None
-    if not packed:
-        raise ValueError("OpenCV cannot pack it as PNG")
-    return [chunk for kind, chunk in _chunks(file.data) if kind in (b"IHDR", b"IDAT")]
+def read_colour(png: bytes) -> dict[bytes, bytes]:
+    """What stands before the pixels about their colours, beside the profile."""
+    before = takewhile(lambda chunk: chunk[0] != b"IDAT", _chunks(png))
+    return {kind: content for kind, content in before if kind in COLOUR}
 
 
-def _in_stripes(samples: np.ndarray, rows: int = 256) -> Iterator[bytes]:
-    """IHDR and IDAT: PNG's "sub" filter (difference to the pixel at the left, bytewise, big endian), then deflate."""
-    height, width, count = samples.shape
-    depth = 8 * samples.itemsize
-    yield _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, COLOUR_TYPES[count], 0, 0, 0))
-    deflate = zlib.compressobj(LEVEL)
-    step = samples.itemsize * count
-    for top in range(0, height, rows):
-        part = samples[top : top + rows]
-        stored = part.astype(part.dtype.newbyteorder(">")).reshape(len(part), -1).view(np.uint8)
-        filtered = np.ones((stored.shape[0], stored.shape[1] + 1), np.uint8)  # filter type 1 leads each row
-        filtered[:, 1 : step + 1] = stored[:, :step]
-        np.subtract(stored[:, step:], stored[:, :-step], out=filtered[:, step + 1 :])
-        if piece := deflate.compress(filtered.tobytes()):
-            yield _chunk(b"IDAT", piece)
-    yield _chunk(b"IDAT", deflate.flush())
-
-
-def _chunks(png: bytes | memoryview) -> Iterator[tuple[bytes, memoryview]]:
-    """(kind, whole chunk) of a PNG file."""
-    view, position = memoryview(png), len(SIGNATURE)
-    while position < len(view):
-        (length,) = struct.unpack_from(">I", view, position)
-        yield bytes(view[position + 4 : position + 8]), view[position : position + length + 12]
+def _chunks(png: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """(kind, content) of every chunk of a PNG file, as far as it is whole."""
+    position = len(SIGNATURE)
+    while position + 12 <= len(png):
+        length, kind = struct.unpack_from(">I4s", png, position)
+        yield kind, png[position + 8 : position + 8 + length]
         position += length + 12
 
 
+def _deflated(image: Image) -> Iterator[bytes]:
+    """What the IDAT chunks hold: each byte minus the mean of those of the pixels at the left and above, compressed."""
+    deflate = zlib.compressobj(LEVEL)
+    step = image.samples * image.bit_depth // 8  # from a byte to the one of the pixel at the left
+    last = np.zeros(image.width * step, np.uint8)
+    for stripe in image.stripes():
+        stored = np.ascontiguousarray(stripe, stripe.dtype.newbyteorder(">")).reshape(len(stripe), -1).view(np.uint8)
+        above = np.vstack([last, stored[:-1]])
+        filtered = np.empty((len(stored), last.size + 1), np.uint8)
+        filtered[:, 0] = AVERAGE
+        np.subtract(stored[:, :step], above[:, :step] >> 1, out=filtered[:, 1 : step + 1])
+        left, above = stored[:, :-step], above[:, step:]
+        mean = (left & above) + ((left ^ above) >> 1)  # without a ninth bit
+        np.subtract(stored[:, step:], mean, out=filtered[:, step + 1 :])
+        last = stored[-1]
+        if piece := deflate.compress(filtered.data):
+            yield piece
+    yield deflate.flush()
+
+
 def _chunk(kind: bytes, content: bytes = b"") -> bytes:
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(content, zlib.crc32(kind)))

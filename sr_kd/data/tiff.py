@@ -2,66 +2,84 @@
 
 from __future__ import annotations
 
-import io
 import zlib
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from .exif import DESCRIPTIVE, POINTERS, load_exif
 
+if TYPE_CHECKING:
+    from .image import Image
+
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, STRIP_OFFSETS = 256, 257, 258, 259, 262, 273
 SAMPLES, ROWS_PER_STRIP, STRIP_BYTES, X_RESOLUTION, Y_RESOLUTION = 277, 278, 279, 282, 283
 RESOLUTION_UNIT, PREDICTOR, EXTRA_SAMPLES, ICC_PROFILE = 296, 317, 338, 34675
 DEFLATE, HORIZONTAL, INCH, STRAIGHT_ALPHA = 8, 2, 2, 2
+LEVEL = 4
+LARGEST = 2**32 - 1  # what its offsets reach
 
 
-def encode_tiff(samples: np.ndarray, icc: bytes | None, exif: bytes | None, dpi: tuple[float, float] | None) -> bytes:
-    """A deflated TIFF file.
+def write_tiff(file: BinaryIO, image: Image) -> None:
+    """A deflated TIFF file with the picture's metadata.
 
     Args:
-        samples: (H, W, 1 to 4) uint8 or uint16: grey, grey + alpha, RGB or RGBA. Grey + alpha with 16
-            bits, which Pillow does not read, becomes RGBA.
-        icc, exif, dpi: as in `Metadata`.
+        file: open for writing, empty, seekable.
+        image: what to write. Grey with transparency in 16 bits, which Pillow does not read, becomes RGBA.
+
+    Raises:
+        ValueError: more than 4 GB.
     """
-    if samples.shape[2] == 2 and samples.dtype == np.uint16:
-        samples = samples[..., [0, 0, 0, 1]]
-    height, width, count = samples.shape
+    if image.samples == 2 and image.bit_depth == 16:
+        image = replace(image, pixels=np.broadcast_to(image.pixels, (image.height, image.width, 3)))
+    directory = _directory(image)
+    directory.save(file)  # shifts the strip offset to where the directory ends
+    start = file.tell()
+    for piece in _deflated(image):
+        file.write(piece)
+        if file.tell() > LARGEST:
+            raise ValueError("TIFF holds at most 4 GB; use .png")
+    directory[STRIP_BYTES] = file.tell() - start
+    file.seek(0)
+    directory.save(file)  # of the same length
+
+
+def _directory(image: Image) -> ImageFileDirectory_v2:
+    """All but the number of compressed bytes."""
+    metadata, count = image.metadata, image.samples
     directory = ImageFileDirectory_v2()
-    packed = _compress(samples)
-    directory[WIDTH], directory[HEIGHT], directory[SAMPLES] = width, height, count
-    directory[BITS] = (8 * samples.dtype.itemsize,) * count
+    directory[WIDTH], directory[HEIGHT], directory[SAMPLES] = image.width, image.height, count
+    directory[BITS] = (image.bit_depth,) * count
     directory[COMPRESSION], directory[PREDICTOR] = DEFLATE, HORIZONTAL
     directory[PHOTOMETRIC] = 2 if count >= 3 else 1
-    directory[ROWS_PER_STRIP], directory[STRIP_BYTES], directory[STRIP_OFFSETS] = height, len(packed), 0
+    directory[ROWS_PER_STRIP], directory[STRIP_BYTES], directory[STRIP_OFFSETS] = image.height, 0, 0
     if count in (2, 4):
         directory[EXTRA_SAMPLES] = STRAIGHT_ALPHA
-    if icc:
+    if metadata.icc:
         directory.tagtype[ICC_PROFILE] = 7
-        directory[ICC_PROFILE] = icc
-    if dpi:
+        directory[ICC_PROFILE] = metadata.icc
+    if metadata.dpi:
         directory[RESOLUTION_UNIT] = INCH
-        directory[X_RESOLUTION], directory[Y_RESOLUTION] = dpi
-    if exif:
-        parsed = load_exif(exif)
+        directory[X_RESOLUTION], directory[Y_RESOLUTION] = metadata.dpi
+    if metadata.exif:
+        parsed = load_exif(metadata.exif)
         for tag in DESCRIPTIVE:
             if tag in parsed:
                 directory[tag] = parsed[tag]
         for pointer in POINTERS:
             if detail := parsed.get_ifd(pointer):
                 directory[pointer] = dict(detail)
-    file = io.BytesIO()
-    directory.save(file)  # shifts the strip offset to where the directory ends
-    file.write(packed)
-    return file.getvalue()
+    return directory
 
 
-def _compress(samples: np.ndarray, rows: int = 256) -> bytes:
-    """Differences to the pixel at the left (little endian), then deflate."""
-    deflate = zlib.compressobj(4)
-    pieces = []
-    for top in range(0, samples.shape[0], rows):
-        block = samples[top : top + rows].copy()
-        block[:, 1:] -= samples[top : top + rows, :-1]
-        pieces.append(deflate.compress(block.astype(block.dtype.newbyteorder("<")).tobytes()))
-    return b"".join((*pieces, deflate.flush()))
+def _deflated(image: Image) -> Iterator[bytes]:
+    """Differences to the pixel at the left (little endian), compressed."""
+    deflate = zlib.compressobj(LEVEL)
+    for stripe in image.stripes():
+        differences = np.array(stripe, stripe.dtype.newbyteorder("<"), order="C")
+        differences[:, 1:] -= stripe[:, :-1]
+        yield deflate.compress(differences.data)
+    yield deflate.flush()

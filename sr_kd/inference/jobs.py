@@ -5,13 +5,14 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import PIL.Image
 
 from ..data.image import FORMATS, SPECIAL, SUFFIXES, is_special, output_format
 from ..errors import UsageError, nearest
+from ..files import check_folder
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def plan_jobs(
         results = {os.path.realpath(job.target) for job in jobs}
         scanned = {item.source for item in found if item.scanned}
         jobs = [job for job in jobs if job.source not in scanned or os.path.realpath(job.source) not in results]
-    _refuse_conflicts(jobs)
+    _refuse_conflicts(jobs, naming)
     return jobs
 
 
@@ -103,22 +104,16 @@ def _names_a_file(output: Path, naming: Naming) -> bool:
         return False
     suffix = output.suffix.lower()
     if suffix not in SUFFIXES and (not suffix or suffix not in PIL.Image.registered_extensions()):
-        _refuse_files_as_folders(output)
+        check_folder(output, "-o")
         return False
-    _refuse_files_as_folders(output.parent)
+    check_folder(output.parent, "-o")
     output_format(output.suffix)
     if naming != Naming():
         raise UsageError(f"--suffix and --ext do not go with an output file ({output}): name a folder with -o")
     return True
 
 
-def _refuse_files_as_folders(folder: Path) -> None:
-    for path in (folder, *folder.parents):
-        if path.exists() and not path.is_dir():
-            raise UsageError(f"-o {folder}: {path} is a file, where a folder is needed; choose another name")
-
-
-def _refuse_conflicts(jobs: Sequence[Job]) -> None:
+def _refuse_conflicts(jobs: Sequence[Job], naming: Naming) -> None:
     sources = {os.path.realpath(job.source): job.source for job in jobs}
     targets: dict[str, Job] = {}
     for job in jobs:
@@ -130,10 +125,18 @@ def _refuse_conflicts(jobs: Sequence[Job]) -> None:
             )
         other = targets.setdefault(place, job)
         if other is not job:
-            cure = "upscale them separately, or keep their formats apart with --ext auto"
-            if other.source.name == job.source.name:
-                cure = "give their common folder to -i, whose subfolders are kept, or upscale them separately"
-            raise UsageError(f"{other.source} and {job.source} would both be written to {job.target}: {cure}")
+            raise UsageError(
+                f"{other.source} and {job.source} would both be written to {job.target}: "
+                f"{_cure(other.source, job.source, naming)}upscale them separately, each into another folder"
+            )
+
+
+def _cure(one: Path, other: Path, naming: Naming) -> str:
+    """How two pictures could still be upscaled together; nothing where that is not possible."""
+    kept = replace(naming, ext="auto")
+    if one.name == other.name:
+        return "give their common folder to -i, whose subfolders are kept, or "
+    return "keep their formats apart with --ext auto, or " if kept.name(one) != kept.name(other) else ""
 
 
 def _find(name: str, output: Path) -> list[_Found]:
@@ -161,7 +164,10 @@ def _walk(root: Path, output: Path, pattern: str = "**/*") -> Iterator[_Found]:
     for path in sorted(root.glob(pattern)):
         inner = path.relative_to(root)
         hidden = any(part.startswith(".") for part in inner.parts)
-        if path.suffix.lower() in SUFFIXES and not hidden and path.is_file() and not (nested and _below(path, output)):
+        if path.suffix.lower() not in SUFFIXES or hidden or (nested and _below(path, output)):
+            continue
+        # A link that leads nowhere is a picture that is lost: the run reports it.
+        if path.is_file() or (path.is_symlink() and not path.exists()):
             yield _Found(path, inner.parent, True)
 
 

@@ -88,7 +88,9 @@ def load_for_factor(name_or_path: str | None, factor: float | None, **options: A
     if factor is not None and factor > scale:
         reaching = [model.name for model in shipped_models().values() if model.scale >= factor]
         larger = (
-            f"take {' or '.join(reaching)}, or another model of a larger scale," if reaching else "take a larger model"
+            f"take {' or '.join(reaching)}, or another model of a larger scale,"
+            if reaching
+            else "take a model of a larger scale"
         )
         raise UsageError(
             f"{name} enlarges x{', x'.join(map(str, scales))}; x{factor:g} is out of its reach: "

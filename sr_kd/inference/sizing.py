@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from ..errors import UsageError
 
+LARGEST = 1_000_000
+
 
 @dataclass(frozen=True)
 class Sizing:
@@ -22,8 +24,11 @@ class Sizing:
 
     def __post_init__(self) -> None:
         numbers = (self.factor, self.width, self.height, *(self.fit or ()))
-        if any(number is not None and not 0 < number < 1e6 for number in numbers):
-            raise UsageError("sizes and factors must be positive")
+        for number in numbers:
+            if number is not None and not 0 < number < LARGEST:
+                raise UsageError(
+                    f"a size or factor must be a finite positive number below {LARGEST:,}; this one is {number:g}"
+                )
         kinds = (self.factor is not None) + (self.width is not None or self.height is not None) + (self.fit is not None)
         if kinds > 1:
             raise UsageError("a factor, --width / --height and --fit exclude one another: give one of them")

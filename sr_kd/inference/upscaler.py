@@ -62,8 +62,12 @@ class Upscaler:
         name: str | None = None,
         runtime: Runtime = "torch",
     ) -> None:
-        if tile is not None and tile < 0:
-            raise UsageError(f"a tile has {tile} pixels; give a positive number, or 0 for no tiles")
+        if tile is not None and not (_is_whole(tile) and tile >= 0):
+            raise UsageError(f"a tile's side is {tile!r}; give a positive whole number of pixels, or 0 for no tiles")
+        if not isinstance(tta, (bool, np.bool_)):
+            raise UsageError(f"tta is {tta!r}; give True or False")
+        if network is None and scale is not None and not (_is_whole(scale) and scale >= 1):
+            raise UsageError(f"bicubic interpolation to scale {scale!r}; give a positive whole number")
         if network is not None and scale is not None:
             network = network.for_scale(scale)
         self.network = network
@@ -176,6 +180,10 @@ class Upscaler:
         room = math.isqrt(WIDE_BYTES // self._enlarger.bytes_per_pixel)
         wide = min(RADII * self._enlarger.radius, WIDE_RESULT // self.scale, room)
         return min(LARGEST_TILE, max(SMALLEST_TILE, fitting, wide if self.device.type == "cpu" else 0))
+
+
+def _is_whole(number: object) -> bool:
+    return isinstance(number, Integral) and not isinstance(number, bool)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -3,8 +3,10 @@ import json
 import os
 import shutil
 import socket
+import struct
 import subprocess
 import sys
+import zlib
 from functools import cache
 from pathlib import Path
 
@@ -222,6 +224,111 @@ def test_names_that_are_no_utf8_are_read_as_they_are(monkeypatch):
     names = [b"\xff\xfe.png", "a\u2028b.png".encode(), b"c.png"]
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\n".join(names) + b"\r\n"), encoding="utf-8"))
     assert [os.fsencode(name) for name in upscale._listed()] == names
+
+
+def test_a_picture_whose_name_is_no_utf8(model, tmp_path):
+    folder, odd = tmp_path / "in", os.fsdecode(b"\xff\xe9.png")
+    for name in (odd, "写真.png"):
+        write_image(folder / name, Image(PHOTOGRAPH))
+    (folder / "broken.png").write_bytes(b"")
+    command = [sys.executable, "-m", "sr_kd", "upscale", "-i", folder, "-o", tmp_path / "out", "-n", model, "--json"]
+    for target, encoding in (
+        (tmp_path / "x.json", "utf-8"),
+        ("-", "latin-1"),
+        ("-", "utf-8:surrogateescape"),
+    ):
+        done = subprocess.run(
+            [*map(os.fsencode, command), os.fsencode(target)],
+            capture_output=True,
+            cwd=Path(__file__).parents[2],
+            env={**os.environ, "PYTHONIOENCODING": encoding},
+            check=False,
+        )
+        assert done.returncode == 1, done.stderr
+        assert b"broken.png: failed" in done.stderr and b"Traceback" not in done.stderr
+        raw = done.stdout if target == "-" else target.read_bytes()
+        files = json.loads(raw.decode("utf-8"))["files"]
+        found = {os.fsencode(Path(file["input"]).name) for file in files}
+        assert found == {os.fsencode(odd), "写真.png".encode(), b"broken.png"}
+        assert ("写真".encode() in raw) == (encoding != "latin-1")
+    assert (tmp_path / "out" / odd).exists()
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ("folder", "--json folder is a folder; name a file"),
+        ("a.png/x.json", "a.png is a file, where a folder is needed"),
+    ],
+)
+def test_a_summary_that_could_not_be_written_is_refused_before_any_work(here, tmp_path, target, words):
+    (tmp_path / "folder").mkdir()
+    write_image(tmp_path / "a.png", Image(PHOTOGRAPH))
+    code, out, err = here("upscale", "-i", "a.png", "-o", "out", "-n", "bicubic", "--json", target)
+    assert (code, out) == (2, "") and words in err and err.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_links_that_lead_nowhere_are_reported(here, tmp_path):
+    write_image(tmp_path / "in" / "a.png", Image(PHOTOGRAPH))
+    (tmp_path / "in" / "gone.png").symlink_to("nothing.png")
+    os.mkfifo(tmp_path / "in" / "pipe.png")
+    code, out, err = here("upscale", "-i", "in", "-o", "out", "-n", "bicubic")
+    assert code == 1 and out.startswith("1 done, 1 failed in ")
+    assert "in/gone.png: failed: cannot read in/gone.png: No such file" in err and "pipe" not in err
+
+
+def png_header(width: int, height: int) -> bytes:
+    """The start of a 1-bit PNG: enough to know its size, and that it is damaged."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + struct.pack(">I", 13)
+        + header
+        + struct.pack(">I", zlib.crc32(header))
+        + b"\0\0\0\x09IDAT"
+    )
+
+
+def test_pictures_of_hundreds_of_megapixels(here, tmp_path, monkeypatch):
+    monkeypatch.setattr(PIL.Image, "MAX_IMAGE_PIXELS", PIL.Image.MAX_IMAGE_PIXELS)  # the command sets it
+    (tmp_path / "bomb.png").write_bytes(png_header(25_001, 20_000))
+    (tmp_path / "cut.png").write_bytes(png_header(25_000, 20_000))
+    code, _, err = here("upscale", "-i", "bomb.png", "cut.png", "-o", "out", "-n", "bicubic", "--quiet")
+    assert code == 1
+    bomb, cut = sorted(err.splitlines())
+    assert "cannot read bomb.png: it has more than 500 megapixels, the limit" in bomb
+    assert "cannot read cut.png: damaged" in cut
+
+
+@pytest.mark.slow
+def test_a_phone_photograph_of_two_hundred_megapixels(here, tmp_path, monkeypatch):
+    monkeypatch.setattr(PIL.Image, "MAX_IMAGE_PIXELS", PIL.Image.MAX_IMAGE_PIXELS)
+    PIL.Image.new("L", (16_320, 12_240), 99).save(tmp_path / "phone.jpg")
+    code, _, err = here("upscale", "-i", "phone.jpg", "-o", "out.png", "-n", "bicubic", "--width", 100, "--quiet")
+    assert (code, err) == (0, "")
+    assert (read_image(tmp_path / "out.png").pixels == 99).all()
+
+
+def test_opencv_does_not_speak_into_the_progress_bar(run_cli, tmp_path):
+    """A 16-bit TIFF with a tag nobody knows: OpenCV would warn of it."""
+    tiff = io.BytesIO()
+    PIL.Image.fromarray(PHOTOGRAPH[..., 0].astype(np.uint16) * 256).save(tiff, "TIFF", tiffinfo={65000: "mine"})
+    (tmp_path / "a.tiff").write_bytes(tiff.getvalue())
+    done = run_cli("upscale", "-i", tmp_path / "a.tiff", "-o", tmp_path / "b.tiff", "-n", "bicubic", "--quiet")
+    assert (done.returncode, done.stderr) == (0, "")
+    loud = {"OPENCV_LOG_LEVEL": "WARNING"}
+    done = run_cli(
+        "upscale", "-i", tmp_path / "a.tiff", "-o", tmp_path / "b.tiff", "-n", "bicubic", "--quiet", env=loud
+    )
+    assert "WARN" in done.stderr  # so there was something to say, and the user's wish counts
+
+
+@pytest.mark.parametrize("factor", ["inf", "nan", "-1", "0", "two"])
+def test_what_is_no_factor(here, capsys, factor):
+    with pytest.raises(SystemExit, match="2"):
+        here("upscale", "-i", "a.png", "-o", "out", f"--scale={factor}", "--width", "100")
+    assert f"'{factor}' is no factor: a finite positive number" in capsys.readouterr().err
 
 
 def test_a_path_the_system_refuses(here, tmp_path):

@@ -4,13 +4,16 @@ import io
 import re
 import shlex
 
+import numpy as np
 import PIL.Image
+import PIL.ImageOps
 import pytest
 import skimage.data
 
 from sr_kd.archs import build_network
 from sr_kd.archs.files import save_network
 from sr_kd.cli.main import main
+from sr_kd.data.plain import srgb_profile
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +27,9 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     save_network("net.pth", build_network("FSRCNN", scale=2, init="bicubic"))
     picture = PIL.Image.fromarray(skimage.data.astronaut()[:50, 100:164])
-    picture.save("photo.jpg")
+    said = PIL.Image.Exif()
+    said[0x0110], said[0x0112] = "Phone 1", 3  # upside down
+    picture.save("photo.jpg", exif=said, icc_profile=srgb_profile())
     (tmp_path / "photos" / "sub").mkdir(parents=True)
     picture.save("photos/a.png")
     picture.save("photos/sub/b.png")
@@ -54,4 +59,10 @@ def test_every_python_example(page, folder):
     assert len(examples) == 2
     for example in examples:
         exec(compile(example, "docs/upscaling.md", "exec"), {})
-    assert PIL.Image.open("big.jpg").size == PIL.Image.open("big.tiff").size == (128, 100)
+    big, kept = PIL.Image.open("big.jpg"), PIL.Image.open("big.tiff")
+    assert big.size == kept.size == (128, 100)
+    for opened, orientation in ((big, 3), (kept, 1)):
+        assert opened.info["icc_profile"] == srgb_profile()
+        assert (opened.getexif()[0x0110], opened.getexif().get(0x0112, 1)) == ("Phone 1", orientation)
+    turned = np.asarray(PIL.ImageOps.exif_transpose(big), int)
+    assert np.abs(turned - np.asarray(kept)).mean() < 10 < np.abs(np.asarray(big, int) - np.asarray(kept)).mean()

@@ -1,7 +1,9 @@
 import io
 import os
 import struct
+import tracemalloc
 import zlib
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -21,8 +23,10 @@ PHOTOGRAPH = skimage.data.astronaut()[:48, 100:164]  # 48 x 64
 
 
 @cache  # a profile says when it was made
-def profile() -> bytes:
-    return PIL.ImageCms.ImageCmsProfile(PIL.ImageCms.createProfile("sRGB")).tobytes()
+def profile(space: str = "sRGB") -> bytes:
+    if space == "GRAY":  # Pillow makes none, and only the header counts here
+        return profile()[:16] + b"GRAY" + profile()[20:]
+    return PIL.ImageCms.ImageCmsProfile(PIL.ImageCms.createProfile(space)).tobytes()
 
 
 def exif(orientation: int = 1) -> PIL.Image.Exif:
@@ -52,15 +56,15 @@ def saved(picture: PIL.Image.Image, kind: str, **options: object) -> bytes:
     return buffer.getvalue()
 
 
+def chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
 def raw_png(samples: np.ndarray, extra: bytes = b"") -> bytes:
-    """A 16-bit PNG written by hand, without any filter: independent of the writer under test."""
-
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-
+    """A PNG written by hand, without any filter: independent of the writer under test."""
     height, width, count = samples.shape
-    header = struct.pack(">IIBBBBB", width, height, 16, {1: 0, 2: 4, 3: 2, 4: 6}[count], 0, 0, 0)
-    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in samples)
+    header = struct.pack(">IIBBBBB", width, height, 8 * samples.itemsize, {1: 0, 2: 4, 3: 2, 4: 6}[count], 0, 0, 0)
+    rows = b"".join(b"\0" + row.astype(row.dtype.newbyteorder(">")).tobytes() for row in samples)
     parts = chunk(b"IHDR", header) + extra + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + parts
 
@@ -115,11 +119,33 @@ def test_grey_with_a_transparent_level():
     np.testing.assert_array_equal(image.alpha == 0, np.asarray(source) == 100)
 
 
-def test_cmyk_jpeg_becomes_rgb():
-    data = saved(PIL.Image.fromarray(PHOTOGRAPH).convert("CMYK"), "JPEG", quality=100)
+def test_sixteen_bit_grey_with_a_transparent_level():
+    samples = np.random.default_rng(0).integers(0, 65536, (5, 7, 1)).astype(np.uint16)
+    samples[1:3, 2:5], samples[4, 6] = 1000, 1001
+    image = decode_image(raw_png(samples, chunk(b"tRNS", struct.pack(">H", 1000))), "x.png")
+    np.testing.assert_array_equal(image.pixels, samples)
+    assert image.alpha.dtype == np.uint16
+    np.testing.assert_array_equal(image.alpha, np.where(samples[..., 0] == 1000, 0, 65535))
+
+
+def test_sixteen_bit_colour_with_a_transparent_one():
+    samples = np.random.default_rng(0).integers(0, 65536, (5, 7, 3)).astype(np.uint16)
+    samples[1:3, 2:5] = 65535, 0, 65535
+    image = decode_image(raw_png(samples, chunk(b"tRNS", struct.pack(">3H", 65535, 0, 65535))), "x.png")
+    np.testing.assert_array_equal(image.pixels, samples)
+    np.testing.assert_array_equal(image.alpha == 0, (samples == (65535, 0, 65535)).all(axis=2))
+
+
+@pytest.mark.parametrize("icc", [None, b"no profile", profile("LAB"), profile("sRGB")])
+def test_cmyk_becomes_srgb_and_says_so(icc, tmp_path):
+    data = saved(PIL.Image.fromarray(PHOTOGRAPH).convert("CMYK"), "JPEG", quality=100, icc_profile=icc)
     image = decode_image(data, "x.jpg")
     assert image.channels == 3
     assert np.abs(image.pixels.astype(int) - PHOTOGRAPH).mean() < 3
+    write_image(tmp_path / "x.png", image)
+    said = PIL.ImageCms.ImageCmsProfile(io.BytesIO(read_image(tmp_path / "x.png").metadata.icc)).profile
+    assert (said.profile_description, said.xcolor_space.strip()) == ("sRGB built-in", "RGB")
+    assert image.metadata.icc == decode_image(data, "x.jpg").metadata.icc
 
 
 def test_grey_jpeg_stays_grey():
@@ -225,6 +251,43 @@ def test_metadata_survives(suffix, depth, tmp_path):
     assert again.metadata.text == (text if suffix == ".png" else {})
 
 
+@pytest.mark.parametrize(
+    ("space", "channels", "stays"),
+    [("sRGB", 3, True), ("sRGB", 1, True), ("GRAY", 1, True), ("GRAY", 3, False), ("LAB", 3, False), ("LAB", 1, False)],
+)
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tiff", ".avif"])
+def test_a_profile_stays_where_it_belongs_to_the_pixels(suffix, space, channels, stays, tmp_path):
+    write_image(tmp_path / f"x{suffix}", Image(PHOTOGRAPH[..., :channels].copy(), None, Metadata(profile(space))))
+    with PIL.Image.open(tmp_path / f"x{suffix}") as opened:
+        assert opened.info.get("icc_profile") == (profile(space) if stays else None)
+
+
+COLOUR = {
+    b"cICP": bytes([9, 16, 0, 1]),
+    b"gAMA": struct.pack(">I", 45455),
+    b"cHRM": struct.pack(">8I", 31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000),
+    b"sRGB": b"\2",
+}
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_colour_chunks_go_from_png_to_png(dtype, tmp_path):
+    samples = PHOTOGRAPH.astype(dtype)
+    extra = b"".join(chunk(kind, content) for kind, content in COLOUR.items())
+    image = decode_image(raw_png(samples, extra), "x.png")
+    assert image.metadata.png_colour == COLOUR
+    for suffix in SUFFIXES - {".gif"}:
+        write_image(tmp_path / f"x{suffix}", image)
+        data = (tmp_path / f"x{suffix}").read_bytes()
+        before = data.partition(b"IDAT")[0]
+        for kind, content in COLOUR.items():
+            assert (chunk(kind, content) in before and data.count(kind) == 1) == (suffix == ".png")
+    np.testing.assert_array_equal(read_image(tmp_path / "x.png").pixels, samples)
+    write_image(tmp_path / "x.png", replace(image, metadata=replace(image.metadata, icc=profile())))
+    data = (tmp_path / "x.png").read_bytes()
+    assert b"iCCP" in data and b"sRGB\2" not in data and chunk(b"gAMA", COLOUR[b"gAMA"]) in data
+
+
 def test_sixteen_bit_png_is_read_by_others(tmp_path):
     import cv2
     import imageio.v3
@@ -260,6 +323,32 @@ def test_quality_changes_the_size(tmp_path):
             write_image(tmp_path / f"x{suffix}", Image(PHOTOGRAPH), quality=quality)
             sizes.append((tmp_path / f"x{suffix}").stat().st_size)
         assert sizes[0] < 0.6 * sizes[1]
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tiff"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_writing_takes_little_memory_beside_the_picture(suffix, dtype, tmp_path):
+    noise = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, (2000, 1500, 4), dtype, endpoint=True)
+    image = Image(noise[..., :3].copy(), noise[..., 3].copy())
+    tracemalloc.start()
+    write_image(tmp_path / f"x{suffix}", image)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (tmp_path / f"x{suffix}").stat().st_size > 0.9 * image.nbytes > 2 * most
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tiff", ".bmp", ".webp"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_arrays_in_any_order_are_written_and_stay_as_they_are(suffix, dtype, tmp_path):
+    whole = np.random.default_rng(0).integers(0, 256, (30, 40, 4), np.uint8).astype(dtype)
+    whole *= 1 if dtype is np.uint8 else 257
+    before = whole.copy()
+    for pixels in (whole[..., :3], whole[::-1, ::-1, 1:], whole.swapaxes(0, 1)[..., 2:3], whole[..., 2::-1]):
+        write_image(tmp_path / f"x{suffix}", Image(pixels))
+        again = read_image(tmp_path / f"x{suffix}").pixels
+        expected = pixels if again.dtype == dtype else pixels >> 8
+        np.testing.assert_array_equal(again, np.broadcast_to(expected, again.shape))
+    np.testing.assert_array_equal(whole, before)
 
 
 # --- what is refused ---

@@ -68,6 +68,16 @@ def test_failures_stop_nothing(pictures, bicubic, tmp_path):
     ]
 
 
+def test_links_that_lead_nowhere_fail_and_the_rest_goes_on(pictures, bicubic, tmp_path):
+    (pictures / "gone.png").symlink_to("nothing.png")
+    (pictures / "self.png").symlink_to("self.png")
+    outcomes = upscale_files(bicubic, plan_jobs([str(pictures)], str(tmp_path / "out"), Naming()), quiet=True)
+    failed = {outcome.job.source.name: outcome.error for outcome in outcomes if outcome.status == "failed"}
+    assert sorted(failed) == ["gone.png", "self.png"] and len(outcomes) == 14
+    assert "No such file or directory (it is a symbolic link to nothing.png)" in failed["gone.png"]
+    assert "(it is a symbolic link to self.png)" in failed["self.png"]
+
+
 def test_a_size_out_of_reach_fails_for_that_picture_alone(pictures, bicubic, tmp_path):
     PIL.Image.fromarray(PHOTOGRAPH[:, :20]).save(pictures / "narrow.png")
     jobs = plan_jobs([str(pictures)], str(tmp_path / "out"), Naming())

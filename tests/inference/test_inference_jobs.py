@@ -111,14 +111,33 @@ def test_two_results_of_one_name_are_refused(photos):
         plan_jobs(["photos/a.png", "photos/sub/a.png"], "out", Naming())
     (photos / "a.jpg").touch()
     plan_jobs(["photos"], "out", Naming())
-    with pytest.raises(UsageError, match="--ext auto"):
+    with pytest.raises(UsageError, match=r"keep their formats apart with --ext auto, or upscale them separately, each"):
         plan_jobs(["photos"], "out", Naming(ext="png"))
+    plan_jobs(["photos"], "out", Naming(ext="auto"))  # the advice works
+    (photos / "a.gif").touch()  # which becomes PNG
+    for ext in ("auto", "webp"):
+        with pytest.raises(
+            UsageError, match=r"photos/a\.gif and photos/a\.png .*: upscale them separately, each into another folder$"
+        ):
+            plan_jobs(["photos/a.gif", "photos/a.png"], "out", Naming(ext=ext))
+    assert len(plan_jobs(["photos/a.gif"], "out1", Naming()) + plan_jobs(["photos/a.png"], "out2", Naming())) == 2
 
 
 def test_a_picture_named_twice_is_done_once(photos):
     assert len(plan_jobs(["photos", "photos/a.png", "./photos/a.png"], "out", Naming())) == 4
     (photos / "link.png").symlink_to("a.png")
     assert len(plan_jobs(["photos"], "out", Naming())) == 4
+
+
+def test_links_that_lead_nowhere_are_left_for_the_run_to_report(photos):
+    (photos / "gone.png").symlink_to("nothing.png")
+    (photos / "self.png").symlink_to("self.png")
+    (photos / "folder.png").symlink_to("sub", target_is_directory=True)
+    (photos / "gone.txt").symlink_to("nothing.txt")
+    found = names(plan_jobs(["photos"], "out", Naming()))
+    assert len(found) == 6 and found["photos/gone.png"] == "out/gone.png" and found["photos/self.png"] == "out/self.png"
+    with pytest.raises(UsageError, match=r"no such file or folder: photos/gone\.png"):
+        plan_jobs(["photos/gone.png"], "out", Naming())
 
 
 def test_inputs_are_never_overwritten(photos):

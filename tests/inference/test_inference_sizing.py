@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from sr_kd.errors import UsageError
@@ -27,3 +29,9 @@ def test_sizes(sizing, expected):
 def test_wishes_that_make_no_sense(options):
     with pytest.raises(UsageError):
         Sizing(**options)
+
+
+@pytest.mark.parametrize(("factor", "word"), [(float("inf"), "inf"), (float("nan"), "nan"), (-1, "-1"), (1e6, "1e+06")])
+def test_sizes_are_finite_positive_numbers(factor, word):
+    with pytest.raises(UsageError, match=re.escape(f"a finite positive number below 1,000,000; this one is {word}")):
+        Sizing(factor=factor)

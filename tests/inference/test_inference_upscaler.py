@@ -2,6 +2,7 @@ import io
 
 import numpy as np
 import PIL.Image
+import PIL.ImageCms
 import pytest
 import skimage.color
 import skimage.data
@@ -11,6 +12,7 @@ import sr_kd
 from sr_kd.archs import SRNetwork, Tap, build_network
 from sr_kd.archs.files import save_network
 from sr_kd.data.image import Image, Metadata
+from sr_kd.data.plain import srgb_profile
 from sr_kd.data.resize import imresize
 from sr_kd.errors import SrKdError, UsageError
 from sr_kd.inference.alpha import bleed_colours
@@ -128,11 +130,65 @@ def test_sixteen_bits_are_not_eight():
 def test_pil_images(upscaler, mode):
     source = PIL.Image.fromarray(PHOTOGRAPH)
     source = PIL.Image.fromarray(PHOTOGRAPH[..., 0].astype(np.uint16) * 200) if mode == "I;16" else source.convert(mode)
-    source.info = {"dpi": (300, 300), "icc_profile": b"profile"}
+    source.info = {"dpi": (300, 300), "icc_profile": srgb_profile()}
     result = upscaler.upscale(source)
     assert result.size == (128, 100)
     assert result.mode == {"1": "L", "P": "RGB", "CMYK": "RGB"}.get(mode, mode)
     assert result.info == source.info
+
+
+def test_pil_profiles_belong_to_the_pixels(upscaler):
+    lab = PIL.ImageCms.ImageCmsProfile(PIL.ImageCms.createProfile("LAB")).tobytes()
+    source = PIL.Image.fromarray(PHOTOGRAPH)
+    source.info = {"icc_profile": lab}
+    assert upscaler.upscale(source).info == {}
+    assert upscaler.upscale(source.convert("CMYK")).info == {"icc_profile": srgb_profile()}
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF", "AVIF"])
+def test_pil_animations_are_refused_and_single_frames_are_not(upscaler, kind):
+    frames = [PIL.Image.fromarray(np.roll(PHOTOGRAPH, shift, axis=0)) for shift in (0, 5)]
+    buffer = io.BytesIO()
+    frames[0].save(buffer, format=kind, save_all=True, append_images=frames[1:])
+    with PIL.Image.open(buffer) as opened:
+        with pytest.raises(UsageError, match=rf"this {kind} has 2 (frames|pages)"):
+            upscaler.upscale(opened)
+        opened.seek(1)
+        second = np.asarray(opened.convert("RGB"))
+        np.testing.assert_array_equal(upscaler.upscale(opened.copy().convert("RGB")), upscaler.upscale(second))
+    frames[0].save(tmp := io.BytesIO(), format=kind)
+    with PIL.Image.open(tmp) as opened:
+        opened.load()
+    assert upscaler.upscale(opened).size == (128, 100)  # closed
+
+
+def test_a_phone_photograph_with_a_preview(upscaler):
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(PHOTOGRAPH).save(
+        buffer, format="MPO", save_all=True, append_images=[PIL.Image.fromarray(PHOTOGRAPH[:9, :9])]
+    )
+    assert upscaler.upscale(PIL.Image.open(buffer)).size == (128, 100)
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "u2"])
+def test_arrays_of_the_other_byte_order(upscaler, dtype):
+    picture = (PHOTOGRAPH / 255 if dtype[0] == "f" else PHOTOGRAPH).astype(dtype)
+    result = upscaler.upscale(picture.astype(picture.dtype.newbyteorder("S")))
+    assert result.dtype == picture.dtype
+    np.testing.assert_array_equal(result, upscaler.upscale(picture))
+
+
+@pytest.mark.parametrize(
+    ("value", "word"), [(np.nan, "NaN"), (np.inf, "infinite"), (-np.inf, "infinite"), (-200, "reach -200"), (3, "3")]
+)
+def test_one_pixel_that_is_no_level(upscaler, value, word):
+    picture = PHOTOGRAPH / 255
+    picture[3, 4, 1] = value
+    for given in (picture, picture.astype(np.float16), torch.from_numpy(picture).permute(2, 0, 1).bfloat16()):
+        with pytest.raises(UsageError, match=rf"must lie in \[0, 1\].*{word}"):
+            upscaler.upscale(given)
+    picture[3, 4, 1] = -0.2  # as a filter leaves it
+    assert np.isfinite(upscaler.upscale(picture)).all()
 
 
 def test_tensors(upscaler):
@@ -155,6 +211,10 @@ def test_tensors(upscaler):
         (np.full((4, 4, 3), 128.0), r"must lie in \[0, 1\]; these reach 128: divide them by 255"),
         (torch.full((3, 4, 4), 128.0), r"must lie in \[0, 1\]"),
         (torch.zeros(2, 3, 4, 4), "a tensor must be"),
+        (torch.zeros(3, 4, 4, device="meta"), "this one is on the device meta"),
+        (torch.zeros(3, 4, 4).to_sparse(), "this one is torch.sparse_coo"),
+        (torch.zeros(3, 4, 4, dtype=torch.int64), "these are torch.int64"),
+        (torch.zeros(3, 4, 4).to(torch.float8_e4m3fn), "these are torch.float8_e4m3fn"),
         (PIL.Image.new("F", (4, 4)), "mode F"),
     ],
 )
@@ -291,6 +351,21 @@ def test_the_smallest_pictures(upscaler, size):
     assert upscaler.upscale(picture).shape == (2 * size[0], 2 * size[1], 3)
 
 
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        ({"tile": 1.5}, "a tile's side is 1.5"),
+        ({"tile": True}, "a tile's side is True"),
+        ({"tta": "no"}, "tta is 'no'; give True or False"),
+        ({"scale": 1.5}, "to scale 1.5"),
+        ({"scale": 0}, "to scale 0"),
+    ],
+)
+def test_options_of_a_wrong_kind(options, word):
+    with pytest.raises(UsageError, match=word):
+        Upscaler(None, device="cpu", **options)
+
+
 # --- loading ---
 
 
@@ -322,7 +397,7 @@ def test_weights_that_are_no_numbers(fsrcnn):
 
 @pytest.mark.parametrize(
     ("options", "word"),
-    [({"tile": -1}, "-1 pixels"), ({"precision": "fp8"}, "precision 'fp8'"), ({"device": "tpu"}, "device 'tpu'")],
+    [({"tile": -1}, "side is -1"), ({"precision": "fp8"}, "precision 'fp8'"), ({"device": "tpu"}, "device 'tpu'")],
 )
 def test_wrong_options(fsrcnn, options, word):
     with pytest.raises(UsageError, match=word):
