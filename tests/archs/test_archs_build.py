@@ -122,7 +122,7 @@ def test_names_are_never_taken_over() -> None:
 def test_a_module_that_cannot_be_initialised_is_no_network_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(NETWORKS, "_classes", {})
     NETWORKS.register("Doubler", Doubler)
-    with pytest.raises(UsageError, match="Doubler is not a network of this package's kind"):
+    with pytest.raises(UsageError, match="Doubler is no network that can be used here"):
         build_network("Doubler")
 
 
