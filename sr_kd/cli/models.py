@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
+from functools import partial
+
+REPETITIONS = 5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The form of the list."""
     parser.add_argument("--json", action="store_true", help="the manifest as JSON")
+    parser.add_argument(
+        "--speed", action="store_true", help="measure each on this machine: megapixels of results a second"
+    )
+    parser.add_argument("--device", default="auto", metavar="NAME", help="of --speed: auto, cpu, cuda, cuda:1 or mps")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -17,18 +25,35 @@ def run(arguments: argparse.Namespace) -> int:
     from ..zoo.manifest import shipped_models
 
     models = shipped_models()
+    speeds = _megapixels_per_second(models, arguments.device) if arguments.speed else {}
     if arguments.json:
-        print(
-            json.dumps(
-                {name: {"scale": m.scale, "sha256": m.sha256, **m.details} for name, m in models.items()}, indent=2
-            )
-        )
+        entries = {name: {"scale": m.scale, "sha256": m.sha256, **m.details} for name, m in models.items()}
+        for name, speed in speeds.items():
+            entries[name]["megapixels_per_second"] = round(speed, 3)
+        print(json.dumps(entries, indent=2))
         return 0
-    print(f"{'name':14} {'scale':5} {'parameters':>10} {'file':>9}  PSNR / SSIM on Y, protocol rgb8")
+    fast = f" {'MP / s':>7}" if speeds else ""
+    print(f"{'name':14} {'scale':5} {'parameters':>10} {'file':>9}{fast}  PSNR / SSIM on Y, protocol rgb8")
     for name, model in models.items():
         scores = ", ".join(f"{s['name']} {s['psnr']:.2f}/{s['ssim']:.4f}" for s in model.details.get("scores", []))
         size = f"{model.file.stat().st_size / 1000:.0f} kB"
+        fast = f" {speeds[name]:7.2f}" if speeds else ""
         mark = " (default)" if model.default else ""
-        print(f"{name:14} x{model.scale:<4} {model.details.get('parameters', 0):>10,} {size:>9}  {scores}{mark}")
-    print("Use one by name: sr-kd upscale -i PICTURE -o OUT -n NAME. What they were trained on: sr-kd models --json")
+        print(f"{name:14} x{model.scale:<4} {model.details.get('parameters', 0):>10,} {size:>9}{fast}  {scores}{mark}")
+    print("Use one by name: sr-kd upscale -i PICTURE -o OUT -n NAME. What they were trained on: sr-kd models --json;")
+    print("how fast they are here: sr-kd models --speed")
     return 0
+
+
+def _megapixels_per_second(names: Iterable[str], device: str) -> dict[str, float]:
+    """Medians, of one 960x540 RGB picture that is in memory; the models in turn."""
+    import numpy as np
+
+    from ..bench.timing import time_in_turn
+    from ..inference.load import load_model
+
+    picture = np.random.default_rng(0).integers(0, 256, (540, 960, 3), np.uint8)
+    upscalers = {name: load_model(name, device=device) for name in names}
+    runs = {name: partial(upscaler.upscale, picture) for name, upscaler in upscalers.items()}
+    seconds = time_in_turn(runs, REPETITIONS)
+    return {name: 540 * 960 * upscalers[name].scale ** 2 / 1e6 / seconds[name] for name in runs}

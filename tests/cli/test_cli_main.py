@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from sr_kd.cli.main import main
@@ -53,3 +55,12 @@ def test_an_unknown_argument_gets_the_nearest_name(command, sentence, capsys):
         main(command)
     assert ended.value.code == 2
     assert capsys.readouterr().err.splitlines()[-1].endswith(f"error: {sentence}")
+
+
+def test_the_shipped_models_are_listed_with_their_speed_on_request(capsys):
+    assert main(["models"]) == 0
+    listed = capsys.readouterr().out
+    assert "MP / s" not in listed
+    assert main(["models", "--json", "--speed", "--device", "cpu"]) == 0
+    entries = json.loads(capsys.readouterr().out)
+    assert all(name in listed and entry["megapixels_per_second"] > 0 for name, entry in entries.items())
