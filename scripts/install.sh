@@ -5,7 +5,7 @@
 #   bash scripts/install.sh test      and what the tests need (any extra of setup.py may be named)
 #
 # Installs into the active virtual environment, else into .venv, which is made with $PYTHON or the first Python 3.11+
-# found. A torch that is there already (a CPU build, say) is kept. A finished installation is recognised and left alone.
+# found. A torch that is there already (a CPU build, say) is kept. A finished installation is recognized and left alone.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 exec 3>&2

@@ -16,10 +16,10 @@ for override in "$@"; do
     case "$override" in name=*) name="${override#name=}" ;; esac
 done
 model="experiments/$name/models/net_g_latest.pth"
-picture="$("$python" -c 'import pathlib, skimage; print(pathlib.Path(skimage.__file__).parent / "data" / "coffee.png")')"
+image="$("$python" -c 'import pathlib, skimage; print(pathlib.Path(skimage.__file__).parent / "data" / "coffee.png")')"
 
 "$python" -m sr_kd train -opt "$options" --auto_resume ${@:+--force_yml "$@"}
-"$python" -m sr_kd upscale -i "$picture" -o "results/$name/coffee_x2.png" -n "$model" --skip-existing --quiet
+"$python" -m sr_kd upscale -i "$image" -o "results/$name/coffee_x2.png" -n "$model" --skip-existing --quiet
 
 echo
 cat "results/$name/table.md"
@@ -27,6 +27,6 @@ echo
 echo "Made by this command:"
 echo "  results/$name/table.md, results.json   the table above, and every image's scores"
 echo "  results/$name/montage.png              magnified crops side by side"
-echo "  results/$name/coffee_x2.png            a picture enlarged by the PISR student"
-echo "  $model   the student: sr-kd upscale -i PICTURE -o OUT -n THIS_FILE"
+echo "  results/$name/coffee_x2.png            an image upscaled by the PISR student"
+echo "  $model   the student: sr-kd upscale -i IMAGE -o OUT -n THIS_FILE"
 echo "  tb_logger/$name                        curves: $python -m tensorboard.main --logdir tb_logger/$name"

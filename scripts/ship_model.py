@@ -14,10 +14,10 @@ import hashlib
 import json
 from pathlib import Path
 
-from sr_kd.archs.complexity import count_parameters
-from sr_kd.archs.files import load_network, save_network
 from sr_kd.evaluation.api import evaluate
 from sr_kd.files import write_text
+from sr_kd.networks.complexity import count_parameters
+from sr_kd.networks.files import load_network, save_network
 
 ZOO = Path(__file__).parent.parent / "sr_kd" / "zoo"
 

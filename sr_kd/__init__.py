@@ -10,18 +10,18 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "SrKdError": "sr_kd.errors",
     "UsageError": "sr_kd.errors",
-    "build_network": "sr_kd.archs.build",
+    "build_network": "sr_kd.networks.build",
     "evaluate": "sr_kd.evaluation.api",
-    "load_model": "sr_kd.inference.load",
-    "upscale": "sr_kd.inference.load",
+    "load_model": "sr_kd.imaging.load",
+    "upscale": "sr_kd.imaging.load",
 }
 __all__ = ["SrKdError", "UsageError", "__version__", "build_network", "evaluate", "load_model", "upscale"]
 
 if TYPE_CHECKING:
-    from .archs.build import build_network
     from .errors import SrKdError, UsageError
     from .evaluation.api import evaluate
-    from .inference.load import load_model, upscale
+    from .imaging.load import load_model, upscale
+    from .networks.build import build_network
 
 
 def __getattr__(name: str) -> Any:

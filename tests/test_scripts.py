@@ -69,7 +69,7 @@ def test_a_broken_environment_is_one_sentence(clone):
     assert "no working Python 3.11 or newer; remove it" in finished.stderr
 
 
-def test_a_finished_installation_is_recognised(clone):
+def test_a_finished_installation_is_recognized(clone):
     """Until something that decides what is installed changes."""
     python = clone / ".venv" / "bin" / "python"
     python.parent.mkdir(parents=True)

@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, RandomSampler
 
-from ..archs.base import Colour
 from ..data.image import Image, write_image
 from ..data.image_set import ImageSet
 from ..data.patches import PatchSource, open_patches
 from ..data.sets import open_set
+from ..networks.base import Color
+from .baselines import PEER, find_basicsr
 from .machine import Machine
-from .peers import PEER, find_basicsr
 from .report import Comparison
 from .timing import time_in_turn
 
@@ -33,7 +33,7 @@ class DataBench:
     """RGB patches of one set, HR and LR in files.
 
     Attributes:
-        images: where the pictures come from; they are written as PNG pairs to a temporary folder.
+        images: where the images come from; they are written as PNG pairs to a temporary folder.
         gt_size, batch, workers: side of an HR patch, patches per batch, processes of PyTorch's loader.
     """
 
@@ -98,12 +98,12 @@ def _shapes(batches: Iterable[tuple[Tensor, Tensor]]) -> list[tuple[torch.Size, 
 
 
 def open_source(
-    images: ImageSet, colour: Colour, gt_size: int, batch: int, workers: int, budget: float, quiet: bool
+    images: ImageSet, color: Color, gt_size: int, batch: int, workers: int, budget: float, quiet: bool
 ) -> PatchSource:
     """Patches on the CPU as the trainer opens them; `budget` in GiB."""
     return open_patches(
         images,
-        colour=colour,
+        color=color,
         gt_size=gt_size,
         batch_size=batch,
         use_hflip=True,

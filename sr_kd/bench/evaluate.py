@@ -13,8 +13,8 @@ from ..data.resize import imresize, make_lr
 from ..evaluation.benchmark import score_image
 from ..evaluation.protocols import find_protocol, to_levels, to_pixels
 from ..evaluation.threads import in_threads
+from .baselines import PEER, find_basicsr
 from .machine import Machine
-from .peers import PEER, find_basicsr
 from .report import Comparison
 from .timing import time_in_turn
 
@@ -25,11 +25,11 @@ Scores = list[tuple[float, float]]
 
 @dataclass(frozen=True)
 class EvaluationBench:
-    """Bicubic results of a set, measured on luma, and one large picture made smaller.
+    """Bicubic results of a set, measured on luma, and one large image made smaller.
 
     Attributes:
         images: HR images.
-        scale: enlargement whose results are measured, and the factor of the resize.
+        scale: upscaling whose results are measured, and the factor of the resize.
     """
 
     images: ImageSet
@@ -68,15 +68,15 @@ class EvaluationBench:
         return {OURS: ours, PEER: theirs}, absent
 
     def resize_runs(self) -> tuple[dict[str, Callable[[], np.ndarray]], dict[str, str]]:
-        """(candidate -> one resize of the large picture to (h, w, 3), candidate -> why it is absent)."""
-        picture = np.random.default_rng(0).random(LARGE, np.float32)
-        planes = torch.from_numpy(picture).permute(2, 0, 1).contiguous()
+        """(candidate -> one resize of the large image to (h, w, 3), candidate -> why it is absent)."""
+        image = np.random.default_rng(0).random(LARGE, np.float32)
+        planes = torch.from_numpy(image).permute(2, 0, 1).contiguous()
         size = (LARGE[0] // self.scale, LARGE[1] // self.scale)
         runs: dict[str, Callable[[], np.ndarray]] = {OURS: lambda: imresize(planes, size).permute(1, 2, 0).numpy()}
         basicsr, absent = find_basicsr()
         if basicsr is not None:
             resize = basicsr.utils.matlab_functions.imresize
-            runs[PEER] = lambda: resize(picture, 1 / self.scale)
+            runs[PEER] = lambda: resize(image, 1 / self.scale)
         return runs, absent
 
     def _metrics(self, machine: Machine, repetitions: int, quiet: bool) -> Comparison:

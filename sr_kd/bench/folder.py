@@ -1,4 +1,4 @@
-"""A folder of pictures from file to file, beside the computing alone."""
+"""A folder of images from file to file, beside the computing alone."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ..archs.complexity import count_multiply_adds
 from ..data.image import Image, read_image, write_image
 from ..data.image_set import ImageSet
-from ..inference.folder import upscale_files
-from ..inference.jobs import Naming, plan_jobs
-from ..inference.upscaler import Upscaler
+from ..imaging.folder import upscale_files
+from ..imaging.jobs import Naming, plan_jobs
+from ..imaging.upscaler import Upscaler
+from ..networks.complexity import count_multiply_adds
 from .machine import Machine
 from .report import Comparison
 from .timing import time_in_turn
@@ -23,10 +23,10 @@ COMPUTING = "computing alone"
 
 @dataclass(frozen=True)
 class FolderBench:
-    """The HR images of a set, as PNG files, enlarged into a folder.
+    """The HR images of a set, as PNG files, upscaled into a folder.
 
     Attributes:
-        images: the pictures.
+        images: the images.
         upscaler: of a network.
     """
 
@@ -34,21 +34,21 @@ class FolderBench:
     upscaler: Upscaler
 
     def compare(self, machine: Machine, repetitions: int, quiet: bool) -> Comparison:
-        """Computing the decoded pictures, and reading, computing and writing them, per format of the results."""
+        """Computing the decoded images, and reading, computing and writing them, per format of the results."""
         with TemporaryDirectory() as root:
-            source, target = Path(root) / "pictures", Path(root) / "enlarged"
+            source, target = Path(root) / "images", Path(root) / "upscaled"
             for index, name in enumerate(self.images.names):
                 write_image(source / f"{name}.png", Image(self.images.read_hr(index)))
-            pictures = [read_image(path) for path in sorted(source.iterdir())]
+            images = [read_image(path) for path in sorted(source.iterdir())]
             runs: dict[str, Callable[[], object]] = {
-                COMPUTING: lambda: [self.upscaler.upscale(picture) for picture in pictures]
+                COMPUTING: lambda: [self.upscaler.upscale(image) for image in images]
             }
             runs |= {f"to {ext} files": self._whole(source, target / ext, ext) for ext in FORMATS}
             seconds = time_in_turn(runs, repetitions, device=self.upscaler.device, quiet=quiet)
         network = self.upscaler.network
         operations = sum(
-            count_multiply_adds(network, (1, network.channels, picture.height, picture.width))
-            for picture in pictures
+            count_multiply_adds(network, (1, network.channels, image.height, image.width))
+            for image in images
             if network is not None
         )
         notes = {
@@ -56,8 +56,8 @@ class FolderBench:
             for name, value in seconds.items()
             if name != COMPUTING
         }
-        title = f"Folder, {len(pictures)} pictures of {self.images.name}, x{self.upscaler.scale}"
-        return Comparison(title, seconds, machine.floor(operations, 0), {}, notes, "picture", len(pictures))
+        title = f"Folder, {len(images)} images of {self.images.name}, x{self.upscaler.scale}"
+        return Comparison(title, seconds, machine.floor(operations, 0), {}, notes, "image", len(images))
 
     def _whole(self, source: Path, target: Path, ext: str) -> Callable[[], object]:
         jobs = plan_jobs([str(source)], str(target), Naming(ext=ext))

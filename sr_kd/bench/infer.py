@@ -12,14 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..archs.base import SRNetwork
-from ..archs.complexity import count_multiply_adds
-from ..data.colour import grey_to_y
+from ..data.color import gray_to_y
 from ..errors import SrKdError
-from ..inference.enlarger import Precision
-from ..inference.export import export_network
-from ..inference.runtimes import PRECISIONS, open_exported
-from ..inference.upscaler import Upscaler
+from ..export.export import export_network
+from ..imaging.runtimes import PRECISIONS, open_exported
+from ..imaging.upscaler import Upscaler
+from ..imaging.window import Precision
+from ..networks.base import SRNetwork
+from ..networks.complexity import count_multiply_adds
 from .machine import Machine
 from .plain import in_plain_layers
 from .report import Comparison
@@ -31,12 +31,12 @@ OURS, PLAIN, OPENCV = "sr_kd", "plain PyTorch", "OpenCV dnn"
 
 @dataclass(frozen=True)
 class InferenceBench:
-    """One picture of random pixels through a network.
+    """One image of random pixels through a network.
 
     Attributes:
         network: single-scale.
         name: what the table calls it.
-        height, width: of the LR picture.
+        height, width: of the LR image.
         device: of ours and of plain PyTorch; the others compute on the CPU.
         precision: one more candidate of ours, where it is not "fp32".
     """
@@ -52,24 +52,24 @@ class InferenceBench:
         """Every candidate that runs here; the remarks hold the largest difference from plain PyTorch."""
         runs, absent = self.candidates()
         reference = runs[PLAIN]()
-        notes = {name: f"differs by {difference(run(), reference):.2g} grey levels" for name, run in runs.items()}
+        notes = {name: f"differs by {difference(run(), reference):.2g} gray levels" for name, run in runs.items()}
         peers = [name for name in runs if not name.startswith(OURS)]
         seconds = time_in_turn(runs, repetitions, usual_memory=peers, device=self.device, quiet=quiet)
         shape = (1, self.network.channels, self.height, self.width)
         scale = self.network.scale
         size = f"{self.width}x{self.height} to {self.width * scale}x{self.height * scale}"
         floor = machine.floor(count_multiply_adds(self.network, shape), 4 * self.height * self.width * (1 + scale**2))
-        return Comparison(f"Inference, {self.name}, {size}", seconds, floor, absent, notes, unit="picture")
+        return Comparison(f"Inference, {self.name}, {size}", seconds, floor, absent, notes, unit="image")
 
     def candidates(self) -> tuple[dict[str, Run], dict[str, str]]:
         """Name -> one run of it, giving (1, C, H * scale, W * scale); and name -> why one is missing."""
-        picture = np.random.default_rng(0).random((self.height, self.width, self.network.channels), np.float32)
-        # What a "y" network sees of a grey picture, and an "rgb" network of a coloured one.
-        seen = torch.from_numpy(picture).permute(2, 0, 1)[None].contiguous()
-        seen = grey_to_y(seen) if self.network.colour == "y" else seen
-        runs: dict[str, Run] = {OURS: self._ours(picture, "fp32")}
+        image = np.random.default_rng(0).random((self.height, self.width, self.network.channels), np.float32)
+        # What a "y" network sees of a gray image, and an "rgb" network of a colored one.
+        seen = torch.from_numpy(image).permute(2, 0, 1)[None].contiguous()
+        seen = gray_to_y(seen) if self.network.color == "y" else seen
+        runs: dict[str, Run] = {OURS: self._ours(image, "fp32")}
         if self.precision != "fp32":
-            runs[f"{OURS}, {self.precision}"] = self._ours(picture, self.precision)
+            runs[f"{OURS}, {self.precision}"] = self._ours(image, self.precision)
         plain = in_plain_layers(self.network).eval().to(self.device)
         lr = seen.to(self.device)
         runs[PLAIN] = lambda: _without_gradients(plain, lr)
@@ -102,25 +102,25 @@ class InferenceBench:
                 runs[OPENCV] = lambda: opencv(seen)
         return runs, absent
 
-    def _ours(self, picture: np.ndarray, precision: Precision) -> Run:
-        """The way of every picture: tiles, colour, clamping."""
+    def _ours(self, image: np.ndarray, precision: Precision) -> Run:
+        """The way of every image: tiles, color, clamping."""
         upscaler = Upscaler(self.network, device=self.device, precision=precision)
 
         def run() -> Tensor:
-            sr = torch.from_numpy(upscaler.upscale(picture)).permute(2, 0, 1)[None]
-            return grey_to_y(sr) if self.network.colour == "y" else sr
+            sr = torch.from_numpy(upscaler.upscale(image)).permute(2, 0, 1)[None]
+            return gray_to_y(sr) if self.network.color == "y" else sr
 
         return run
 
 
 def difference(sr: Tensor, reference: Tensor) -> float:
-    """The largest difference of two results in grey levels of 255, both clamped to what a picture can hold."""
+    """The largest difference of two results in gray levels of 255, both clamped to what an image can hold."""
     low, high = float(sr.min()), float(sr.max())
     return 255 * float((sr.cpu() - reference.cpu().clamp(low, high)).clamp(-1, 1).abs().max()) if low < high else 0.0
 
 
 def open_in_opencv(path: Path, example: Tensor) -> Callable[[Tensor], Tensor]:
-    """An ONNX file's network in OpenCV's dnn module, for pictures of the example's size.
+    """An ONNX file's network in OpenCV's dnn module, for images of the example's size.
 
     Raises:
         SrKdError: this version of OpenCV cannot read or run it.

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 
 from ..config.graph import teacher_of
-from ..config.schema import Recipe
+from ..config.schema import SuperResolutionRecipe
+from ..distributed import World
 from ..training.cost import undistilled_arm
-from ..training.distributed import World
 from ..training.networks import new_network
 from ..training.plan import plan_phase
 from ..training.super_resolution import SuperResolution
@@ -22,7 +22,7 @@ from .train import OneBatch, OurStep
 
 @dataclass(frozen=True)
 class LossesBench:
-    """Whole steps on one random batch: teacher, student, loss with its adapters, optimiser.
+    """Whole steps on one random batch: teacher, student, loss with its adapters, optimizer.
 
     Networks have their first weights, and what would be pre-trained is not; both take equally long.
 
@@ -31,7 +31,7 @@ class LossesBench:
         batch, patch: patches per step, side of an LR patch.
     """
 
-    recipe: Recipe
+    recipe: SuperResolutionRecipe
     batch: int
     patch: int
     device: torch.device
@@ -56,7 +56,7 @@ class LossesBench:
         student = new_network(recipe, options.trains, seed=0)
         teacher = None if other is None else new_network(recipe, other, seed=0)
         world = World(0, 1, self.device)
-        images = self._images(rgb="rgb" in {getattr(network, "colour", None) for network in (student, teacher)})
+        images = self._images(rgb="rgb" in {getattr(network, "color", None) for network in (student, teacher)})
         task = SuperResolution(images, [], recipe.scale, [], world)
         plan = plan_phase(recipe, phase, 0, student, teacher, task, world)
         return OurStep(plan.stages[-1](), itertools.count())

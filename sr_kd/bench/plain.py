@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..archs.activation import PReLU
-from ..archs.base import SRNetwork
-from ..archs.subpixel import TransposedConvolution
-from ..archs.teacher import PrivilegedTeacher
 from ..losses.vid import VID
+from ..networks.activation import PReLU
+from ..networks.base import SRNetwork
+from ..networks.subpixel import TransposedConvolution
+from ..networks.teacher import PrivilegedTeacher
 
 
 class _CutTransposedConvolution(nn.ConvTranspose2d):
@@ -54,14 +54,14 @@ def _plain(layer: nn.Module) -> nn.Module | None:
 def teacher_step(teacher: PrivilegedTeacher, lr: Tensor, hr: Tensor, weight: float) -> Callable[[], Tensor]:
     """PISR's teacher step: L1 of the output and the imitation loss; one call is one step, and gives the loss."""
     network = in_plain_layers(teacher)
-    optimiser = torch.optim.Adam(network.parameters(), lr=1e-3, foreach=False)
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, foreach=False)
 
     def step() -> Tensor:
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         sr, compact = network(hr)
         loss = functional.l1_loss(sr, hr) + weight * functional.l1_loss(compact, lr)
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         return loss.detach()
 
     return step
@@ -73,17 +73,17 @@ def student_step(
     """PISR's student step as released: the teacher runs to its end, and gradients go into it as well."""
     privileged, network, estimators = (in_plain_layers(module) for module in (teacher, student, vid.estimators))
     (estimator,) = estimators.children()
-    optimiser = torch.optim.Adam([*network.parameters(), *estimator.parameters()], lr=1e-3, foreach=False)
+    optimizer = torch.optim.Adam([*network.parameters(), *estimator.parameters()], lr=1e-3, foreach=False)
 
     def step() -> Tensor:
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         _, wanted = privileged.features(hr, [tap])  # type: ignore[operator]
         sr, found = network.features(lr, [tap])  # type: ignore[operator]
         location, scale = estimator(found[tap])
         likelihood = (torch.log(2 * scale) + (wanted[tap] - location).abs() / scale).mean()
         loss = functional.l1_loss(sr, hr) + weight * likelihood
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         return loss.detach()
 
     return step

@@ -10,18 +10,18 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from ..archs.base import SRNetwork
-from ..archs.build import build_network
-from ..archs.teacher import PrivilegedTeacher
 from ..config.build import WeightedLoss, build_loss_from
 from ..config.phase import LossOptions, Phase
 from ..config.section import Compile
+from ..distributed import World
 from ..losses.vid import VID
-from ..training.distributed import World
-from ..training.stages import DistillationStage, Stage
-from ..training.step import DistillationStep
+from ..networks.base import SRNetwork
+from ..networks.build import build_network
+from ..networks.teacher import PrivilegedTeacher
+from ..training.frozen_teacher import FrozenTeacher
+from ..training.stages import Stage, TrainingStage
+from ..training.student_with_losses import StudentWithLosses
 from ..training.super_resolution import SuperResolution
-from ..training.teaching import Teaching
 from .machine import Machine
 from .plain import student_step, teacher_step
 from .report import Comparison
@@ -62,7 +62,7 @@ class TrainingBench:
     """PISR with FSRCNN on one random batch.
 
     Attributes:
-        scale, batch, patch: enlargement, patches per step, side of an LR patch.
+        scale, batch, patch: upscaling, patches per step, side of an LR patch.
         precision, compiled: of our steps, as in a recipe's phase.
     """
 
@@ -103,7 +103,7 @@ class TrainingBench:
             hr = torch.rand(self.batch, 1, self.patch * self.scale, self.patch * self.scale)
             encoder, decoder = {"type": "Hourglass"}, {"type": "FSRCNN"}
             teacher = build_network(
-                "PrivilegedTeacher", scale=self.scale, colour="y", encoder=encoder, decoder=decoder, init="bicubic"
+                "PrivilegedTeacher", scale=self.scale, color="y", encoder=encoder, decoder=decoder, init="bicubic"
             )
             student = build_network("FSRCNN", scale=self.scale, init="bicubic")
         if not isinstance(teacher, PrivilegedTeacher) or not isinstance(student, SRNetwork):
@@ -123,12 +123,14 @@ class TrainingBench:
         options = Phase.model_validate(
             {"trains": "network", "total_iter": 10**9, "precision": self.precision, "compile": self.compiled}
         )
-        step = DistillationStep(trained, losses, task).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        teaching = None
+        step = StudentWithLosses(trained, losses, task).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        frozen_teacher = None
         if teacher is not None:
             deployed = teacher.deploy() if isinstance(teacher, PrivilegedTeacher) else teacher
-            teaching = Teaching(deployed.to(memory_format=torch.channels_last), step, task, compile=bool(self.compiled))  # type: ignore[call-overload]
-        stage = DistillationStage(options, 10**9, step, teaching, task, None, world)
+            frozen_teacher = FrozenTeacher(
+                deployed.to(memory_format=torch.channels_last), step, task, compile=bool(self.compiled)
+            )  # type: ignore[call-overload]
+        stage = TrainingStage(options, 10**9, step, frozen_teacher, task, None, world)
         return OurStep(stage, itertools.count())
 
     def _comparison(

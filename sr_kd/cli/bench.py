@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 from ..errors import UsageError
 
 if TYPE_CHECKING:
-    from ..archs.base import SRNetwork
     from ..bench.machine import Machine
     from ..bench.report import Comparison
     from ..data.image_set import ImageSet
+    from ..networks.base import SRNetwork
 
 HELP = {
     "train": "a training step of PISR's teacher and student, beside plain PyTorch",
-    "infer": "one picture through a network, beside plain PyTorch, ONNX Runtime, OpenVINO and OpenCV",
-    "folder": "a folder of pictures, from file to file, beside the computing alone",
+    "infer": "one image through a network, beside plain PyTorch, ONNX Runtime, OpenVINO and OpenCV",
+    "folder": "a folder of images, from file to file, beside the computing alone",
     "evaluate": "PSNR, SSIM and MATLAB's resize, beside BasicSR's functions",
     "data": "training patches, beside BasicSR's dataset and PyTorch's loader",
     "streaming": "patches of a set larger than memory_budget, beside one that fits",
@@ -62,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     losses.add_argument("-opt", "--opt", required=True, metavar="FILE", help="training option file (YAML)")
     losses.add_argument("--force_yml", nargs="+", default=[], metavar="a:b=value", help="override options")
     for work in (train, infer, folder, evaluate, data, streaming):
-        work.add_argument("-s", "--scale", type=_positive, default=2, metavar="S", help="enlargement (default: 2)")
+        work.add_argument("-s", "--scale", type=_positive, default=2, metavar="S", help="upscaling (default: 2)")
     for work in (train, infer, folder, evaluate, data, losses):
         work.add_argument("--repetitions", type=_positive, default=9, metavar="N", help="per candidate (default: 9)")
     for work in parsers:
@@ -115,7 +115,7 @@ def _infer(args: argparse.Namespace, machine: Machine) -> Sequence[Comparison]:
 def _folder(args: argparse.Namespace, machine: Machine) -> Sequence[Comparison]:
     from ..bench.folder import FolderBench
     from ..device import pick_device
-    from ..inference.upscaler import Upscaler
+    from ..imaging.upscaler import Upscaler
 
     upscaler = Upscaler(_network(args.model or "FSRCNN", args.scale), device=pick_device(args.device))
     return [FolderBench(_images(args), upscaler).compare(machine, args.repetitions, args.quiet)]
@@ -123,14 +123,14 @@ def _folder(args: argparse.Namespace, machine: Machine) -> Sequence[Comparison]:
 
 def _network(model: str, scale: int) -> SRNetwork:
     """A trained one, or a type with its first weights: they take equally long."""
-    from ..archs.base import SRNetwork
-    from ..archs.build import NETWORKS, build_network
-    from ..inference.load import find_network
+    from ..imaging.load import find_network
+    from ..networks.base import SRNetwork
+    from ..networks.build import NETWORKS, build_network
 
     if model in NETWORKS.names():
         network = build_network(model, scale=scale)
         if not isinstance(network, SRNetwork):
-            raise UsageError(f"{model} enlarges nothing by itself: name FSRCNN, VDSR, IDN or CARN")
+            raise UsageError(f"{model} upscales nothing by itself: name FSRCNN, VDSR, IDN or CARN")
         return network
     name, found = find_network(model, scale)
     if found is None:
@@ -170,11 +170,11 @@ def _losses(args: argparse.Namespace, machine: Machine) -> Sequence[Comparison]:
     from ..bench.losses import LossesBench
     from ..config.check import check_recipe
     from ..config.loader import load_recipe
-    from ..config.schema import Recipe
+    from ..config.schema import SuperResolutionRecipe
     from ..device import pick_device
 
     recipe = load_recipe(args.opt, args.force_yml)
-    if not isinstance(recipe, Recipe):
+    if not isinstance(recipe, SuperResolutionRecipe):
         raise UsageError(f"{args.opt} is for {recipe.task}; losses are timed on super-resolution")
     check_recipe(recipe, data=False)
     bench = LossesBench(recipe, args.batch, args.patch, pick_device(args.device))

@@ -50,9 +50,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _print_diagnoses(recipe: TrainingRecipe) -> None:
     from ..device import pick_device
+    from ..distributed import World
     from ..losses.diagnosis import diagnosis_table
     from ..training.diagnose import diagnose_recipe
-    from ..training.distributed import World
 
     for phase in diagnose_recipe(recipe, World(0, 1, pick_device("auto"))):
         state = f" ({phase.state})" if phase.state else ""

@@ -1,4 +1,4 @@
-"""``sr-kd evaluate``: PSNR and SSIM of models, or of finished pictures."""
+"""``sr-kd evaluate``: PSNR and SSIM of models, or of finished images."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MODEL",
         help="a network's file, a shipped model or 'bicubic'; repeat it to compare models",
     )
-    what.add_argument("--sr", metavar="DIR", help="finished pictures instead of a model, paired with HR by name")
+    what.add_argument("--sr", metavar="DIR", help="finished images instead of a model, paired with HR by name")
     what.add_argument(
         "--hr",
         nargs="+",
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folders of HR images, one set each; also *.lmdb and scikit-image:held_out",
     )
     what.add_argument("--lr", nargs="+", metavar="DIR", help="their LR images (default: made from HR as MATLAB does)")
-    what.add_argument("-s", "--scale", type=int, required=True, metavar="S", help="enlargement: 2, 3, 4...")
+    what.add_argument("-s", "--scale", type=int, required=True, metavar="S", help="upscaling: 2, 3, 4...")
     what.add_argument("--protocol", default="rgb8", metavar="NAME", help="rgb8 (default), yfloat, basicsr or rgb")
     parser.add_argument("--json", metavar="FILE", help="write all scores as JSON; '-': to standard output, no table")
     parser.add_argument("--montage", metavar="FILE", help="draw where the models differ most in the first set")
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
 
     if bool(args.model) == bool(args.sr):
         both = "not both" if args.sr else "one of them"
-        raise UsageError(f"name models with -n, or a folder of finished pictures with --sr: {both}")
+        raise UsageError(f"name models with -n, or a folder of finished images with --sr: {both}")
     if args.scale < 2:
         raise UsageError(f"--scale is {args.scale}; it must be at least 2")
     check_json(args.json)
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
         output_format(Path(args.montage).suffix)
         check_target(args.montage, "--montage")
     with log_to_console(args.quiet):
-        results = _score_pictures(args) if args.sr else _score_models(args)
+        results = _score_images(args) if args.sr else _score_models(args)
     if args.json:
         write_json(args.json, json_document(results))
         if args.json == "-":
@@ -84,28 +84,28 @@ def _score_models(args: argparse.Namespace) -> dict[str, list[SetScore]]:
     if args.montage:
         networks = {label: upscaler.network for label, upscaler in models.items()}
         device = next(iter(models.values())).device
-        picture = compare_visually(networks, sets[0].images, scale=args.scale, device=device, quiet=args.quiet)
-        write_image(args.montage, Image(picture))
+        image = compare_visually(networks, sets[0].images, scale=args.scale, device=device, quiet=args.quiet)
+        write_image(args.montage, Image(image))
     return results
 
 
-def _score_pictures(args: argparse.Namespace) -> dict[str, list[SetScore]]:
+def _score_images(args: argparse.Namespace) -> dict[str, list[SetScore]]:
     from ..data.sets import set_name
     from ..evaluation.api import open_sets
-    from ..evaluation.compare import find_pictures, pair_by_name, score_pictures
+    from ..evaluation.compare import find_images, pair_by_name, score_images
 
     for option in ("lr", "montage"):
         if getattr(args, option):
-            raise UsageError(f"--{option} is for models (-n), not for finished pictures (--sr)")
+            raise UsageError(f"--{option} is for models (-n), not for finished images (--sr)")
     if len(args.hr) > 1:
         raise UsageError(
-            f"--sr is one folder of pictures, but --hr names {len(args.hr)} sets; name the one it belongs to"
+            f"--sr is one folder of images, but --hr names {len(args.hr)} sets; name the one it belongs to"
         )
     (images,) = open_sets(args.hr, None, args.scale)
-    pictures = find_pictures(args.sr)
-    chosen = pair_by_name(images.names, pictures)
-    unused = len(pictures) - len(chosen)
+    files = find_images(args.sr)
+    chosen = pair_by_name(images.names, files)
+    unused = len(files) - len(chosen)
     if unused:
-        print(f"{unused} of {len(pictures)} pictures in {args.sr} belong to no HR image", file=sys.stderr)
-    score = score_pictures(chosen, images, protocol=args.protocol, quiet=args.quiet)
+        print(f"{unused} of {len(files)} images in {args.sr} belong to no HR image", file=sys.stderr)
+    score = score_images(chosen, images, protocol=args.protocol, quiet=args.quiet)
     return {set_name(args.sr): [score]}

@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..archs.base import SRNetwork
+    from ..networks.base import SRNetwork
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,8 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Export, compare with the network, and say what was written."""
     from ..errors import UsageError
-    from ..inference.export import export_network
-    from ..inference.load import find_network
+    from ..export.export import export_network
+    from ..imaging.load import find_network
 
     if (arguments.precision == "int8") != bool(arguments.calibrate):
         raise UsageError("int8 needs photographs, and only int8 does: --precision int8 --calibrate DIR")
@@ -48,15 +48,15 @@ def run(arguments: argparse.Namespace) -> int:
     )
     print(
         f"wrote {exported.path}: {exported.description['type']} x{exported.description['scale']}, "
-        f"{exported.description['colour'].upper()} in [0, 1], {exported.description['precision']}; "
-        f"largest difference from the network {exported.difference:.2g} of 255 grey levels"
+        f"{exported.description['color'].upper()} in [0, 1], {exported.description['precision']}; "
+        f"largest difference from the network {exported.difference:.2g} of 255 gray levels"
     )
     return 0
 
 
 def _export_int8(network: SRNetwork, arguments: argparse.Namespace) -> int:
     from ..data.sets import open_set
-    from ..evaluation.quantise import PROTOCOL, export_int8
+    from ..export.int8 import PROTOCOL, export_int8
 
     images = open_set(arguments.calibrate, scale=network.scale)
     written = export_int8(
@@ -70,6 +70,6 @@ def _export_int8(network: SRNetwork, arguments: argparse.Namespace) -> int:
     )
     print(
         f"wrote {written.path}: {network.type_name} x{network.scale}, int8; loses {written.loss:.2f} dB "
-        f"on {images.name} ({written.psnr:.2f} to {written.quantised_psnr:.2f} dB, {PROTOCOL})"
+        f"on {images.name} ({written.psnr:.2f} to {written.quantized_psnr:.2f} dB, {PROTOCOL})"
     )
     return 0

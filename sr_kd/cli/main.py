@@ -15,11 +15,11 @@ from ..errors import SrKdError, UsageError, nearest
 from ..memory import keep_freed_memory
 
 COMMANDS = {
-    "upscale": "enlarge pictures with a trained model",
+    "upscale": "upscale images with a trained model",
     "train": "run a training recipe",
     "test": "measure models on test sets, from an option file",
-    "evaluate": "PSNR and SSIM of a model, or of finished pictures",
-    "report": "tables and pictures of a finished recipe",
+    "evaluate": "PSNR and SSIM of a model, or of finished images",
+    "report": "tables and images of a finished recipe",
     "export": "a network as a file for other programs (ONNX, .pt2, safetensors)",
     "prepare": "make LR images, sub-images or LMDBs of a training set",
     "models": "list the models that ship with the package",

@@ -40,20 +40,20 @@ def run(arguments: argparse.Namespace) -> int:
         fast = f" {speeds[name]:7.2f}" if speeds else ""
         mark = " (default)" if model.default else ""
         print(f"{name:14} x{model.scale:<4} {model.details.get('parameters', 0):>10,} {size:>9}{fast}  {scores}{mark}")
-    print("Use one by name: sr-kd upscale -i PICTURE -o OUT -n NAME. What they were trained on: sr-kd models --json;")
+    print("Use one by name: sr-kd upscale -i IMAGE -o OUT -n NAME. What they were trained on: sr-kd models --json;")
     print("how fast they are here: sr-kd models --speed")
     return 0
 
 
 def _megapixels_per_second(names: Iterable[str], device: str) -> dict[str, float]:
-    """Medians, of one 960x540 RGB picture that is in memory; the models in turn."""
+    """Medians, of one 960x540 RGB image that is in memory; the models in turn."""
     import numpy as np
 
     from ..bench.timing import time_in_turn
-    from ..inference.load import load_model
+    from ..imaging.load import load_model
 
-    picture = np.random.default_rng(0).integers(0, 256, (540, 960, 3), np.uint8)
+    image = np.random.default_rng(0).integers(0, 256, (540, 960, 3), np.uint8)
     upscalers = {name: load_model(name, device=device) for name in names}
-    runs = {name: partial(upscaler.upscale, picture) for name, upscaler in upscalers.items()}
+    runs = {name: partial(upscaler.upscale, image) for name, upscaler in upscalers.items()}
     seconds = time_in_turn(runs, REPETITIONS)
     return {name: 540 * 960 * upscalers[name].scale ** 2 / 1e6 / seconds[name] for name in runs}

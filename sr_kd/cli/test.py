@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure, print the table, and write results/NAME/{table.md, results.json} and perhaps the pictures."""
+    """Measure, print the table, and write results/NAME/{table.md, results.json} and perhaps the images."""
     from pathlib import Path
 
     import numpy as np

@@ -12,7 +12,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--launcher",
         choices=("none", "pytorch"),
         default="none",
-        help="accepted for BasicSR's sake: torchrun is recognised by itself",
+        help="accepted for BasicSR's sake: torchrun is recognized by itself",
     )
     parser.add_argument(
         "--auto_resume", action="store_true", help="continue a run of the same name instead of archiving it"
@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Load, check, train, and write the comparison of the arms."""
     from ..config.check import check_recipe
     from ..config.loader import load_recipe
-    from ..training.distributed import joined
+    from ..distributed import joined
     from ..training.report import write_report
     from ..training.run import run_recipe
     from .console import command_line, log_to_console

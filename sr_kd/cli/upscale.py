@@ -1,4 +1,4 @@
-"""``sr-kd upscale``: enlarge files and folders."""
+"""``sr-kd upscale``: upscale files and folders."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from ..errors import UsageError
 from .summary import check_json, write_json
 
 if TYPE_CHECKING:
-    from ..inference.folder import Outcome
-    from ..inference.upscaler import Upscaler
+    from ..imaging.folder import Outcome
+    from ..imaging.upscaler import Upscaler
 
-LARGEST_PICTURE = 500_000_000  # pixels; a file that says more is taken for a decompression bomb
+LARGEST_IMAGE = 500_000_000  # pixels; a file that says more is taken for a decompression bomb
 EXTENSIONS = ("auto", "png", "jpg", "webp", "tiff", "bmp", "avif")
 
 
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="files, folders (with everything below them), glob patterns; '-' reads a list from standard input",
     )
-    parser.add_argument("-o", "--output", required=True, metavar="PATH", help="a folder, or a file for one picture")
+    parser.add_argument("-o", "--output", required=True, metavar="PATH", help="a folder, or a file for one image")
     parser.add_argument(
         "-n", "--model", metavar="MODEL", help="a shipped model, 'bicubic', or a network's file (default: by scale)"
     )
@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="1-100",
         help="of JPEG, WebP and AVIF (default: 95, lossless, 90)",
     )
-    files.add_argument("--skip-existing", action="store_true", help="leave pictures alone whose result is there")
+    files.add_argument("--skip-existing", action="store_true", help="leave images alone whose result is there")
     work = parser.add_argument_group("computing")
     work.add_argument("-t", "--tile", type=int, metavar="PIXELS", help="side of a tile; 0: none (default: automatic)")
     work.add_argument("--tta", action="store_true", help="mean over 8 flips and rotations: better, 8 times slower")
@@ -69,17 +69,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Upscale everything; 1 if a picture failed."""
+    """Upscale everything; 1 if an image failed."""
     import PIL.Image
 
-    from ..inference.folder import upscale_files
-    from ..inference.jobs import Naming, plan_jobs
-    from ..inference.load import load_for_factor
-    from ..inference.ranks import join_ranks
-    from ..inference.sizing import Sizing
+    from ..imaging.folder import upscale_files
+    from ..imaging.jobs import Naming, plan_jobs
+    from ..imaging.load import load_for_factor
+    from ..imaging.ranks import join_ranks
+    from ..imaging.sizing import Sizing
 
     warnings.filterwarnings("ignore", module="PIL")  # hints for programmers; real damage raises
-    PIL.Image.MAX_IMAGE_PIXELS = LARGEST_PICTURE // 2  # Pillow refuses twice that
+    PIL.Image.MAX_IMAGE_PIXELS = LARGEST_IMAGE // 2  # Pillow refuses twice that
     check_json(args.json)
     started = time.monotonic()
     measured = args.width or args.height or args.fit  # then -s only chooses the model
@@ -117,7 +117,7 @@ def run(args: argparse.Namespace) -> int:
             )
         )
     if ranks.rank == 0:
-        _summarise(args, upscaler, outcomes, time.monotonic() - started)
+        _summarize(args, upscaler, outcomes, time.monotonic() - started)
     return int(any(outcome.status == "failed" for outcome in outcomes))
 
 
@@ -129,7 +129,7 @@ def _report(outcome: Outcome) -> None:
         tqdm.write(f"sr-kd upscale: {outcome.job.source}: failed: {outcome.error}", file=sys.stderr)
 
 
-def _summarise(args: argparse.Namespace, upscaler: Upscaler, outcomes: Sequence[Outcome], seconds: float) -> None:
+def _summarize(args: argparse.Namespace, upscaler: Upscaler, outcomes: Sequence[Outcome], seconds: float) -> None:
     counts = {status: sum(outcome.status == status for outcome in outcomes) for status in ("done", "skipped", "failed")}
     if not args.quiet and args.json != "-":
         words = ", ".join(f"{count} {status}" for status, count in counts.items() if count or status == "done")

@@ -45,11 +45,11 @@ def translate_training(draft: Draft) -> None:
     if draft.section("phases", PHASE).get("warmup_iter") == -1:  # BasicSR's "none"
         draft.take("phases", PHASE, "warmup_iter")
     draft.move(("train", "optim_g"), ("phases", PHASE, "optim"))
-    optimiser = draft.section("phases", PHASE, "optim")
-    if optimiser.get("type") == "AdamW":
-        optimiser.setdefault("weight_decay", 0.01)
-    if optimiser.get("type") == "SGD":
-        optimiser.setdefault("momentum", 0.0)
+    optimizer = draft.section("phases", PHASE, "optim")
+    if optimizer.get("type") == "AdamW":
+        optimizer.setdefault("weight_decay", 0.01)
+    if optimizer.get("type") == "SGD":
+        optimizer.setdefault("momentum", 0.0)
     if draft.section("train", "scheduler"):
         _scheduler(draft)
     if draft.section("train", "pixel_opt"):
@@ -106,7 +106,7 @@ def _scheduler(draft: Draft) -> None:
         translated = {"type": "cosine", **options}
     elif kind in ("MultiStepLR", "MultiStepRestartLR"):
         if options.pop("restarts", [0]) != [0] or options.pop("restart_weights", [1]) != [1]:
-            draft.problems.append(((*written, "restarts"), "cannot be honoured: there are no restarts here"))
+            draft.problems.append(((*written, "restarts"), "cannot be honored: there are no restarts here"))
         translated = {"type": "multistep", "gamma": 0.1, **options}
     else:
         translated = {"type": kind, **options}
@@ -142,7 +142,7 @@ def _rest_of_training(draft: Draft) -> None:
     for key, value in (draft.take("train") or {}).items():
         if key in REFUSED:
             if value is not None:
-                draft.problems.append((("train", key), f"cannot be honoured: {REFUSED[key]}; remove it"))
+                draft.problems.append((("train", key), f"cannot be honored: {REFUSED[key]}; remove it"))
         elif value is not None or key not in allowed:
             sentence = f"is unknown{nearest(key, allowed)}; allowed: {', '.join(allowed)}"
             draft.problems.append((("train", key), sentence))

@@ -9,23 +9,23 @@ from typing import Literal
 
 from torch import nn
 
-from ..archs.base import Tap
-from ..archs.build import NETWORKS, build_network
-from ..archs.files import load_network, load_weights
-from ..archs.teacher import PrivilegedTeacher
-from ..data.labelled import LabelledImages, Part, open_labelled
+from ..data.labeled import LabeledImages, Part, open_labeled
 from ..data.sets import ImageSet, open_set
 from ..data.shapes import DetectionImages, make_shapes
 from ..data.shapes import Part as ShapesPart
 from ..errors import UsageError, nearest, unknown_name
-from ..losses.base import FeatureLoss, TapPair
+from ..losses.base import Loss, TapPair
 from ..losses.build import build_loss
+from ..networks.base import Tap
+from ..networks.build import NETWORKS, build_network
+from ..networks.files import load_network, load_weights
+from ..networks.teacher import PrivilegedTeacher
 from ..signature import accepted
 from ..zoo.manifest import shipped_models
-from .datasets import EvaluationSet, LabelledSet, LabelledTrainSet, ShapesSet, ShapesTrainSet
+from .datasets import EvaluationSet, LabeledSet, LabeledTrainSet, ShapesSet, ShapesTrainSet
 from .datasets import ImageSet as SetOptions
 from .phase import LossOptions, NetworkOptions
-from .schema import Recipe, TrainingRecipe
+from .schema import SuperResolutionRecipe, TrainingRecipe
 
 FROM_FILE = "file"
 
@@ -38,13 +38,13 @@ class WeightedLoss:
         loss: with its adapters.
         weight: of all its terms, or of each term by name.
         name: distinct within the phase: the type, numbered from the second on ("VID", "VID_2").
-        pull: of all its terms together, in place of a weight.
+        gradient_ratio: of all its terms together, in place of a weight.
     """
 
-    loss: FeatureLoss
+    loss: Loss
     weight: float | dict[str, float]
     name: str
-    pull: float | None = None
+    gradient_ratio: float | None = None
 
 
 def build_network_from(options: NetworkOptions, scale: int | None) -> nn.Module:
@@ -56,7 +56,7 @@ def build_network_from(options: NetworkOptions, scale: int | None) -> nn.Module:
         scale: given to networks that take it, unless their options say otherwise; None where there is none.
 
     Raises:
-        UsageError: an unknown network, argument or initialisation. SrKdError: an unreadable file.
+        UsageError: an unknown network, argument or initialization. SrKdError: an unreadable file.
     """
     arguments = options.arguments
     if options.type == FROM_FILE:
@@ -108,7 +108,7 @@ def build_losses(
     Args:
         student: the network that the phase trains.
         teacher: the frozen one, if the phase has one.
-        reverse: exchange the roles of the taps, for the partner that the phase's network teaches.
+        reverse: inputs the roles of the taps, for the partner that the phase's network teaches.
 
     Raises:
         UsageError: an unknown loss, option or tap, or a loss that needs a teacher where there is none.
@@ -119,11 +119,13 @@ def build_losses(
         found[options.type] = count = found.get(options.type, 0) + 1
         name = options.type if count == 1 else f"{options.type}_{count}"
         chosen = options.reversed() if reverse else options
-        losses.append(WeightedLoss(build_loss_from(chosen, student, teacher), options.weight, name, options.pull))
+        losses.append(
+            WeightedLoss(build_loss_from(chosen, student, teacher), options.weight, name, options.gradient_ratio)
+        )
     return losses
 
 
-def build_loss_from(options: LossOptions, student: nn.Module, teacher: nn.Module | None) -> FeatureLoss:
+def build_loss_from(options: LossOptions, student: nn.Module, teacher: nn.Module | None) -> Loss:
     """One loss for a student and (perhaps) a teacher. Raises UsageError, as `build_losses`."""
     if options.taps and teacher is None:
         raise UsageError(f"loss {options.type} compares taps with a teacher's, and this phase has no teacher")
@@ -140,14 +142,14 @@ def build_loss_from(options: LossOptions, student: nn.Module, teacher: nn.Module
     if loss.needs_compact and not isinstance(student, PrivilegedTeacher):
         raise UsageError(f"loss {options.type} is for a phase that trains a PrivilegedTeacher")
     _check_weights(options, loss)
-    _check_colours(options.type, loss, student, teacher)
+    _check_colors(options.type, loss, student, teacher)
     if loss.needs_teacher_tail:
         for pair in pairs:
             _check_cut(options.type, pair, teacher)
     return loss
 
 
-def open_training_set(recipe: Recipe) -> ImageSet:
+def open_training_set(recipe: SuperResolutionRecipe) -> ImageSet:
     """The training images. Raises UsageError and SrKdError, as `data.sets.open_set`."""
     return _open(recipe.train, recipe.scale)
 
@@ -157,10 +159,10 @@ def open_evaluation_set(options: EvaluationSet, scale: int) -> ImageSet:
     return _open(options, scale)
 
 
-def open_labelled_set(options: LabelledSet) -> LabelledImages:
-    """A set of labelled images. Raises UsageError and SrKdError, as `data.labelled.open_labelled`."""
-    part: Part = "train" if isinstance(options, LabelledTrainSet) else "test"
-    return open_labelled(options.dataroot, part, name=options.name, image_size=options.image_size)
+def open_labeled_set(options: LabeledSet) -> LabeledImages:
+    """A set of labeled images. Raises UsageError and SrKdError, as `data.labeled.open_labeled`."""
+    part: Part = "train" if isinstance(options, LabeledTrainSet) else "test"
+    return open_labeled(options.dataroot, part, name=options.name, image_size=options.image_size)
 
 
 def open_shapes(options: ShapesSet) -> DetectionImages:
@@ -200,10 +202,12 @@ def _tap(network: nn.Module, name: str, whose: str = "") -> Tap:
     return taps[name]
 
 
-def _check_weights(options: LossOptions, loss: FeatureLoss) -> None:
+def _check_weights(options: LossOptions, loss: Loss) -> None:
     """A weight for each term, if not one for all."""
-    if options.pull is not None and not loss.terms:
-        raise UsageError(f"loss {options.type} does not say which 'terms' it returns: give it a weight, not a pull")
+    if options.gradient_ratio is not None and not loss.terms:
+        raise UsageError(
+            f"loss {options.type} does not say which 'terms' it returns: give it a weight, not a gradient_ratio"
+        )
     if not isinstance(options.weight, Mapping):
         return
     if not loss.terms:
@@ -216,16 +220,16 @@ def _check_weights(options: LossOptions, loss: FeatureLoss) -> None:
             raise UsageError(f"loss {options.type} returns the term '{term}', which its weight mapping does not name")
 
 
-def _check_colours(name: str, loss: FeatureLoss, student: nn.Module, teacher: nn.Module | None) -> None:
-    """Luma can be made of RGB, not the other way round; features may be of different colours."""
-    ours, theirs = getattr(student, "colour", None), getattr(teacher, "colour", None)
+def _check_colors(name: str, loss: Loss, student: nn.Module, teacher: nn.Module | None) -> None:
+    """Luma can be made of RGB, not the other way round; features may be of different colors."""
+    ours, theirs = getattr(student, "color", None), getattr(teacher, "color", None)
     if teacher is None or ours == theirs:
         return
     compares_images = loss.needs_teacher_output or loss.needs_teacher_tail
     if loss.needs_forwards or (compares_images and ours == "rgb"):
         raise UsageError(
             f"loss {name} compares images, and the student's are '{ours}', the teacher's '{theirs}': "
-            "set the 'colour' of one of them"
+            "set the 'color' of one of them"
         )
 
 

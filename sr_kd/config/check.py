@@ -8,17 +8,17 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import nn
 
-from ..archs.base import SRNetwork
-from ..archs.teacher import PrivilegedTeacher, part_of
 from ..errors import SrKdError, UsageError, nearest
 from ..losses.build import LOSSES
+from ..networks.base import SRNetwork
+from ..networks.teacher import PrivilegedTeacher, part_of
 from .build import build_loss_from, build_network_from, load_trained
 from .check_classification import classification_problems
 from .check_detection import detection_problems, misplaced_losses, package_problems
 from .check_sets import Problem, lr_problems, refuse, set_problems
 from .graph import phase_order, teacher_of
-from .phase import Initialisation
-from .schema import ClassificationRecipe, DetectionRecipe, Recipe, TrainingRecipe
+from .phase import Initialization
+from .schema import ClassificationRecipe, DetectionRecipe, SuperResolutionRecipe, TrainingRecipe
 from .section import is_folder_name
 
 
@@ -42,7 +42,7 @@ def check_recipe(recipe: TrainingRecipe, *, data: bool = True) -> dict[str, nn.M
     with torch.random.fork_rng(devices=[]):
         networks = _build_networks(recipe)
         problems = [problem for name in order for problem in _check_phase(recipe, name, networks)]
-    if isinstance(recipe, Recipe):
+    if isinstance(recipe, SuperResolutionRecipe):
         problems += _check_super_resolution(recipe, networks)
         problems += set_problems(recipe) if data else []
     if isinstance(recipe, ClassificationRecipe):
@@ -79,7 +79,7 @@ def _check_plan(recipe: TrainingRecipe) -> Iterator[Problem]:
             yield ("arms", label), _not_among("phase", arm, recipe.phases)
     if len(set(recipe.seeds)) < len(recipe.seeds) or not recipe.seeds:
         yield ("seeds",), f"must be distinct numbers; found {recipe.seeds}"
-    if isinstance(recipe, Recipe) and recipe.train.gt_size % recipe.scale:
+    if isinstance(recipe, SuperResolutionRecipe) and recipe.train.gt_size % recipe.scale:
         near = recipe.train.gt_size - recipe.train.gt_size % recipe.scale or recipe.scale
         yield ("train", "gt_size"), f"is {recipe.train.gt_size}, no multiple of the scale {recipe.scale}; try {near}"
 
@@ -146,14 +146,17 @@ def _scales(network: nn.Module, otherwise: int | None) -> tuple[int | None, ...]
 def _check_phase(recipe: TrainingRecipe, name: str, networks: Mapping[str, nn.Module]) -> Iterator[Problem]:
     phase = recipe.phases[name]
     if phase.init is not None:
-        yield from _check_initialisation(recipe, name, phase.init, networks)
+        yield from _check_initialization(recipe, name, phase.init, networks)
     if not phase.losses:
-        yield ("phases", name, "losses"), "is empty: nothing would be minimised"
-    elif phase.losses[0].pull is not None:
+        yield ("phases", name, "losses"), "is empty: nothing would be minimized"
+    elif phase.losses[0].gradient_ratio is not None:
         problem = "must be left out: it is a fraction of the first loss' own gradient; give this loss a weight"
-        yield ("phases", name, "losses", 0, "pull"), problem
-    elif phase.losses[0].weight == 0 and any(options.pull is not None for options in phase.losses):
-        yield ("phases", name, "losses", 0, "weight"), "is 0, and another loss has a pull, a fraction of its gradient"
+        yield ("phases", name, "losses", 0, "gradient_ratio"), problem
+    elif phase.losses[0].weight == 0 and any(options.gradient_ratio is not None for options in phase.losses):
+        yield (
+            ("phases", name, "losses", 0, "weight"),
+            "is 0, and another loss has a gradient_ratio, a fraction of its gradient",
+        )
     if isinstance(phase.compile, str) and phase.accumulate > 1:
         problem = f"is '{phase.compile}', whose CUDA graphs cannot accumulate: use 'true', or 'accumulate: 1'"
         yield ("phases", name, "compile"), problem
@@ -187,8 +190,8 @@ def _check_phase(recipe: TrainingRecipe, name: str, networks: Mapping[str, nn.Mo
             yield ("phases", name, key), problem
 
 
-def _check_initialisation(
-    recipe: TrainingRecipe, name: str, init: Initialisation, networks: Mapping[str, nn.Module]
+def _check_initialization(
+    recipe: TrainingRecipe, name: str, init: Initialization, networks: Mapping[str, nn.Module]
 ) -> Iterator[Problem]:
     """The first weights' source: a phase that comes before, and the same shapes."""
     phase = recipe.phases[name]
@@ -219,7 +222,7 @@ def _check_initialisation(
         )
 
 
-def _check_super_resolution(recipe: Recipe, networks: Mapping[str, nn.Module]) -> Iterator[Problem]:
+def _check_super_resolution(recipe: SuperResolutionRecipe, networks: Mapping[str, nn.Module]) -> Iterator[Problem]:
     for name, network in networks.items():
         task = getattr(network, "task", recipe.task)
         if task != recipe.task:
@@ -227,7 +230,7 @@ def _check_super_resolution(recipe: Recipe, networks: Mapping[str, nn.Module]) -
     named = [name for phase in recipe.phases.values() for name in (phase.trains, phase.partner) if name is not None]
     trained = [networks[name] for name in named]
     rgb = sorted(
-        {type(network).__name__ for network in trained if isinstance(network, SRNetwork) and network.colour == "rgb"}
+        {type(network).__name__ for network in trained if isinstance(network, SRNetwork) and network.color == "rgb"}
     )
     for index, images in enumerate(recipe.validation_sets):
         if images.protocol == "yfloat" and rgb:

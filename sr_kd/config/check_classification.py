@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 
 from torch import nn
 
-from ..data.labelled import LabelledImages
+from ..data.labeled import LabeledImages
 from ..errors import SrKdError
-from .build import open_labelled_set
+from .build import open_labeled_set
 from .check_sets import Problem
 from .schema import ClassificationRecipe
 
@@ -38,11 +38,11 @@ def classification_problems(
 
 
 def _set_problems(recipe: ClassificationRecipe, networks: Mapping[str, nn.Module]) -> Iterator[Problem]:
-    opened: list[LabelledImages] = []
+    opened: list[LabeledImages] = []
     written = [("train",), *(("validation_sets", index) for index in range(len(recipe.validation_sets)))]
     for path, options in zip(written, (recipe.train, *recipe.validation_sets), strict=True):
         try:
-            opened.append(open_labelled_set(options))
+            opened.append(open_labeled_set(options))
         except SrKdError as error:
             yield path, f"cannot be used: {error}"
             return
@@ -64,6 +64,6 @@ def _set_problems(recipe: ClassificationRecipe, networks: Mapping[str, nn.Module
             yield ("networks", name), problem
 
 
-def _description(images: LabelledImages) -> str:
+def _description(images: LabeledImages) -> str:
     height, width, channels = images.images.shape[1:]
     return f"{len(images.classes)} classes of {width}x{height} images with {channels} channels"

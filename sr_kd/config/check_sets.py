@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path as FilePath
+from pathlib import Path
 
 from ..data.patches import check_patch_size
 from ..data.sets import ImageSet
@@ -11,14 +11,14 @@ from ..errors import SrKdError, UsageError, nearest
 from ..zoo.manifest import shipped_models
 from .build import open_evaluation_set, open_training_set
 from .datasets import EvaluationSet
-from .origin import Path
-from .schema import Recipe, TestRecipe, TrainingRecipe
+from .origin import KeyPath
+from .schema import SuperResolutionRecipe, TestRecipe, TrainingRecipe
 
-Problem = tuple[Path, str]
+Problem = tuple[KeyPath, str]
 SUFFIXES = (".pth", ".pt", ".safetensors", ".npz")
 
 
-def set_problems(recipe: Recipe | TestRecipe) -> Iterator[Problem]:
+def set_problems(recipe: SuperResolutionRecipe | TestRecipe) -> Iterator[Problem]:
     """Open every set (headers alone are read); what is wrong with it comes back with its place."""
     if isinstance(recipe, TestRecipe):
         yield from _problems_of_sets("sets", recipe.sets, recipe.scale)
@@ -38,10 +38,10 @@ def check_test_recipe(recipe: TestRecipe, *, data: bool = True) -> None:
     problems = [*(set_problems(recipe) if data else []), *lr_problems("sets", recipe.sets)]
     shipped = [*shipped_models(), "bicubic"]
     for label, model in recipe.models.items():
-        if model in shipped or FilePath(model).is_file():
+        if model in shipped or Path(model).is_file():
             continue
         problem = f"names a file that does not exist: {model}"
-        if FilePath(model).suffix not in SUFFIXES:
+        if Path(model).suffix not in SUFFIXES:
             problem = f"names no model and no file: '{model}'{nearest(model, shipped)}; models: {', '.join(shipped)}"
         problems.append((("models", label), problem))
     if not recipe.models:
@@ -74,7 +74,7 @@ def _problems_of_sets(key: str, sets: Sequence[EvaluationSet], scale: int) -> It
         yield (key,), f"has {names.count(name)} sets called '{name}': give each its own 'name'"
 
 
-def _tried(path: Path, function: Callable[[], ImageSet], opened: list[ImageSet]) -> Iterator[Problem]:
+def _tried(path: KeyPath, function: Callable[[], ImageSet], opened: list[ImageSet]) -> Iterator[Problem]:
     try:
         opened.append(function())
     except SrKdError as error:

@@ -52,8 +52,8 @@ class EvaluationSet(ImageSet):
     protocol: Literal["rgb8", "yfloat", "basicsr", "rgb"] = "rgb8"
 
 
-class LabelledSet(Section):
-    """A set of labelled images, for classification.
+class LabeledSet(Section):
+    """A set of labeled images, for classification.
 
     `dataroot` is "scikit-learn:digits", a folder of CIFAR files (binary version), or a folder with one
     sub-folder of images per class; of the first two, `datasets.val` is the test part. `image_size`:
@@ -65,7 +65,7 @@ class LabelledSet(Section):
     image_size: PositiveInt | None = None
 
 
-class LabelledTrainSet(LabelledSet):
+class LabeledTrainSet(LabeledSet):
     """The training set of a classification and how images are drawn from it."""
 
     batch_size_per_gpu: PositiveInt = 128
@@ -74,7 +74,7 @@ class LabelledTrainSet(LabelledSet):
 
 
 class ShapesSet(Section):
-    """A set of generated pictures of shapes, for detection; `datasets.val` is drawn apart from the training set.
+    """A set of generated images of shapes, for detection; `datasets.val` is drawn apart from the training set.
 
     `images`: how many; `image_size`: their side; `seed`: which ones.
     """

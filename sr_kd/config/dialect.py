@@ -7,6 +7,7 @@ from typing import Any
 from ..errors import nearest
 from .basicsr_dialect import translate_metrics, translate_test, translate_training
 from .draft import Draft
+from .origin import KeyPath
 
 TRAINING_KEYS = frozenset(
     {"name", "task", "scale", "seeds", "manual_seed", "plugins", "datasets", "networks", "phases", "arms"}
@@ -19,24 +20,30 @@ OBSOLETE: dict[tuple[str, ...], frozenset[str]] = {
     (): frozenset({"model_type", "num_gpu", "find_unused_parameters", "dist_params"}),
     ("datasets", "*"): frozenset(
         {"use_shuffle", "use_flip", "prefetch_mode", "num_prefetch_queue", "pin_memory"}
-        | {"persistent_workers", "dataset_enlarge_ratio", "color", "phase", "scale"}
+        | {"persistent_workers", "dataset_upscale_ratio", "color", "phase", "scale"}
     ),
     ("val",): frozenset({"pbar", "use_pbar", "suffix"}),
     ("path",): frozenset({"strict_load_g", "ignore_resume_networks"}),
     ("logger",): frozenset({"wandb"}),
 }
+# Our own keys of earlier versions: (pattern of the section, old key) -> new key; one notice each.
+RENAMED: dict[tuple[tuple[str, ...], str], str] = {
+    (("networks", "*"), "colour"): "color",
+    (("networks", "*", "*"), "colour"): "color",
+    (("phases", "*", "losses", "*"), "pull"): "gradient_ratio",
+}
 UNTOUCHED = "is read by nothing here and was ignored"
 
 # BasicSR's keys that change what is trained but have no counterpart.
 REFUSED: dict[tuple[str, ...], dict[str, str]] = {
-    (): {"network_d": "cannot be honoured: there is no adversarial training here; remove it"},
+    (): {"network_d": "cannot be honored: there is no adversarial training here; remove it"},
     ("path",): {
-        "pretrain_network_d": "cannot be honoured: there is no adversarial training here; remove it",
-        "resume_state": "cannot be honoured: a run goes on from its own last state, with --auto_resume; remove it",
+        "pretrain_network_d": "cannot be honored: there is no adversarial training here; remove it",
+        "resume_state": "cannot be honored: a run goes on from its own last state, with --auto_resume; remove it",
     },
     ("datasets", "*"): {
-        "mean": "cannot be honoured: networks see values in [0, 1]; remove it",
-        "std": "cannot be honoured: networks see values in [0, 1]; remove it",
+        "mean": "cannot be honored: networks see values in [0, 1]; remove it",
+        "std": "cannot be honored: networks see values in [0, 1]; remove it",
     },
 }
 PAIRED = ("PairedImageDataset", "SingleImageDataset")
@@ -50,8 +57,9 @@ def is_test(data: dict[str, Any]) -> bool:
 
 
 def training_draft(data: dict[str, Any]) -> Draft:
-    """A training file as the schema's `Recipe` wants it."""
+    """A training file as the schema's `SuperResolutionRecipe` wants it."""
     draft = Draft(data)
+    _rename(draft)
     _sort_out(draft)
     if draft.has("train") or draft.has("network_g"):
         translate_training(draft)
@@ -82,15 +90,29 @@ def test_draft(data: dict[str, Any]) -> Draft:
     return draft
 
 
-def _sections(draft: Draft, pattern: tuple[str, ...]) -> list[tuple[str, ...]]:
+def _sections(draft: Draft, pattern: tuple[str, ...]) -> list[KeyPath]:
     """The sections that a pattern like ``("datasets", "*")`` means."""
-    if pattern and pattern[-1] == "*":
-        return [(*pattern[:-1], name) for name in draft.section(*pattern[:-1])]
-    return [pattern]
+    found: list[KeyPath] = [()]
+    for part in pattern:
+        found = [(*path, key) for path in found for key in (draft.keys(*path) if part == "*" else [part])]
+    return found
+
+
+def _rename(draft: Draft) -> None:
+    """Give our own old keys their present names, with one notice for each key."""
+    seen = set()
+    for (pattern, old), new in RENAMED.items():
+        for section in _sections(draft, pattern):
+            if not draft.has(*section, old):
+                continue
+            draft.move((*section, old), (*section, new))
+            if old not in seen:
+                draft.notices.append(((*section, old), f"is now called '{new}'"))
+            seen.add(old)
 
 
 def _sort_out(draft: Draft) -> None:
-    """Take out what nothing reads (one notice for each key) and refuse what cannot be honoured."""
+    """Take out what nothing reads (one notice for each key) and refuse what cannot be honored."""
     seen = set()
     for pattern, keys in OBSOLETE.items():
         for section in _sections(draft, pattern):

@@ -11,8 +11,7 @@ from typing import Any
 import yaml
 
 from ..errors import UsageError, nearest
-from .origin import Path as KeyPath
-from .origin import dotted
+from .origin import KeyPath, dotted
 
 Place = Callable[[int], str]  # line number -> how a message names the place
 

@@ -17,12 +17,12 @@ from .messages import explain
 from .origin import Origin
 from .overrides import apply_overrides
 from .plugins import load_plugins
-from .schema import ClassificationRecipe, DetectionRecipe, Recipe, TestRecipe, TrainingRecipe
+from .schema import ClassificationRecipe, DetectionRecipe, SuperResolutionRecipe, TestRecipe, TrainingRecipe
 from .trial import trial
 
 logger = logging.getLogger("sr_kd")
 RECIPES: dict[str, type[TrainingRecipe]] = {
-    "super_resolution": Recipe,
+    "super_resolution": SuperResolutionRecipe,
     "classification": ClassificationRecipe,
     "detection": DetectionRecipe,
 }
@@ -45,7 +45,7 @@ def load_recipe(path: Path | str, overrides: Sequence[str] = (), *, debug: bool 
     document = apply_overrides(read_document(path), overrides)
     if is_test(document.data):
         raise UsageError(f"{path} trains nothing (no 'phases', no 'train'): run it with 'sr-kd test'")
-    schema = RECIPES.get(str(document.data.get("task")), Recipe)
+    schema = RECIPES.get(str(document.data.get("task")), SuperResolutionRecipe)
     recipe: TrainingRecipe = _validated(document, training_draft(document.data), schema)
     recipe = recipe.with_plugins(_plugins(recipe, document))
     return trial(recipe) if debug else recipe

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from ..errors import nearest
-from .origin import Path
+from .origin import KeyPath
 
 EXPECTED = {
     "int": "a whole number",
@@ -36,7 +36,7 @@ LIMITS = {
 }
 
 
-def explain(error: ValidationError, model: type[BaseModel], data: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
+def explain(error: ValidationError, model: type[BaseModel], data: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
     """(path in the recipe, sentence about that key) for each refused key.
 
     Args:
@@ -44,7 +44,7 @@ def explain(error: ValidationError, model: type[BaseModel], data: Mapping[str, A
         model: the schema that refused.
         data: what it was given.
     """
-    expected: dict[Path, list[str]] = {}
+    expected: dict[KeyPath, list[str]] = {}
     for item in error.errors():
         path = _path(item["loc"], data)
         if item["type"] == "extra_forbidden":
@@ -77,7 +77,7 @@ def _expectation(item: Mapping[str, Any]) -> str:
     return EXPECTED.get(kind) or EXPECTED.get(kind.partition("_")[0]) or item["msg"]
 
 
-def _literals(error: ValidationError, path: Path, data: Mapping[str, Any]) -> list[str]:
+def _literals(error: ValidationError, path: KeyPath, data: Mapping[str, Any]) -> list[str]:
     """The closed set that a value at this path was to be from."""
     return [
         name.strip("' ")
@@ -87,9 +87,9 @@ def _literals(error: ValidationError, path: Path, data: Mapping[str, Any]) -> li
     ]
 
 
-def _path(location: tuple[int | str, ...], data: Any) -> Path:
+def _path(location: tuple[int | str, ...], data: Any) -> KeyPath:
     """The part of pydantic's location that is in the data; the rest names branches of unions."""
-    path: Path = ()
+    path: KeyPath = ()
     for part in location:
         known = (isinstance(data, Mapping) and part in data) or (
             isinstance(data, list) and isinstance(part, int) and part < len(data)
@@ -99,13 +99,13 @@ def _path(location: tuple[int | str, ...], data: Any) -> Path:
     return path
 
 
-def _value(path: Path, data: Any) -> Any:
+def _value(path: KeyPath, data: Any) -> Any:
     for part in path:
         data = data[part]
     return data
 
 
-def _keys(model: type[BaseModel], path: Path) -> list[str]:
+def _keys(model: type[BaseModel], path: KeyPath) -> list[str]:
     """The keys that the section at this path may hold."""
     annotations: list[Any] = [model]
     for part in path:

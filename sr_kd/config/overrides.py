@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import UsageError, nearest
 from .document import Document, parse_value
-from .origin import Path, dotted
+from .origin import KeyPath, dotted
 
 NAMED = {("phases",), ("networks",), ("datasets",)}
 
@@ -27,7 +27,7 @@ def apply_overrides(document: Document, overrides: Sequence[str]) -> Document:
         key, separator, value = override.partition("=")
         if not separator or not key.strip():
             raise UsageError(f"{source}: write it as a:b=value")
-        path: Path = ()
+        path: KeyPath = ()
         parts = [part.strip() for part in re.split("[:.]", key)]
         current: Any = document.data
         for part in parts[:-1]:
@@ -43,7 +43,7 @@ def apply_overrides(document: Document, overrides: Sequence[str]) -> Document:
     return document
 
 
-def _step(current: Any, part: str, path: Path, source: str, create: bool) -> str | int:
+def _step(current: Any, part: str, path: KeyPath, source: str, create: bool) -> str | int:
     """The key or index that `part` means inside `current`; a missing section is created."""
     if isinstance(current, list):
         if part.isdigit() and int(part) < len(current):

@@ -25,8 +25,8 @@ class NetworkOptions(Section):
         return dict(self.model_extra or {})
 
 
-class Optimiser(Section):
-    """Optimiser of a phase. `lr` is the learning rate, BasicSR's key."""
+class Optimizer(Section):
+    """Optimizer of a phase. `lr` is the learning rate, BasicSR's key."""
 
     type: Literal["Adam", "AdamW", "SGD", "SOAP"] = "Adam"
     lr: Positive = 1e-3
@@ -91,20 +91,20 @@ class Scheduler(Section):
 class LossOptions(Section):
     """A loss: its type, weight, taps, and its constructor's options (checked when it is built).
 
-    Instead of a weight, `pull`: the norm of its gradient at the student, relative to the first loss'.
+    Instead of a weight, `gradient_ratio`: the norm of its gradient at the student, relative to the first loss'.
     """
 
     model_config = ConfigDict(extra="allow")
 
     type: str
     weight: NonNegative | dict[str, NonNegative] = 1.0
-    pull: Positive | None = None
+    gradient_ratio: Positive | None = None
     taps: list[str | dict[Literal["student", "teacher"], str]] = []
 
     @model_validator(mode="after")
-    def _weight_or_pull(self) -> Self:
-        if self.pull is not None and "weight" in self.model_fields_set:
-            raise ValueError("a mapping with either 'weight' or 'pull', which chooses the weight")
+    def _weight_or_gradient_ratio(self) -> Self:
+        if self.gradient_ratio is not None and "weight" in self.model_fields_set:
+            raise ValueError("a mapping with either 'weight' or 'gradient_ratio', which chooses the weight")
         return self
 
     @property
@@ -119,7 +119,7 @@ class LossOptions(Section):
         return self.model_copy(update={"taps": taps})
 
 
-class Initialisation(Section):
+class Initialization(Section):
     """Weights taken from another phase's result.
 
     `part`: "decoder" or "encoder" of a teacher, where not the whole network is taken; `into`: the part of a teacher
@@ -132,7 +132,7 @@ class Initialisation(Section):
 
 
 class Phase(Section):
-    """One training run of one network, with its own optimiser, schedule and length in iterations.
+    """One training run of one network, with its own optimizer, schedule and length in iterations.
 
     `needs` names phases that come first; `teacher` the needed phase (or the network with a `path`)
     whose frozen result teaches; `partner` a network that trains beside this one, each the other's teacher
@@ -144,9 +144,9 @@ class Phase(Section):
     needs: list[str] = []
     teacher: str | None = None
     partner: str | None = None
-    init: Initialisation | None = None
+    init: Initialization | None = None
     total_iter: PositiveInt | str
-    optim: Optimiser = Optimiser()
+    optim: Optimizer = Optimizer()
     scheduler: Scheduler = Scheduler()
     warmup_iter: Annotated[int, Field(ge=0)] = 0
     losses: list[LossOptions] = [LossOptions(type="L1")]

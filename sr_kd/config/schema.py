@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveInt, PrivateAttr
 
-from .datasets import EvaluationSet, LabelledSet, LabelledTrainSet, ShapesSet, ShapesTrainSet, TrainSet
+from .datasets import EvaluationSet, LabeledSet, LabeledTrainSet, ShapesSet, ShapesTrainSet, TrainSet
 from .origin import Origin
 from .phase import NetworkOptions, Phase
 from .section import FolderName, ParamKey, PathText, Section
@@ -21,7 +21,7 @@ class Validation(Section):
     save_img: bool = False
 
 
-class LabelledValidation(Validation):
+class LabeledValidation(Validation):
     """As `Validation`; top-1 accuracy in percent is what there is to measure."""
 
     metrics: Annotated[list[Literal["top1"]], Field(min_length=1)] = ["top1"]  # type: ignore[assignment]
@@ -106,7 +106,7 @@ class TrainingRecipe(OptionFile):
         return sum(int(term) if term.isdecimal() else self.length(term) for term in map(str.strip, total.split("+")))
 
 
-class Recipe(TrainingRecipe):
+class SuperResolutionRecipe(TrainingRecipe):
     """A training option file for super-resolution."""
 
     scale: Annotated[int, Field(ge=2)]
@@ -119,9 +119,9 @@ class ClassificationRecipe(TrainingRecipe):
 
     task: Literal["classification"] = "classification"
     scale: None = None
-    train: LabelledTrainSet
-    validation_sets: list[LabelledSet] = []
-    val: LabelledValidation = LabelledValidation()
+    train: LabeledTrainSet
+    validation_sets: list[LabeledSet] = []
+    val: LabeledValidation = LabeledValidation()
 
 
 class DetectionRecipe(TrainingRecipe):

@@ -7,11 +7,11 @@ from typing import Literal
 
 from torch import nn
 
-from ..archs.complexity import count_parameters
+from ..networks.complexity import count_parameters
 from .datasets import ImageSet
 from .graph import phase_order, teacher_of
-from .phase import Initialisation, LossOptions
-from .schema import ClassificationRecipe, DetectionRecipe, Recipe, TestRecipe, TrainingRecipe
+from .phase import Initialization, LossOptions
+from .schema import ClassificationRecipe, DetectionRecipe, SuperResolutionRecipe, TestRecipe, TrainingRecipe
 
 
 def describe_recipe(recipe: TrainingRecipe, networks: Mapping[str, nn.Module]) -> list[str]:
@@ -57,7 +57,7 @@ def _task(recipe: TrainingRecipe) -> str:
 
 
 def _data(recipe: TrainingRecipe) -> list[str]:
-    if isinstance(recipe, Recipe):
+    if isinstance(recipe, SuperResolutionRecipe):
         train = recipe.train
         first = f"  train on {_set(train)}: {train.batch_size_per_gpu} HR patches of {train.gt_size} pixels"
         return [first, *(f"  validate on {_set(images)}, {images.protocol}" for images in recipe.validation_sets)]
@@ -74,7 +74,11 @@ def _data(recipe: TrainingRecipe) -> list[str]:
 def _loss(options: LossOptions) -> str:
     weight = f"{options.weight:g}" if isinstance(options.weight, float) else _pairs(options.weight)
     taps = f" on {', '.join(map(_tap, options.taps))}" if options.taps else ""
-    return f"{options.type}{taps} with a pull of {options.pull:g}" if options.pull else f"{weight} {options.type}{taps}"
+    return (
+        f"{options.type}{taps} with a gradient_ratio of {options.gradient_ratio:g}"
+        if options.gradient_ratio
+        else f"{weight} {options.type}{taps}"
+    )
 
 
 def _pairs(weights: Mapping[str, float]) -> str:
@@ -91,6 +95,6 @@ def _set(images: ImageSet) -> str:
     return images.name or " + ".join(images.dataroot_gt)
 
 
-def _begun(init: Initialisation) -> str:
+def _begun(init: Initialization) -> str:
     given = "" if init.into is None else f"{init.into} "
     return f"{given}from {' '.join(filter(None, (init.source, init.part)))}"

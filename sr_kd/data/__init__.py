@@ -1,1 +1,1 @@
-"""Image files, colour, resizing, sets of images, and patches."""
+"""Image files, color, resizing, sets of images, and patches."""

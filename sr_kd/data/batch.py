@@ -1,4 +1,4 @@
-"""From 8-bit patches to what a network sees: its colour, float, each patch in its orientation."""
+"""From 8-bit patches to what a network sees: its color, float, each patch in its orientation."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..archs.base import Colour
-from .colour import grey_to_y, rgb_to_y
+from ..networks.base import Color
+from .color import gray_to_y, rgb_to_y
 from .sampler import Draw
 
 
-def network_batch(patches: Tensor, draw: Draw, colour: Colour, device: torch.device) -> Tensor:
+def network_batch(patches: Tensor, draw: Draw, color: Color, device: torch.device) -> Tensor:
     """Convert and orient a batch.
 
     Args:
-        patches: (N, S, S, C) uint8, C = 1 (grey) or 3 (RGB), on the CPU or on a CUDA `device`.
+        patches: (N, S, S, C) uint8, C = 1 (gray) or 3 (RGB), on the CPU or on a CUDA `device`.
         draw: the orientation of each patch.
-        colour: "y" or "rgb". Y is computed from the 8-bit RGB and not rounded; grey is mapped to the Y
+        color: "y" or "rgb". Y is computed from the 8-bit RGB and not rounded; gray is mapped to the Y
             that R = G = B gives.
         device: where the result goes.
 
@@ -27,8 +27,8 @@ def network_batch(patches: Tensor, draw: Draw, colour: Colour, device: torch.dev
     """
     # Not on MPS, where older versions of torch cannot copy by index.
     image = _turn_all(patches.to(device), draw) if device.type == "cuda" else _turn_each(patches, draw).to(device)
-    if colour == "y":
-        image = rgb_to_y(image) if image.shape[1] == 3 else grey_to_y(image)
+    if color == "y":
+        image = rgb_to_y(image) if image.shape[1] == 3 else gray_to_y(image)
     elif image.shape[1] == 1:
         image = image.expand(-1, 3, -1, -1).contiguous()
     return image

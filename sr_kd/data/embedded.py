@@ -1,6 +1,6 @@
 """The photographs inside the scikit-image package: real images without a download.
 
-Only files that its wheels carry are used, never those it fetches over the network. Four colour
+Only files that its wheels carry are used, never those it fetches over the network. Four color
 photographs are held out for validation and are in no training set.
 """
 

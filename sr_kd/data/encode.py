@@ -1,4 +1,4 @@
-"""What a picture is in a file of each format, written piece by piece."""
+"""What an image is in a file of each format, written piece by piece."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ DEFAULT_QUALITY = {"JPEG": 95, "AVIF": 90}
 
 
 def encode_image(file: BinaryIO, image: Image, kind: str, quality: int | None) -> None:
-    """Write a picture to an empty binary file.
+    """Write an image to an empty binary file.
 
-    PNG and TIFF are written in stripes, so that neither the file nor a copy of the picture is ever in memory.
+    PNG and TIFF are written in stripes, so that neither the file nor a copy of the image is ever in memory.
 
     Args:
         file: seekable.
@@ -33,7 +33,7 @@ def encode_image(file: BinaryIO, image: Image, kind: str, quality: int | None) -
         quality: as in `write_image`.
 
     Raises:
-        ValueError, KeyError: the format cannot hold the picture or its metadata.
+        ValueError, KeyError: the format cannot hold the image or its metadata.
     """
     metadata = replace(
         image.metadata,
@@ -48,10 +48,10 @@ def encode_image(file: BinaryIO, image: Image, kind: str, quality: int | None) -
         write_png(file, image, options)
         return
     samples = _eight_bits(image)
-    picture = PIL.Image.fromarray(samples[..., 0] if samples.shape[2] == 1 else samples)
+    pillow_image = PIL.Image.fromarray(samples[..., 0] if samples.shape[2] == 1 else samples)
     del samples  # Pillow has its own copy
     buffer = io.BytesIO()  # straight to the file, Pillow would not say that the disk is full
-    picture.save(buffer, format=kind, **options)
+    pillow_image.save(buffer, format=kind, **options)
     file.write(buffer.getbuffer())
 
 
@@ -81,7 +81,7 @@ def _save_options(kind: str, metadata: Metadata, quality: int | None) -> dict[st
         options["pnginfo"] = PngInfo()
         for key, value in metadata.text.items():
             options["pnginfo"].add_text(key, value)
-        for name, content in metadata.png_colour.items():
+        for name, content in metadata.png_color.items():
             options["pnginfo"].add(name, content)
     elif kind == "WEBP":
         options |= {"lossless": True, "exact": True} if quality is None else {"quality": quality}

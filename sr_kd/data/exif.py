@@ -6,7 +6,7 @@ import numpy as np
 import PIL.Image
 from PIL.ExifTags import IFD, Base
 
-# A TIFF file mixes what describes the picture with what describes the file; only the former is kept.
+# A TIFF file mixes what describes the image with what describes the file; only the former is kept.
 DESCRIPTIVE = (
     Base.ImageDescription,
     Base.Make,
@@ -24,7 +24,7 @@ POINTERS = (IFD.Exif, IFD.GPSInfo)
 def read_exif(opened: PIL.Image.Image) -> tuple[int, bytes | None]:
     """The orientation (1 to 8), and the EXIF data with the orientation reset, or None, of a loaded image.
 
-    Unreadable EXIF data counts as none: a picture is not lost for it.
+    Unreadable EXIF data counts as none: an image is not lost for it.
     """
     try:
         exif = opened.getexif()

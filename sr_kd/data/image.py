@@ -17,7 +17,7 @@ from .encode import encode_image
 from .exif import orient, read_exif
 from .image16 import decode_deep, deep_format
 from .plain import plain
-from .png import read_colour
+from .png import read_color
 
 FORMATS = {
     ".png": "PNG",
@@ -38,24 +38,24 @@ STRIPE_BYTES = 2**19  # what a processor's cache holds
 
 @dataclass(frozen=True)
 class Metadata:
-    """What a file says about its picture: colour profile, EXIF (upright), dots per inch, PNG text and PNG's other
-    chunks about colour, by name with their raw content."""
+    """What a file says about its image: color profile, EXIF (upright), dots per inch, PNG text and PNG's other
+    chunks about color, by name with their raw content."""
 
     icc: bytes | None = None
     exif: bytes | None = None
     dpi: tuple[float, float] | None = None
     text: Mapping[str, str] = field(default_factory=dict)
-    png_colour: Mapping[bytes, bytes] = field(default_factory=dict)
+    png_color: Mapping[bytes, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Image:
-    """One decoded picture.
+    """One decoded image.
 
     Attributes:
-        pixels: (H, W, C) uint8 or uint16, C = 1 (grey) or 3 (RGB).
-        alpha: (H, W) of the same type, straight (colours are not multiplied by it), or None.
-        metadata: what the file says about the picture.
+        pixels: (H, W, C) uint8 or uint16, C = 1 (gray) or 3 (RGB).
+        alpha: (H, W) of the same type, straight (colors are not multiplied by it), or None.
+        metadata: what the file says about the image.
     """
 
     pixels: np.ndarray
@@ -74,7 +74,7 @@ class Image:
 
     @property
     def channels(self) -> int:
-        """1 (grey) or 3 (RGB), alpha not counted."""
+        """1 (gray) or 3 (RGB), alpha not counted."""
         return int(self.pixels.shape[2])
 
     @property
@@ -129,7 +129,7 @@ def is_special(path: Path) -> bool:
 
 
 def decode_image(data: bytes, name: str) -> Image:
-    """As `read_image`, from memory. `name` is what errors call the picture."""
+    """As `read_image`, from memory. `name` is what errors call the image."""
     if not data:
         raise SrKdError(f"cannot read {name}: the file is empty")
     try:
@@ -156,7 +156,7 @@ def decode_image(data: bytes, name: str) -> Image:
 def write_image(path: Path | str, image: Image, *, quality: int | None = None) -> None:
     """Write an image file atomically, with its metadata; the suffix of `path` says the format.
 
-    PNG and TIFF keep every kind of picture exactly; WebP is lossless unless a quality is given; BMP,
+    PNG and TIFF keep every kind of image exactly; WebP is lossless unless a quality is given; BMP,
     JPEG, WebP and AVIF hold 8 bits.
 
     Args:
@@ -166,7 +166,7 @@ def write_image(path: Path | str, image: Image, *, quality: int | None = None) -
 
     Raises:
         UsageError: a suffix that cannot be written.
-        SrKdError: the format cannot hold the picture, or the file cannot be written.
+        SrKdError: the format cannot hold the image, or the file cannot be written.
     """
     path = Path(path)
     kind = output_format(path.suffix)
@@ -186,7 +186,7 @@ def output_format(suffix: str) -> str:
 
 
 def check_holds(path: Path | str, width: int, height: int, *, transparent: bool) -> None:
-    """Refuse, with an SrKdError, a picture that the format of `path` cannot hold."""
+    """Refuse, with an SrKdError, an image that the format of `path` cannot hold."""
     kind = output_format(Path(path).suffix)
     if transparent and kind in ("JPEG", "BMP"):
         raise SrKdError(f"cannot write {path}: {kind} has no transparency; use .png, .webp, .tiff or .avif")
@@ -198,7 +198,7 @@ def check_holds(path: Path | str, width: int, height: int, *, transparent: bool)
 
 
 def count_frames(opened: PIL.Image.Image) -> str | None:
-    """What to say of an animation or of several pages; None for a single picture."""
+    """What to say of an animation or of several pages; None for a single image."""
     if opened.format == "MPO":  # phones store a preview behind the photograph
         return None
     try:
@@ -217,9 +217,9 @@ def _decode(opened: PIL.ImageFile.ImageFile, data: bytes) -> Image:
     rotation, exif = read_exif(opened)
     metadata = _metadata(opened, exif)
     if opened.format == "PNG":
-        metadata = replace(metadata, png_colour=read_colour(data))
+        metadata = replace(metadata, png_color=read_color(data))
     if deep:
-        samples = decode_deep(data, grey=deep == "grey", transparent=opened.info.get("transparency"))
+        samples = decode_deep(data, gray=deep == "gray", transparent=opened.info.get("transparency"))
     else:
         flat, icc = plain(opened, metadata.icc)
         metadata = replace(metadata, icc=icc)

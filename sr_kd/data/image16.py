@@ -1,4 +1,4 @@
-"""16-bit colour, which Pillow cannot hold: OpenCV decodes it."""
+"""16-bit color, which Pillow cannot hold: OpenCV decodes it."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from ..errors import SrKdError
 BITS_PER_SAMPLE = 258
 
 
-def deep_format(opened: PIL.ImageFile.ImageFile) -> Literal["grey", "colour"] | None:
+def deep_format(opened: PIL.ImageFile.ImageFile) -> Literal["gray", "color"] | None:
     """Whether an opened, not yet loaded PNG or TIFF has 16 bits a sample, and of which kind."""
     if opened.format == "PNG":
         stream = cast(BinaryIO, opened.fp)
         position = stream.tell()
         stream.seek(24)
-        depth, colour_type = stream.read(2)
+        depth, color_type = stream.read(2)
         stream.seek(position)
-        return None if depth != 16 else ("grey" if colour_type in (0, 4) else "colour")
+        return None if depth != 16 else ("gray" if color_type in (0, 4) else "color")
     if opened.format == "TIFF":
         tags: Any = getattr(opened, "tag_v2", {})
         if set(tags.get(BITS_PER_SAMPLE, (1,))) == {16} and opened.mode != "CMYK":
-            return "grey" if opened.mode.startswith("I;16") else "colour"
+            return "gray" if opened.mode.startswith("I;16") else "color"
     return None
 
 
-def decode_deep(data: bytes, grey: bool, transparent: object = None) -> np.ndarray:
-    """(H, W, C) uint16: grey (1 sample, 2 with alpha) or RGB (3, 4 with alpha).
+def decode_deep(data: bytes, gray: bool, transparent: object = None) -> np.ndarray:
+    """(H, W, C) uint16: gray (1 sample, 2 with alpha) or RGB (3, 4 with alpha).
 
     Args:
         data: the file.
-        grey: what `deep_format` said.
-        transparent: the level of grey that a PNG declares to be transparent; OpenCV expands that of colours alone.
+        gray: what `deep_format` said.
+        transparent: the level of gray that a PNG declares to be transparent; OpenCV expands that of colors alone.
 
     Raises:
         SrKdError: OpenCV cannot decode it, or not with 16 bits.
@@ -47,6 +47,6 @@ def decode_deep(data: bytes, grey: bool, transparent: object = None) -> np.ndarr
         if isinstance(transparent, int):
             return np.dstack([samples, np.where(samples == transparent, 0, 65535).astype(np.uint16)])
         return samples[..., None]
-    if grey:
+    if gray:
         return samples[..., [0, 3]] if samples.shape[2] == 4 else samples[..., :1]
     return samples[..., [2, 1, 0, 3][: samples.shape[2]]]

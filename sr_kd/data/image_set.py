@@ -77,11 +77,11 @@ class ImageSet:
 
     @cached_property
     def channels(self) -> int:
-        """1 if every image of the set is grey, else 3."""
+        """1 if every image of the set is gray, else 3."""
         return max(self.pair_channels(index) for index in range(len(self)))
 
     def pair_channels(self, index: int) -> int:
-        """1 if both sizes of an image are grey, else 3."""
+        """1 if both sizes of an image are gray, else 3."""
         lr = [] if self._lr_headers is None else [self._lr_headers[index].channels]
         return max([self.headers[index].channels, *lr])
 
@@ -132,5 +132,5 @@ def eight_bit(image: Image) -> np.ndarray:
 
 
 def with_channels(pixels: np.ndarray, channels: int) -> np.ndarray:
-    """(H, W, C) with `channels` channels: grey is replicated."""
+    """(H, W, C) with `channels` channels: gray is replicated."""
     return pixels if pixels.shape[2] == channels else np.repeat(pixels, channels, axis=2)

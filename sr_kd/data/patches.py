@@ -8,8 +8,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ..archs.base import Colour
 from ..errors import UsageError
+from ..networks.base import Color
 from .image_set import ImageSet
 from .pool import DecodedImages, PooledPatches
 from .sampler import PatchSampler
@@ -26,7 +26,7 @@ class PatchSource(Protocol):
 
         Returns:
             lr (N, C, patch, patch) and hr (N, C, gt_size, gt_size), float32 in [0, 1], in the
-            network's colour, on the device. Equal for equal (seed, stream, iteration), whatever the
+            network's color, on the device. Equal for equal (seed, stream, iteration), whatever the
             numbers of processes and workers are.
 
         Raises:
@@ -40,7 +40,7 @@ class PatchSource(Protocol):
 def open_patches(
     images: ImageSet,
     *,
-    colour: Colour,
+    color: Color,
     gt_size: int,
     batch_size: int,
     use_hflip: bool,
@@ -57,7 +57,7 @@ def open_patches(
 
     Args:
         images: the set.
-        colour: what the network takes, "y" or "rgb".
+        color: what the network takes, "y" or "rgb".
         gt_size: side of the HR patch, a multiple of the scale.
         batch_size: patches per iteration over all processes.
         use_hflip: mirror half of the patches.
@@ -80,7 +80,7 @@ def open_patches(
     )
     decoded = decoded or decode(images, device, memory_budget_gib, quiet)
     if decoded is not None:
-        return PooledPatches(decoded, sampler, patch, colour, device)
+        return PooledPatches(decoded, sampler, patch, color, device)
     logging.getLogger("sr_kd").info(
         "%s: %.1f GiB decoded, memory_budget %g GiB: streaming with %d worker(s)",
         images.name,
@@ -88,7 +88,7 @@ def open_patches(
         memory_budget_gib,
         workers,
     )
-    return StreamedPatches(images, sampler, patch, colour, device, memory_budget_gib * _GIB, workers)
+    return StreamedPatches(images, sampler, patch, color, device, memory_budget_gib * _GIB, workers)
 
 
 def decode(images: ImageSet, device: torch.device, memory_budget_gib: float, quiet: bool) -> DecodedImages | None:

@@ -1,4 +1,4 @@
-"""PNG: its chunks about colour, and writing it in stripes, with little memory and much faster than Pillow."""
+"""PNG: its chunks about color, and writing it in stripes, with little memory and much faster than Pillow."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from .image import Image
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}  # by number of samples: grey, grey + alpha, RGB, RGBA
-COLOUR = (b"gAMA", b"cHRM", b"sRGB", b"cICP")
-# The filter that suits enlarged pictures best makes up for the lowest level: files 5 % larger than the usual ones.
+COLOR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}  # by number of samples: gray, gray + alpha, RGB, RGBA
+COLOR = (b"gAMA", b"cHRM", b"sRGB", b"cICP")
+# The filter that suits upscaled images best makes up for the lowest level: files 5 % larger than the usual ones.
 AVERAGE, LEVEL = 3, 1
 
 
@@ -33,7 +33,7 @@ def write_png(file: BinaryIO, image: Image, options: dict[str, Any]) -> None:
     Raises:
         ValueError: options that Pillow refuses.
     """
-    header = struct.pack(">IIBBBBB", image.width, image.height, image.bit_depth, COLOUR_TYPES[image.samples], 0, 0, 0)
+    header = struct.pack(">IIBBBBB", image.width, image.height, image.bit_depth, COLOR_TYPES[image.samples], 0, 0, 0)
     file.write(SIGNATURE + _chunk(b"IHDR", header))
     like = PIL.Image.new({1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[image.samples], (1, 1))
     buffer = io.BytesIO()
@@ -46,10 +46,10 @@ def write_png(file: BinaryIO, image: Image, options: dict[str, Any]) -> None:
     file.write(_chunk(b"IEND"))
 
 
-def read_colour(png: bytes) -> dict[bytes, bytes]:
-    """What stands before the pixels about their colours, beside the profile."""
+def read_color(png: bytes) -> dict[bytes, bytes]:
+    """What stands before the pixels about their colors, beside the profile."""
     before = takewhile(lambda chunk: chunk[0] != b"IDAT", _chunks(png))
-    return {kind: content for kind, content in before if kind in COLOUR}
+    return {kind: content for kind, content in before if kind in COLOR}
 
 
 def _chunks(png: bytes) -> Iterator[tuple[bytes, bytes]]:

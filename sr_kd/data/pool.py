@@ -2,7 +2,7 @@
 
 SR training reads small patches of few images many times, so decoding them each time is nearly all
 that an ordinary loader does. The pool holds the pixels of all images one after the other (rows of
-interleaved RGB, or one channel if all images are grey). A row of a patch is a run of bytes at a
+interleaved RGB, or one channel if all images are gray). A row of a patch is a run of bytes at a
 computed offset, so a whole batch is read by one `index_select` over an overlapping view.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..archs.base import Colour
+from ..networks.base import Color
 from ..progress import progress_bar
 from .batch import network_batch
 from .image_set import ImageSet, with_channels
@@ -92,15 +92,15 @@ class PooledPatches:
         decoded: its pixels.
         sampler: draws the patches.
         patch: side of the LR patch.
-        colour: what the network takes.
+        color: what the network takes.
         device: where the batches go.
     """
 
     def __init__(
-        self, decoded: DecodedImages, sampler: PatchSampler, patch: int, colour: Colour, device: torch.device
+        self, decoded: DecodedImages, sampler: PatchSampler, patch: int, color: Color, device: torch.device
     ) -> None:
         self._decoded, self._sampler, self._patch = decoded, sampler, patch
-        self._colour, self._device = colour, device
+        self._color, self._device = color, device
 
     def batch(self, iteration: int, rank: int = 0, world_size: int = 1) -> tuple[Tensor, Tensor]:
         """This process's part of an iteration's batch; see `PatchSource`."""
@@ -114,4 +114,4 @@ class PooledPatches:
         places = torch.from_numpy(np.stack([draw.image, draw.top * scale, draw.left * scale]))
         image, top, left = places.to(pool.device, non_blocking=True)
         patches = pool.crop(image, top, left, self._patch * scale)
-        return network_batch(patches, draw, self._colour, self._device)
+        return network_batch(patches, draw, self._color, self._device)

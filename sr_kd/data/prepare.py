@@ -39,7 +39,7 @@ class Preparation:
         scales: of the LR images.
         output: the folder to fill.
         crop: side of the square sub-images in HR pixels, called ``NAME_s001``...; None: whole images.
-        step: distance of neighbouring sub-images.
+        step: distance of neighboring sub-images.
         lmdb: write LMDBs.
 
     Raises:

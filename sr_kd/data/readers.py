@@ -31,7 +31,7 @@ class Slot(NamedTuple):
     hr: Tensor
 
 
-class Wish(NamedTuple):
+class SizeRequest(NamedTuple):
     """A patch, and its place in the batch."""
 
     place: int
@@ -51,7 +51,7 @@ def make_slots(images: ImageSet, patch: int, batch_size: int, count: int, shared
     if shared and _SHARED.is_dir() and (free := shutil.disk_usage(_SHARED).free) < needed:
         raise SrKdError(
             f"streaming needs {needed / 2**20:.0f} MiB of shared memory and {_SHARED} has {free / 2**20:.0f} free: "
-            "enlarge it (docker run --shm-size), or read without workers (num_worker_per_gpu: 0)"
+            "upscale it (docker run --shm-size), or read without workers (num_worker_per_gpu: 0)"
         )
     slots = [Slot(*(torch.empty(shape, dtype=torch.uint8) for shape in shapes)) for _ in range(count)]
     if shared:
@@ -60,17 +60,17 @@ def make_slots(images: ImageSet, patch: int, batch_size: int, count: int, shared
     return slots
 
 
-def fill(slot: Slot, wishes: Sequence[Wish], reader: PatchReader) -> None:
+def fill(slot: Slot, wishes: Sequence[SizeRequest], reader: PatchReader) -> None:
     """Cut the patches into their places."""
     lr, hr = slot.lr.numpy(), slot.hr.numpy()
     for wish in wishes:
         lr[wish.place], hr[wish.place] = reader.cut(wish.image, wish.top, wish.left)
 
 
-def wishes_of(draw: Draw) -> list[Wish]:
+def wishes_of(draw: Draw) -> list[SizeRequest]:
     """The patches of a draw."""
     return [
-        Wish(place, *where)
+        SizeRequest(place, *where)
         for place, where in enumerate(zip(draw.image.tolist(), draw.top.tolist(), draw.left.tolist(), strict=True))
     ]
 

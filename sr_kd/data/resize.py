@@ -1,7 +1,7 @@
 """MATLAB's bicubic ``imresize``: a = -0.5, antialiased when shrinking, symmetric at the borders.
 
 Each axis is one product with a banded matrix (`resize_runs`): every output row is a weighted sum of a few input
-rows. Both passes go over a strip of the picture at a time, so working memory does not grow with the picture.
+rows. Both passes go over a strip of the image at a time, so working memory does not grow with the image.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def imresize(
     Args:
         image: (..., H, W), float32 or float64.
         size: (h, w) of the result.
-        scale: enlargement (vertical, horizontal) where it is not exactly ``size / (H, W)``.
+        scale: upscaling (vertical, horizontal) where it is not exactly ``size / (H, W)``.
         levels: for values in 0..levels (255, 65535): round and clamp to integers after each pass, as
             MATLAB does with integer images; ties go up. None: no rounding.
 
@@ -87,10 +87,10 @@ def make_lr(hr: np.ndarray, scale: int) -> np.ndarray:
 
 
 def resize_pixels(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resize a picture (H, W, C) to (h, w, C) of the same type.
+    """Resize an image (H, W, C) to (h, w, C) of the same type.
 
-    8 and 16 bits are rounded after each pass, floating point is clamped to [0, 1]. Beside the two pictures this takes
-    a few hundred megabytes at most. A picture that has the size already is returned as it is.
+    8 and 16 bits are rounded after each pass, floating point is clamped to [0, 1]. Beside the two images this takes
+    a few hundred megabytes at most. An image that has the size already is returned as it is.
 
     Raises:
         UsageError: another pixel type, or sides that are not positive.

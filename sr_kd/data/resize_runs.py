@@ -15,7 +15,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from ..archs.bicubic import cubic
+from ..networks.bicubic import cubic
 
 LONGEST_PERIOD = 32  # outputs after which weights must repeat to be worth it
 SMALL = 128  # samples of an axis for which one product is the fastest
@@ -112,10 +112,10 @@ def _equal_bands(indices: Tensor, weights: Tensor, place: int, block: int) -> li
 def _contributions(length: int, size: int, scale: float) -> tuple[Tensor, Tensor]:
     """Which input samples, and how much of each, make every output sample: two (size, taps) tensors."""
     stretch = max(1.0, 1 / scale)  # shrinking widens the kernel: the antialiasing filter
-    centre = (torch.arange(size, dtype=torch.float64) + 0.5) / scale - 0.5
-    first = torch.floor(centre - 2 * stretch + _NOTHING)  # rounding must not choose: the kernel is 0 where it begins
+    center = (torch.arange(size, dtype=torch.float64) + 0.5) / scale - 0.5
+    first = torch.floor(center - 2 * stretch + _NOTHING)  # rounding must not choose: the kernel is 0 where it begins
     positions = first[:, None] + torch.arange(math.ceil(4 * stretch) + 2, dtype=torch.float64)
-    weights = cubic((centre[:, None] - positions) / stretch)
+    weights = cubic((center[:, None] - positions) / stretch)
     weights = weights / weights.sum(dim=1, keepdim=True)
     used = weights.abs().gt(_NOTHING).any(dim=0)
     folded = positions[:, used].long() % (2 * length)  # symmetric: ... 1 0 | 0 1 2 ... n-1 | n-1 n-2 ...

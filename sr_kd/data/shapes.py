@@ -1,4 +1,4 @@
-"""Generated pictures for detection: circles, squares and triangles over a textured background."""
+"""Generated images for detection: circles, squares and triangles over a textured background."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 CLASSES = ("circle", "square", "triangle")
 MOST_SHAPES = 4
-CONTRAST = 60.0  # least distance of a shape's mean colour from the background's, in RGB of 0..255
+CONTRAST = 60.0  # least distance of a shape's mean color from the background's, in RGB of 0..255
 FINER = 4  # shapes are drawn this much larger, then averaged down: soft edges that do not depend on OpenCV's
 Part = Literal["train", "test"]
 
@@ -39,7 +39,7 @@ class DetectionImages:
 def make_shapes(part: Part, images: int, image_size: int, *, seed: int = 0, name: str | None = None) -> DetectionImages:
     """Draw a set: a pure function of the arguments, and each image one of its place in the set.
 
-    Every image has one to four shapes of random kind, colour, size (a sixth to five eighths of the side),
+    Every image has one to four shapes of random kind, color, size (a sixth to five eighths of the side),
     angle and place. Boxes overlap little, and what is hidden belongs to the box.
 
     Args:
@@ -71,12 +71,12 @@ def _draw(random: np.random.Generator, side: int) -> tuple[np.ndarray, np.ndarra
         label = int(random.integers(len(CLASSES)))
         cover = _cover(CLASSES[label], random, side)
         box = _box(cover)
-        colour = random.uniform(0, 255, 3)
+        color = random.uniform(0, 255, 3)
         crowded = any(_overlap(box, other) > 0.1 for other in boxes)
-        pale = np.linalg.norm(colour - background) < CONTRAST and attempt < 3 * MOST_SHAPES
+        pale = np.linalg.norm(color - background) < CONTRAST and attempt < 3 * MOST_SHAPES
         if crowded or pale:
             continue
-        shade = colour + random.normal(0, 12, (side, side, 1))
+        shade = color + random.normal(0, 12, (side, side, 1))
         canvas = canvas + cover[:, :, None] * (shade - canvas)
         boxes.append(box)
         labels.append(label)
@@ -85,7 +85,7 @@ def _draw(random: np.random.Generator, side: int) -> tuple[np.ndarray, np.ndarra
 
 
 def _texture(random: np.random.Generator, side: int) -> np.ndarray:
-    """Soft blotches of several sizes around a random colour: (S, S, 3) float64."""
+    """Soft blotches of several sizes around a random color: (S, S, 3) float64."""
     canvas = np.full((side, side, 3), random.uniform(50, 205, 3))
     for cells, strength in ((3, 30.0), (8, 20.0), (20, 12.0)):
         blotches = random.normal(0, strength, (cells, cells, 3))

@@ -11,10 +11,10 @@ import PIL.Image
 from .image import Image, read_image
 from .image16 import deep_format
 
-_GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
+_GRAY_MODES = frozenset({"1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 _ALPHA_MODES = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
 _ORIENTATION = 0x0112
-_SIDEWAYS = 5  # EXIF orientations from here on exchange width and height
+_SIDEWAYS = 5  # EXIF orientations from here on inputs width and height
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Header:
 
     Attributes:
         height, width: upright, as decoded.
-        channels: 1 (grey) or 3, without alpha.
+        channels: 1 (gray) or 3, without alpha.
         bit_depth: 8 or 16.
         alpha: whether there is transparency.
     """
@@ -69,7 +69,7 @@ class ImageFile:
                     width, height = reversed(file.size) if sideways else file.size
                     alpha = file.mode in _ALPHA_MODES or "transparency" in file.info
                     depth = 16 if deep_format(file) else 8
-                    return Header(height, width, 1 if file.mode in _GREY_MODES else 3, depth, alpha)
+                    return Header(height, width, 1 if file.mode in _GRAY_MODES else 3, depth, alpha)
         except Exception:  # Pillow raises anything for damaged data
             pass  # read_image explains
         image = self.read()

@@ -11,7 +11,7 @@ from collections import deque
 import torch
 from torch import Tensor
 
-from ..archs.base import Colour
+from ..networks.base import Color
 from .batch import network_batch
 from .image_set import ImageSet
 from .patch_reader import PatchReader
@@ -30,7 +30,7 @@ class StreamedPatches:
         images: the set.
         sampler: draws the patches.
         patch: side of the LR patch.
-        colour: what the network takes.
+        color: what the network takes.
         device: where the batches go.
         cache_bytes: of decoded images kept, over all workers.
         workers: processes that read; with 0 the main process does.
@@ -41,13 +41,13 @@ class StreamedPatches:
         images: ImageSet,
         sampler: PatchSampler,
         patch: int,
-        colour: Colour,
+        color: Color,
         device: torch.device,
         cache_bytes: float,
         workers: int,
     ) -> None:
         self._images, self._sampler, self._patch = images, sampler, patch
-        self._colour, self._device = colour, device
+        self._color, self._device = color, device
         self._cache_bytes, self._workers = cache_bytes, workers
         self._readers: Readers | None = None
         self._reader = PatchReader(images, patch, 0 if workers else cache_bytes)
@@ -67,9 +67,7 @@ class StreamedPatches:
             fill(self._slots[slot], wishes_of(draw), self._reader)
         else:
             self._readers.wait(slot)
-        lr, hr = (
-            network_batch(patches[: len(draw)], draw, self._colour, self._device) for patches in self._slots[slot]
-        )
+        lr, hr = (network_batch(patches[: len(draw)], draw, self._color, self._device) for patches in self._slots[slot])
         self._ask(iteration + len(self._slots), slot)
         return lr, hr
 

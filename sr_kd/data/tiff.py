@@ -24,11 +24,11 @@ LARGEST = 2**32 - 1  # what its offsets reach
 
 
 def write_tiff(file: BinaryIO, image: Image) -> None:
-    """A deflated TIFF file with the picture's metadata.
+    """A deflated TIFF file with the image's metadata.
 
     Args:
         file: open for writing, empty, seekable.
-        image: what to write. Grey with transparency in 16 bits, which Pillow does not read, becomes RGBA.
+        image: what to write. Gray with transparency in 16 bits, which Pillow does not read, becomes RGBA.
 
     Raises:
         ValueError: more than 4 GB.

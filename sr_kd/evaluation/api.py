@@ -7,8 +7,8 @@ from pathlib import Path
 
 from ..data.sets import ImageSet, open_set
 from ..errors import UsageError
-from ..inference.load import load_model
-from ..inference.upscaler import Upscaler
+from ..imaging.load import load_model
+from ..imaging.upscaler import Upscaler
 from .benchmark import score_network
 from .scores import SetScore
 
@@ -31,7 +31,7 @@ def evaluate(
         model: a file, the name of a shipped model, "bicubic", or what `load_model` returns.
         hr: folders of HR images, one set each; ``*.lmdb`` and "scikit-image:held_out" count as folders.
         lr: the folders of LR images, one for each of `hr`; by default LR is made from HR.
-        scale: enlargement factor.
+        scale: upscaling factor.
         protocol: "rgb8", "yfloat", "basicsr" or "rgb", see :mod:`sr_kd.evaluation.protocols`.
         device: where the network runs: "auto", "cpu", "cuda", "cuda:1" or "mps".
         quiet: no progress bars.

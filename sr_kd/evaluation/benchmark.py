@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..archs.base import SRNetwork
 from ..data.sets import ImageSet
 from ..errors import SrKdError, UsageError, unknown_name
+from ..networks.base import SRNetwork
 from ..progress import progress_bar
 from .metrics import WINDOW, psnr, ssim
-from .protocols import LevelEnlarger, Protocol, find_protocol, to_levels, to_pixels, with_chroma
+from .protocols import LevelUpscaler, Protocol, find_protocol, to_levels, to_pixels, with_chroma
 from .scores import ImageScore, SetScore, merge_scores
 from .threads import in_threads
 
@@ -24,8 +24,8 @@ METRICS = ("psnr", "ssim")
 
 
 @dataclass(frozen=True)
-class Enlarged:
-    """One image of a set, enlarged: (C, H, W) in 8-bit levels, before any cropping.
+class UpscaledImage:
+    """One image of a set, upscaled: (C, H, W) in 8-bit levels, before any cropping.
 
     Attributes:
         name: of the image.
@@ -38,8 +38,8 @@ class Enlarged:
     hr: Tensor
     lr: Tensor
 
-    def picture(self) -> np.ndarray:
-        """The result as (H, W, C) uint8: a luma result of a coloured picture gets bicubic Cb and Cr."""
+    def image(self) -> np.ndarray:
+        """The result as (H, W, C) uint8: a luma result of a colored image gets bicubic Cb and Cr."""
         if self.sr.shape[0] < self.lr.shape[0]:
             return to_pixels(with_chroma(self.sr, self.lr))
         return to_pixels(self.sr)
@@ -66,7 +66,7 @@ def score_network(
     Args:
         network: a copy of it is measured, as deployed; None for bicubic interpolation.
         image_set: opened at the same scale.
-        scale: enlargement factor; a multi-scale network is measured at this one.
+        scale: upscaling factor; a multi-scale network is measured at this one.
         protocol: "rgb8", "yfloat", "basicsr" or "rgb", see :mod:`sr_kd.evaluation.protocols`.
         device: where the network runs.
         metrics: "psnr", "ssim" or both.
@@ -76,7 +76,7 @@ def score_network(
         keep: called with the name and the result of every image, (H, W, C) uint8, from several threads.
 
     Raises:
-        UsageError: an unknown protocol or metric, a scale or colour that does not fit.
+        UsageError: an unknown protocol or metric, a scale or color that does not fit.
         SrKdError: an image that cannot be read or is too small, an output that is not a number.
     """
     rule = find_protocol(protocol)
@@ -85,17 +85,17 @@ def score_network(
             raise unknown_name("metric", metric, METRICS)
     if image_set.scale != scale:
         raise UsageError(f"set {image_set.name} was opened for x{image_set.scale}, not x{scale}")
-    rule.check(None if network is None else network.colour, image_set.lr is not None)
-    enlarger = enlarger_of(network, scale, device)
-    if forward is not None and enlarger is not None:
-        enlarger = replace(enlarger, forward=forward)
+    rule.check(None if network is None else network.color, image_set.lr is not None)
+    window_upscaler = level_upscaler(network, scale, device)
+    if forward is not None and window_upscaler is not None:
+        window_upscaler = replace(window_upscaler, forward=forward)
 
     def measure(index: int) -> ImageScore:
         with torch.inference_mode():
-            enlarged = enlarge_image(image_set, index, rule, enlarger)
+            upscaled = upscale_image(image_set, index, rule, window_upscaler)
             if keep is not None:
-                keep(enlarged.name, enlarged.picture())
-            return score_image(enlarged.name, enlarged.sr, enlarged.hr, rule, scale, metrics)
+                keep(upscaled.name, upscaled.image())
+            return score_image(upscaled.name, upscaled.sr, upscaled.hr, rule, scale, metrics)
 
     images = []
     indices = range(rank, len(image_set), world_size)
@@ -106,7 +106,7 @@ def score_network(
     return SetScore(image_set.name, scale, rule.name, tuple(images))
 
 
-def enlarger_of(network: SRNetwork | None, scale: int, device: torch.device | str) -> LevelEnlarger | None:
+def level_upscaler(network: SRNetwork | None, scale: int, device: torch.device | str) -> LevelUpscaler | None:
     """The network at one scale, as a deployed copy on `device`; None for bicubic.
 
     Raises:
@@ -116,11 +116,13 @@ def enlarger_of(network: SRNetwork | None, scale: int, device: torch.device | st
         return None
     deployed = network.for_scale(scale).deploy().requires_grad_(False)
     deployed.to(device=torch.device(device), memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return LevelEnlarger(network.colour, deployed, torch.device(device))
+    return LevelUpscaler(network.color, deployed, torch.device(device))
 
 
-def enlarge_image(image_set: ImageSet, index: int, protocol: Protocol, enlarger: LevelEnlarger | None) -> Enlarged:
-    """One image, read, made small and enlarged as the protocol says.
+def upscale_image(
+    image_set: ImageSet, index: int, protocol: Protocol, window_upscaler: LevelUpscaler | None
+) -> UpscaledImage:
+    """One image, read, made small and upscaled as the protocol says.
 
     Raises:
         SrKdError: an unreadable image, or a network whose output is no image of HR's size.
@@ -128,18 +130,18 @@ def enlarge_image(image_set: ImageSet, index: int, protocol: Protocol, enlarger:
     name = image_set.names[index]
     hr, lr = protocol.prepare(*read_levels(image_set, index), image_set.scale)
     size = (hr.shape[-2], hr.shape[-1])
-    sr = protocol.enlarge(lr, size, enlarger)
+    sr = protocol.upscale(lr, size, window_upscaler)
     if tuple(sr.shape[-2:]) != size:
         raise SrKdError(f"{name}: the network gives {sr.shape[-1]}x{sr.shape[-2]} pixels, not {size[1]}x{size[0]}")
     if not bool(sr.isfinite().all()):
         raise SrKdError(f"{name}: the network's output holds values that are not numbers; its training diverged")
-    return Enlarged(name, sr, hr, lr)
+    return UpscaledImage(name, sr, hr, lr)
 
 
 def read_levels(image_set: ImageSet, index: int) -> tuple[Tensor, Tensor | None]:
     """(HR, LR or None) of one image as levels; LR only if the set has LR files.
 
-    A grey HR image stays grey where its LR file has three channels.
+    A gray HR image stays gray where its LR file has three channels.
     """
     if image_set.lr is None:
         return to_levels(image_set.read_hr(index)), None

@@ -1,4 +1,4 @@
-"""Scoring finished pictures against HR, whatever program made them."""
+"""Scoring finished images against HR, whatever program made them."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ from .protocols import find_protocol, to_levels
 from .scores import ImageScore, SetScore
 from .threads import in_threads
 
-# What may follow the HR name in the name of a finished picture: x2, _out, -SR, " (1)"...
+# What may follow the HR name in the name of a finished image: x2, _out, -SR, " (1)"...
 _SUFFIX = re.compile(r"(x\d+|[-_. (].*)", re.IGNORECASE)
 _SHOWN = 3
 
 
-def score_pictures(
+def score_images(
     sr_files: Sequence[Path], image_set: ImageSet, *, protocol: str = "rgb8", quiet: bool = True
 ) -> SetScore:
-    """PSNR and SSIM of finished pictures, `scale` pixels cropped off each side.
+    """PSNR and SSIM of finished images, `scale` pixels cropped off each side.
 
     Args:
-        sr_files: the picture of every image of the set, see :func:`pair_by_name`. A picture has the
+        sr_files: the image of every image of the set, see :func:`pair_by_name`. An image has the
             size of HR, whole or cut at the bottom and right to a multiple of the scale.
         image_set: the HR images.
         protocol: "rgb8", "basicsr" or "rgb".
 
     Raises:
-        UsageError: an unknown protocol, or one that finished pictures cannot be measured by.
-        SrKdError: an unreadable picture, or one of another size or with fewer channels than HR.
+        UsageError: an unknown protocol, or one that finished images cannot be measured by.
+        SrKdError: an unreadable image, or one of another size or with fewer channels than HR.
     """
     rule = find_protocol(protocol)
     if rule.luma_first:
-        raise UsageError(f"protocol '{protocol}' needs the network, not finished 8-bit pictures; use 'rgb8'")
+        raise UsageError(f"protocol '{protocol}' needs the network, not finished 8-bit images; use 'rgb8'")
 
     def measure(index: int) -> ImageScore:
         with torch.inference_mode():
@@ -60,22 +60,22 @@ def score_pictures(
     return SetScore(image_set.name, image_set.scale, rule.name, tuple(scores))
 
 
-def find_pictures(folder: Path | str) -> list[Path]:
-    """The pictures of a folder. Raises UsageError if there is no such folder, or no picture in it."""
+def find_images(folder: Path | str) -> list[Path]:
+    """The images of a folder. Raises UsageError if there is no such folder, or no image in it."""
     return image_files(find_folder(str(folder), []))
 
 
-def pair_by_name(names: Sequence[str], pictures: Sequence[Path]) -> list[Path]:
-    """The finished picture of every HR image, by name and never by position.
+def pair_by_name(names: Sequence[str], images: Sequence[Path]) -> list[Path]:
+    """The finished image of every HR image, by name and never by position.
 
     ``baby.png``, ``babyx2.png`` and ``baby_out.png`` belong to ``baby``. Equal names come first; of
-    several HR names that a picture's name starts with, the longest counts.
+    several HR names that an image's name starts with, the longest counts.
 
     Raises:
-        UsageError: HR images without a picture, or with several.
+        UsageError: HR images without an image, or with several.
     """
     found: dict[str, list[Path]] = {name: [] for name in names}
-    for path in pictures:
+    for path in images:
         owner = _owner(path.stem, names)
         if owner is not None:
             found[owner].append(path)
@@ -84,29 +84,29 @@ def pair_by_name(names: Sequence[str], pictures: Sequence[Path]) -> list[Path]:
     doubled = [name for name, paths in found.items() if len(paths) > 1]
     if doubled:
         raise UsageError(
-            f"{len(doubled)} HR image(s) have several pictures, such as '{doubled[0]}': "
+            f"{len(doubled)} HR image(s) have several images, such as '{doubled[0]}': "
             f"{', '.join(path.name for path in found[doubled[0]][:_SHOWN])}; leave one of each in the folder"
         )
     missing = [name for name, paths in found.items() if not paths]
     if missing:
-        stems = [path.stem for path in pictures]
+        stems = [path.stem for path in images]
         shown = ", ".join(f"'{name}'{nearest(name, stems)}" for name in missing[:_SHOWN])
         raise UsageError(
-            f"{len(missing)} of {len(names)} HR images have no picture of that name: {shown}; "
-            "a picture is called NAME, NAMEx2 or NAME_anything"
+            f"{len(missing)} of {len(names)} HR images have no image of that name: {shown}; "
+            "an image is called NAME, NAMEx2 or NAME_anything"
         )
     return [found[name][0] for name in names]
 
 
 def _owner(stem: str, names: Iterable[str]) -> str | None:
-    """The HR name that a picture's name is, or starts with before a suffix."""
+    """The HR name that an image's name is, or starts with before a suffix."""
     fitting = [name for name in names if stem.startswith(name)]
     fitting = [name for name in fitting if stem == name or _SUFFIX.fullmatch(stem[len(name) :])]
     return max(fitting, key=len, default=None)
 
 
 def _read_fitting(file: Path, hr: np.ndarray, image_set: ImageSet, index: int) -> np.ndarray:
-    """The picture, cut to the size of `hr`."""
+    """The image, cut to the size of `hr`."""
     sr = eight_bit(read_image(file))
     header = image_set.headers[index]
     height, width = hr.shape[:2]

@@ -1,4 +1,4 @@
-"""A comparison picture: HR with a box, and the magnified crops of HR, bicubic and every model."""
+"""A comparison image: HR with a box, and the magnified crops of HR, bicubic and every model."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from PIL import ImageDraw, ImageFont
 from torch import Tensor
 from torch.nn import functional
 
-from ..archs.base import SRNetwork
 from ..data.sets import ImageSet
+from ..networks.base import SRNetwork
 from ..progress import progress_bar
-from .benchmark import enlarge_image, enlarger_of, score_image
+from .benchmark import level_upscaler, score_image, upscale_image
 from .protocols import find_protocol, luma, to_pixels
 
 _MAGNIFICATION = 4
@@ -25,7 +25,7 @@ _INK, _PAPER, _BOX = (20, 20, 20), (255, 255, 255), (230, 30, 30)
 
 @dataclass(frozen=True)
 class Panel:
-    """One enlargement of an image: (H, W, C) uint8 and its PSNR in dB over the whole image."""
+    """One upscaling of an image: (H, W, C) uint8 and its PSNR in dB over the whole image."""
 
     label: str
     pixels: np.ndarray
@@ -34,7 +34,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Row:
-    """An image, the square crop to show (top, left, side in HR pixels), and its enlargements.
+    """An image, the square crop to show (top, left, side in HR pixels), and its upscaled images.
 
     `difference` says how much the models disagree in the crop: mean variance of Y, in levels squared.
     """
@@ -63,7 +63,7 @@ def compare_visually(
     Args:
         models: label -> network, or None for bicubic (which is added if it is missing).
         image_set: opened at the same scale.
-        scale: enlargement factor.
+        scale: upscaling factor.
         images: how many images to show at most.
         side: of the square crops, in HR pixels.
         quiet: no progress bar.
@@ -78,18 +78,18 @@ def compare_visually(
     shown: dict[str, SRNetwork | None] = {} if None in models.values() else {"bicubic": None}
     shown.update(models)
     rows: list[Row] = []
-    enlargers = {label: enlarger_of(network, scale, device) for label, network in shown.items()}
+    window_upscalers = {label: level_upscaler(network, scale, device) for label, network in shown.items()}
     with torch.inference_mode(), progress_bar(len(image_set), "montage", "image", quiet) as bar:
         for index, name in enumerate(image_set.names):
             panels, planes = [], {}
-            for label, enlarger in enlargers.items():
-                enlarged = enlarge_image(image_set, index, protocol, enlarger)
-                score = score_image(name, enlarged.sr, enlarged.hr, protocol, scale, ("psnr",))
-                panels.append(Panel(label, enlarged.picture(), score.psnr or 0.0))
-                planes[label] = luma(enlarged.sr.cpu())
+            for label, window_upscaler in window_upscalers.items():
+                upscaled = upscale_image(image_set, index, protocol, window_upscaler)
+                score = score_image(name, upscaled.sr, upscaled.hr, protocol, scale, ("psnr",))
+                panels.append(Panel(label, upscaled.image(), score.psnr or 0.0))
+                planes[label] = luma(upscaled.sr.cpu())
             contenders = [plane for label, plane in planes.items() if shown[label] is not None]
             crop, difference = find_crop(contenders if len(contenders) > 1 else list(planes.values()), side, scale)
-            rows.append(Row(name, to_pixels(enlarged.hr), crop, tuple(panels), difference))
+            rows.append(Row(name, to_pixels(upscaled.hr), crop, tuple(panels), difference))
             rows = sorted(rows, key=lambda row: -row.difference)[:images]
             bar.update()
     title = f"{image_set.name} x{scale}; PSNR over the whole image, protocol rgb8"
@@ -119,15 +119,15 @@ def find_crop(planes: Sequence[Tensor], side: int, border: int) -> tuple[tuple[i
 
 def draw(rows: Sequence[Row], title: str) -> np.ndarray:
     """The rows below each other, on white, with the title at the bottom: (H, W, 3) uint8."""
-    pictures = [_draw_row(row) for row in rows]
+    images = [_draw_row(row) for row in rows]
     font = ImageFont.load_default(18)
-    width = max(picture.width for picture in pictures) + 2 * _GAP
-    height = sum(picture.height + _GAP for picture in pictures) + 18 + 3 * _GAP
+    width = max(image.width for image in images) + 2 * _GAP
+    height = sum(image.height + _GAP for image in images) + 18 + 3 * _GAP
     sheet = PillowImage.new("RGB", (width, height), _PAPER)
     top = _GAP
-    for picture in pictures:
-        sheet.paste(picture, (width - _GAP - picture.width, top))  # right-aligned: the crops form columns
-        top += picture.height + _GAP
+    for image in images:
+        sheet.paste(image, (width - _GAP - image.width, top))  # right-aligned: the crops form columns
+        top += image.height + _GAP
     ImageDraw.Draw(sheet).text((_GAP, top), title, _INK, font)
     return np.array(sheet)
 
@@ -152,16 +152,16 @@ def _draw_row(row: Row) -> PillowImage.Image:
         mark = " (best)" if panel.psnr == best and len(row.panels) > 1 else ""
         tiles.append((crop(panel.pixels), panel.label, f"{panel.psnr:.2f} dB{mark}"))
     fonts = ImageFont.load_default(20), ImageFont.load_default(18)
-    width = sum(picture.width + _GAP for picture, _, _ in tiles) - _GAP
+    width = sum(image.width + _GAP for image, _, _ in tiles) - _GAP
     strip = PillowImage.new("RGB", (width, tile + 56), _PAPER)
     canvas = ImageDraw.Draw(strip)
     x = 0
-    for picture, label, value in tiles:
-        strip.paste(picture, (x, 0))
-        middle = x + picture.width / 2
-        canvas.text((middle, tile + 23), _fitted(label, picture.width, fonts[0]), _INK, fonts[0], anchor="ms")
+    for image, label, value in tiles:
+        strip.paste(image, (x, 0))
+        middle = x + image.width / 2
+        canvas.text((middle, tile + 23), _fitted(label, image.width, fonts[0]), _INK, fonts[0], anchor="ms")
         canvas.text((middle, tile + 47), value, _INK, fonts[1], anchor="ms")
-        x += picture.width + _GAP
+        x += image.width + _GAP
     return strip
 
 
@@ -175,6 +175,6 @@ def _fitted(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.Imag
 
 
 def _pillow(pixels: np.ndarray) -> PillowImage.Image:
-    """(H, W, C) uint8 as an RGB picture."""
+    """(H, W, C) uint8 as an RGB image."""
     squeezed = pixels[..., 0] if pixels.shape[2] == 1 else pixels
     return PillowImage.fromarray(np.ascontiguousarray(squeezed)).convert("RGB")

@@ -1,6 +1,6 @@
 """The named evaluation protocols: how LR is made, what the network sees, what is compared.
 
-All images here are levels in 0..255, floating point, (C, H, W) with C = 1 or 3. A one-channel picture
+All images here are levels in 0..255, floating point, (C, H, W) with C = 1 or 3. A one-channel image
 is its own Y; an RGB network sees it in three channels and the mean of its output is the result.
 """
 
@@ -15,24 +15,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..archs.base import Colour
-from ..data.colour import rgb_to_y, rgb_to_ycbcr, ycbcr_to_rgb
+from ..data.color import rgb_to_y, rgb_to_ycbcr, ycbcr_to_rgb
 from ..data.resize import imresize
 from ..errors import UsageError, unknown_name
-from ..inference.enlarger import exact_convolutions
+from ..imaging.window import exact_convolutions
+from ..networks.base import Color
 
 
 @dataclass(frozen=True)
-class LevelEnlarger:
+class LevelUpscaler:
     """A network as a protocol uses it; threads that share one take turns.
 
     Attributes:
-        colour: what it sees and returns.
+        color: what it sees and returns.
         forward: (1, C, h, w) in [0, 1], float32 -> (1, C, h * scale, w * scale), not clamped.
         device: where `forward` runs.
     """
 
-    colour: Colour
+    color: Color
     forward: Callable[[Tensor], Tensor]
     device: torch.device
     _turn: Lock = field(default_factory=Lock, repr=False, compare=False)
@@ -64,17 +64,17 @@ class Protocol:
     luma_first: bool = False
     round_luma: bool = False
 
-    def check(self, colour: Colour | None, lr_from_files: bool) -> None:
+    def check(self, color: Color | None, lr_from_files: bool) -> None:
         """Refuse what the protocol cannot measure.
 
         Args:
-            colour: of the network; None for bicubic.
+            color: of the network; None for bicubic.
             lr_from_files: whether the set brings its own LR images.
 
         Raises:
             UsageError: an RGB network or LR files under a protocol of luma alone.
         """
-        if self.luma_first and colour == "rgb":
+        if self.luma_first and color == "rgb":
             raise UsageError(f"protocol '{self.name}' measures networks of luma (Y); for an RGB network use 'rgb8'")
         if self.luma_first and lr_from_files:
             raise UsageError(f"protocol '{self.name}' makes LR from the Y of HR; leave LR out, or use 'rgb8'")
@@ -87,26 +87,26 @@ class Protocol:
             lr: the LR image if it comes from a file, else None.
         """
         if self.luma_first:
-            hr = quantise(luma(hr.double()))
+            hr = quantize(luma(hr.double()))
         if lr is None:
             lr = self.resize(hr, (hr.shape[-2] // scale, hr.shape[-1] // scale))
         return hr, lr
 
-    def enlarge(self, lr: Tensor, size: tuple[int, int], enlarger: LevelEnlarger | None) -> Tensor:
+    def upscale(self, lr: Tensor, size: tuple[int, int], window_upscaler: LevelUpscaler | None) -> Tensor:
         """The SR image in 8-bit levels, float32: of the network, or bicubic (None).
 
-        Three channels where both the picture and the network (or bicubic) are coloured, or where the
+        Three channels where both the image and the network (or bicubic) are colored, or where the
         protocol measures three: then a Y network's result gets bicubic Cb and Cr. Else one.
         """
-        if enlarger is None:
-            return quantise(self.resize(lr, size)).to(torch.float32)
-        if enlarger.colour == "y":
-            sr = enlarger(luma(lr))
+        if window_upscaler is None:
+            return quantize(self.resize(lr, size)).to(torch.float32)
+        if window_upscaler.color == "y":
+            sr = window_upscaler(luma(lr))
             if self.measures == "rgb" and lr.shape[0] == 3:
-                return quantise(with_chroma(sr, lr))
-            return quantise(sr)
-        sr = enlarger(lr.expand(3, -1, -1))
-        return quantise(sr.mean(dim=0, keepdim=True) if lr.shape[0] == 1 else sr)
+                return quantize(with_chroma(sr, lr))
+            return quantize(sr)
+        sr = window_upscaler(lr.expand(3, -1, -1))
+        return quantize(sr.mean(dim=0, keepdim=True) if lr.shape[0] == 1 else sr)
 
     def compared(self, sr: Tensor, hr: Tensor) -> tuple[Tensor, Tensor]:
         """What PSNR and SSIM see of the SR and the HR image, in the precision and on the device of SR."""
@@ -115,13 +115,13 @@ class Protocol:
             from_luma_network = sr.shape[0] == 1 and hr.shape[0] == 3
             sr, hr = luma(sr), luma(hr)
             if self.round_luma and from_luma_network:
-                hr = quantise(hr)
+                hr = quantize(hr)
         return sr, hr
 
     def resize(self, image: Tensor, size: tuple[int, int]) -> Tensor:
         """A bicubic resize in float64, rounded as the protocol says."""
         resized = imresize(image.double(), size, levels=255 if self.rounding == "pass" else None)
-        return quantise(resized) if self.rounding == "result" else resized
+        return quantize(resized) if self.rounding == "result" else resized
 
 
 _SHARED = "8-bit RGB LR (MATLAB bicubic, rounded after each pass), SR rounded to 8 bit"
@@ -139,7 +139,7 @@ PROTOCOLS = {
         ),
         Protocol(
             "basicsr",
-            "as BasicSR: 8-bit pictures, resizes rounded once, cropped by scale pixels, then Y "
+            "as BasicSR: 8-bit images, resizes rounded once, cropped by scale pixels, then Y "
             f"(BT.601, 16..235, not rounded; 8-bit Y of both for a Y network); {_METRICS}",
             rounding="result",
             round_luma=True,
@@ -163,10 +163,10 @@ def to_levels(pixels: np.ndarray) -> Tensor:
 
 def to_pixels(levels: Tensor) -> np.ndarray:
     """(C, H, W) in 0..255 -> (H, W, C) uint8, rounded."""
-    return quantise(levels).to("cpu", torch.uint8).permute(1, 2, 0).contiguous().numpy()
+    return quantize(levels).to("cpu", torch.uint8).permute(1, 2, 0).contiguous().numpy()
 
 
-def quantise(levels: Tensor) -> Tensor:
+def quantize(levels: Tensor) -> Tensor:
     """Clamp to 0..255 and round to integers, ties up, as MATLAB's uint8()."""
     return torch.floor(levels.clamp(0, 255) + 0.5)
 
@@ -177,6 +177,6 @@ def luma(levels: Tensor) -> Tensor:
 
 
 def with_chroma(y: Tensor, lr: Tensor) -> Tensor:
-    """An RGB image from a Y (1, H, W) and the Cb and Cr of an RGB LR image, enlarged bicubically."""
+    """An RGB image from a Y (1, H, W) and the Cb and Cr of an RGB LR image, upscaled bicubically."""
     chroma = imresize(rgb_to_ycbcr(lr / 255)[1:], (y.shape[-2], y.shape[-1]))
     return 255 * ycbcr_to_rgb(torch.cat([y / 255, chroma.to(y)]))

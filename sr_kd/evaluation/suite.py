@@ -10,8 +10,8 @@ import numpy as np
 
 from ..data.image_set import ImageSet
 from ..errors import SrKdError
-from ..inference.load import load_model
-from ..inference.upscaler import Upscaler
+from ..imaging.load import load_model
+from ..imaging.upscaler import Upscaler
 from .benchmark import score_network
 from .protocols import find_protocol
 from .scores import SetScore
@@ -62,9 +62,9 @@ def measure(
         SrKdError: an image that cannot be read or compared; the message names the model.
     """
     for upscaler in models.values():
-        colour = None if upscaler.network is None else upscaler.network.colour
+        color = None if upscaler.network is None else upscaler.network.color
         for each in sets:
-            find_protocol(each.protocol).check(colour, each.images.lr is not None)
+            find_protocol(each.protocol).check(color, each.images.lr is not None)
     results: dict[str, list[SetScore]] = {}
     for label, upscaler in models.items():
         results[label] = []

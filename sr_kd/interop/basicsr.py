@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from ..archs.build import NETWORKS
 from ..errors import SrKdError
 from ..evaluation.benchmark import score_image
 from ..evaluation.protocols import find_protocol, to_levels
-from ..losses.base import Exchange, View
+from ..losses.base import LossInputs, NetworkOutput
 from ..losses.build import build_loss
+from ..networks.build import NETWORKS
 
 ARCHITECTURES = ("FSRCNN", "VDSR", "IDN", "CARN")
 PIXEL_LOSSES = ("L1", "L2", "Charbonnier")
@@ -94,7 +94,7 @@ def _pixel_loss(name: str) -> type[nn.Module]:
         self.loss = build_loss(name, **options)
 
     def forward(self: Any, pred: Tensor, target: Tensor, **_: Any) -> Tensor:
-        terms = self.loss(Exchange(lr=target, hr=target, student=View(pred)))
+        terms = self.loss(LossInputs(lr=target, hr=target, trained=NetworkOutput(pred)))
         return self.loss_weight * sum(terms.values())
 
     members = {"__init__": __init__, "forward": forward, "__doc__": inspect.getdoc(type(build_loss(name)))}
@@ -107,8 +107,8 @@ def _metric(name: str) -> Callable[..., float]:
 
     def measure(img: np.ndarray, img2: np.ndarray, crop_border: int, protocol: str = "rgb8", **_: Any) -> float:
         """Compare SR with HR, (H, W, 3) BGR or (H, W) uint8, by the rule that `protocol` names."""
-        sr, hr = (to_levels(np.atleast_3d(picture)[..., ::-1]) for picture in (img, img2))
-        return getattr(score_image("picture", sr, hr, find_protocol(protocol), crop_border, (name,)), name)
+        sr, hr = (to_levels(np.atleast_3d(image)[..., ::-1]) for image in (img, img2))
+        return getattr(score_image("image", sr, hr, find_protocol(protocol), crop_border, (name,)), name)
 
     measure.__name__ = f"sr_kd_{name}"
     return measure

@@ -9,9 +9,9 @@ from typing import Any
 
 from torch import nn
 
-from ..archs.base import Colour
-from ..archs.foreign import ForeignNetwork
 from ..errors import UsageError, unknown_name
+from ..networks.base import Color
+from ..networks.foreign import ForeignNetwork
 from .basicsr import import_basicsr
 
 SCALE_NAMES = ("upscale", "scale")
@@ -22,7 +22,7 @@ CHANNEL_NAMES = ("num_in_ch", "num_out_ch", "in_chans")
 def network_class(name: str) -> type[ForeignNetwork]:
     """The network class around BasicSR's (or a plug-in's) architecture of that name.
 
-    Its options are the architecture's own. ``scale`` and ``colour`` fill in what the architecture
+    Its options are the architecture's own. ``scale`` and ``color`` fill in what the architecture
     calls ``upscale``, ``num_in_ch``...; ``taps`` names submodules, as in :class:`ForeignNetwork`.
     Parameters keep BasicSR's names, so that weights go both ways.
 
@@ -43,17 +43,17 @@ def network_class(name: str) -> type[ForeignNetwork]:
         def __init__(
             self,
             scale: int,
-            colour: Colour = "rgb",
+            color: Color = "rgb",
             taps: Sequence[str] = (),
             receptive_radius: int = 32,
             **options: Any,
         ) -> None:
-            filled = _fill(name, signature, options, scale, 3 if colour == "rgb" else 1)
+            filled = _fill(name, signature, options, scale, 3 if color == "rgb" else 1)
             try:
                 module = architecture(**filled)
             except Exception as error:  # foreign constructors refuse their arguments in many ways
                 raise UsageError(f"BasicSR's {name} refuses its options: {type(error).__name__}: {error}") from None
-            super().__init__(module, scale, colour, taps, receptive_radius, _multiple(name, filled))
+            super().__init__(module, scale, color, taps, receptive_radius, _multiple(name, filled))
             self.arguments = {**self.arguments, **options}
 
     BasicSRNetwork.__name__ = BasicSRNetwork.__qualname__ = name
@@ -76,7 +76,7 @@ def _fill(
     filled = dict(options)
     for key, value in wanted.items():
         if key in signature.parameters and filled.setdefault(key, value) != value:
-            raise UsageError(f"network basicsr.{name}: {key} is {filled[key]}, but scale and colour ask for {value}")
+            raise UsageError(f"network basicsr.{name}: {key} is {filled[key]}, but scale and color ask for {value}")
     return filled
 
 

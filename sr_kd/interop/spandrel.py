@@ -8,12 +8,12 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..archs.base import SRNetwork
-from ..archs.build import build_network
-from ..archs.recognise import recognise
-from ..archs.state_files import SCALES_KEY
 from ..errors import SrKdError
-from ..inference.graph import luma_in_rgb
+from ..export.graph import luma_in_rgb
+from ..networks.base import SRNetwork
+from ..networks.build import build_network
+from ..networks.recognize import recognize
+from ..networks.state_files import SCALES_KEY
 
 ARCHITECTURES = ("FSRCNN", "VDSR", "IDN", "CARN")
 
@@ -22,7 +22,7 @@ def install(registry: Any = None) -> None:
     """Add our networks to a registry of spandrel's; a second call changes nothing.
 
     After it ``spandrel.ModelLoader().load_from_file(path)`` reads their ``.safetensors`` files. A
-    network of luma (Y) takes and gives RGB there: its colour handling is inside the call.
+    network of luma (Y) takes and gives RGB there: its color handling is inside the call.
 
     Args:
         registry: a ``spandrel.ArchRegistry``; default: the main one, which every loader uses.
@@ -48,7 +48,7 @@ def _architecture(spandrel: Any, name: str) -> Any:
 
         def load(self, state_dict: dict[str, Any]) -> Any:
             network, scale = _open(state_dict)
-            luma = network.colour == "y"
+            luma = network.color == "y"
             return spandrel.ImageModelDescriptor(
                 network,
                 network.state_dict(),
@@ -67,7 +67,7 @@ def _architecture(spandrel: Any, name: str) -> Any:
 
 
 def _is_of(name: str, state: dict[str, Any]) -> bool:
-    found = recognise(_weights(state))
+    found = recognize(_weights(state))
     return found is not None and found.type_name == name
 
 
@@ -77,7 +77,7 @@ def _weights(state: dict[str, Any]) -> dict[str, Tensor]:
 
 def _open(state: dict[str, Any]) -> tuple[SRNetwork, int]:
     """The network at its scale, weights loaded. Raises SrKdError if the scale is open."""
-    found = recognise(_weights(state))
+    found = recognize(_weights(state))
     if found is None:
         raise SrKdError("weights of no network known here")
     known = found.arguments.get("scales") or [found.arguments.get("scale")]
@@ -101,4 +101,4 @@ def _call(scale: int, network: nn.Module, rgb: Tensor) -> Tensor:
 def _tags(network: SRNetwork) -> list[str]:
     """What distinguishes it from others of its architecture: "56d", "12s", "mobile"."""
     numbers = [f"{value}{key}" for key, value in network.arguments.items() if type(value) is int and key != "scale"]
-    return [network.colour, *(["mobile"] if network.arguments.get("variant") == "mobile" else []), *numbers]
+    return [network.color, *(["mobile"] if network.arguments.get("variant") == "mobile" else []), *numbers]

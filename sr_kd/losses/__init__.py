@@ -1,6 +1,6 @@
-"""Losses. A new one is one file: subclass FeatureLoss and register it by name."""
+"""Losses. A new one is one file: subclass Loss and register it by name."""
 
-from .base import Exchange, FeatureLoss, PretrainingObjective, TapPair, View
+from .base import Loss, LossInputs, NetworkOutput, PretrainingObjective, TapPair
 from .build import LOSSES, build_loss
 
-__all__ = ["LOSSES", "Exchange", "FeatureLoss", "PretrainingObjective", "TapPair", "View", "build_loss"]
+__all__ = ["LOSSES", "Loss", "LossInputs", "NetworkOutput", "PretrainingObjective", "TapPair", "build_loss"]

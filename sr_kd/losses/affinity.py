@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .base import Exchange, FeatureLoss, TapPair
+from .base import Loss, LossInputs, TapPair
 from .numerics import full_precision, unit, widen
 from .options import Count
 from .shapes import match_size, pool_positions
@@ -19,7 +19,7 @@ def affinity(feature: Tensor) -> Tensor:
     return vectors @ vectors.transpose(1, 2)
 
 
-class Affinity(FeatureLoss):
+class Affinity(Loss):
     """FAKD's spatial affinity (He, Dai, Lu, Jiang, Xia, ICIP 2020), summed over the taps.
 
     mean |A_S - A_T|, A = V V^T of the feature vectors at all positions, each scaled to length 1. Widths may
@@ -41,9 +41,9 @@ class Affinity(FeatureLoss):
         super().__init__(pairs)
         self.positions = positions
 
-    def forward(self, exchange: Exchange) -> dict[str, Tensor]:
+    def forward(self, inputs: LossInputs) -> dict[str, Tensor]:
         losses = []
-        for _, student_map, teacher_map in self.compared(exchange):
+        for _, student_map, teacher_map in self.compared(inputs):
             student, teacher = match_size(widen(student_map), widen(teacher_map))
             with full_precision(student):
                 of_student = affinity(pool_positions(student, self.positions))

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from .base import Exchange, FeatureLoss, PretrainingObjective, TapPair
+from .base import Loss, LossInputs, PretrainingObjective, TapPair
 from .numerics import unit, widen
 from .shapes import match_size
 from .unit_distance import unit_distance
@@ -61,7 +61,7 @@ def _run_folded(layers: nn.Sequential, feature: Tensor) -> Tensor:
     return feature
 
 
-class FactorLoss(FeatureLoss):
+class FactorLoss(Loss):
     """Base of the losses that compare the student with factors of the teacher's features.
 
     Each pair has an auto-encoder in `autoencoders`, trained to reproduce the teacher's feature before the
@@ -98,19 +98,19 @@ class FactorLoss(FeatureLoss):
         """Channels of the pair's factor."""
         return max(1, round(pair.teacher_tap.channels * self.k))
 
-    def factors(self, exchange: Exchange) -> Iterator[tuple[TapPair, Tensor, Tensor]]:
+    def factors(self, inputs: LossInputs) -> Iterator[tuple[TapPair, Tensor, Tensor]]:
         """As `compared`, with the teacher's factor, a constant, in place of its feature."""
-        for pair, student, teacher in self.compared(exchange):
+        for pair, student, teacher in self.compared(inputs):
             yield pair, student, self.autoencoders[pair.key].factor(teacher)  # type: ignore[operator]
 
     def pretraining(self) -> PretrainingObjective:
         return PretrainingObjective(self.autoencoders, self._reconstruction_loss, self.pretrain_iter, self.pretrain_lr)
 
-    def _reconstruction_loss(self, exchange: Exchange) -> Tensor:
+    def _reconstruction_loss(self, inputs: LossInputs) -> Tensor:
         measure = functional.l1_loss if self.reconstruction == "l1" else functional.mse_loss
         parts = []
         for pair in self.pairs:
-            target = exchange.taught.features[pair.teacher].detach()
+            target = inputs.required_teacher.features[pair.teacher].detach()
             parts.append(measure(widen(self.autoencoders[pair.key](target)), widen(target)))
         return torch.stack(parts).sum()
 

@@ -8,8 +8,8 @@ from typing import Any, ClassVar, Self
 
 from torch import Tensor, nn
 
-from ..archs.base import Tap
 from ..errors import UsageError
+from ..networks.base import Tap
 
 TeacherTail = Callable[[str, Tensor], Tensor]
 Forward = Callable[[Tensor, Tensor], Tensor]
@@ -37,7 +37,7 @@ class TapPair:
 
 
 @dataclass(frozen=True)
-class View:
+class NetworkOutput:
     """What one network made of the batch.
 
     Attributes:
@@ -52,43 +52,43 @@ class View:
 
 
 @dataclass(frozen=True)
-class Exchange:
+class LossInputs:
     """All that a loss may look at in one iteration.
 
     Attributes:
-        lr: LR images (N, C, H, W), in the trained network's colour (classification, detection: the input images).
+        lr: LR images (N, C, H, W), in the trained network's color (classification, detection: the input images).
         hr: HR images (N, C, H * scale, W * scale).
-        student: the network that this phase trains, gradients attached.
-        teacher: the frozen teacher, without gradients; None in a phase that has none.
+        trained: what the network that this phase trains made of it, gradients attached.
+        teacher: what the frozen teacher made of it, without gradients; None in a phase that has none.
         teacher_tail: (teacher tap, feature) -> image or logits, through the teacher's frozen layers, with
             gradients to the feature.
         labels: class indices (N,), or per image a detector's boxes (K, 4) and labels (K,); None for
             super-resolution.
         iteration: 0-based, counted from the start of the phase.
-        student_forward, teacher_forward: (lr, hr) -> output for a pair other than the batch; each network
+        trained_forward, teacher_forward: (lr, hr) -> output for a pair other than the batch; each network
             is shown the image that it is entitled to (a privileged teacher HR, all others LR). Gradients
-            as in `student` and `teacher`.
+            as in `trained` and `teacher`.
     """
 
     lr: Tensor
     hr: Tensor
-    student: View
-    teacher: View | None = None
+    trained: NetworkOutput
+    teacher: NetworkOutput | None = None
     teacher_tail: TeacherTail | None = None
     labels: Any = None
     iteration: int = 0
-    student_forward: Forward | None = None
+    trained_forward: Forward | None = None
     teacher_forward: Forward | None = None
 
     @property
-    def student_output(self) -> Tensor:
+    def trained_output(self) -> Tensor:
         """The trained network's output. Raises ValueError if the step did not compute it."""
-        if self.student.output is None:
+        if self.trained.output is None:
             raise ValueError("the trained network's output was not computed")
-        return self.student.output
+        return self.trained.output
 
     @property
-    def taught(self) -> View:
+    def required_teacher(self) -> NetworkOutput:
         """The teacher's view. Raises UsageError in a phase that has no teacher."""
         if self.teacher is None:
             raise UsageError("a loss of this phase learns from a teacher, and the phase names none")
@@ -101,9 +101,9 @@ class Exchange:
         Raises:
             UsageError: there is no teacher. ValueError: the step did not compute its output.
         """
-        if self.taught.output is None:
+        if self.required_teacher.output is None:
             raise ValueError("the teacher's output was not computed")
-        return self.taught.output.detach()
+        return self.required_teacher.output.detach()
 
 
 @dataclass(frozen=True)
@@ -112,18 +112,18 @@ class PretrainingObjective:
 
     Attributes:
         module: trained by the pre-training, then frozen and kept in eval mode.
-        loss: exchange (only its teacher view is used) -> scalar.
+        loss: inputs (only its teacher view is used) -> scalar.
         total_iter: length in iterations.
         learning_rate: Adam's, constant.
     """
 
     module: nn.Module
-    loss: Callable[[Exchange], Tensor]
+    loss: Callable[[LossInputs], Tensor]
     total_iter: int
     learning_rate: float
 
 
-class FeatureLoss(nn.Module):
+class Loss(nn.Module):
     """Base of all losses.
 
     A subclass creates its adapters in ``__init__`` from the pairs' channels and strides; trainable
@@ -134,7 +134,7 @@ class FeatureLoss(nn.Module):
     Attributes:
         terms: names of the scalars that it returns, for an option file that weighs them one by one.
         needs_pairs: the loss compares feature maps, so an option file must name its taps.
-        needs_teacher_output: the loss looks at `exchange.teacher.output`.
+        needs_teacher_output: the loss looks at `inputs.teacher.output`.
         needs_teacher_tail: the loss continues from a teacher tap, which must be a cut.
         needs_forwards: the loss shows both networks other inputs than the batch.
         needs_compact: the loss looks at the compact feature of a privileged teacher in training.
@@ -156,17 +156,17 @@ class FeatureLoss(nn.Module):
     def needs_teacher(self) -> bool:
         return self.needs_pairs or self.needs_teacher_output or self.needs_teacher_tail or self.needs_forwards
 
-    def forward(self, exchange: Exchange) -> dict[str, Tensor]:
+    def forward(self, inputs: LossInputs) -> dict[str, Tensor]:
         """Unweighted named scalars, float32 or wider."""
         raise TypeError(f"{type(self).__name__} does not define forward()")
 
-    def named_terms(self, name: str, exchange: Exchange) -> dict[str, Tensor]:
+    def named_terms(self, name: str, inputs: LossInputs) -> dict[str, Tensor]:
         """What it returns, checked: ``<name>/<term>`` -> scalar.
 
         Raises:
             UsageError: not a dict of scalars, or others than `terms` names (if it names any).
         """
-        found = self(exchange)
+        found = self(inputs)
         terms = ", ".join(f"'{term}': value" for term in self.terms or [name.lower()])
         wanted = f"loss {name}: forward() must return a dict of scalar tensors, {{{terms}}}"
         if not isinstance(found, dict):
@@ -182,14 +182,14 @@ class FeatureLoss(nn.Module):
                 )
         return {f"{name}/{term}": value for term, value in found.items()}
 
-    def compared(self, exchange: Exchange) -> Iterator[tuple[TapPair, Tensor, Tensor]]:
+    def compared(self, inputs: LossInputs) -> Iterator[tuple[TapPair, Tensor, Tensor]]:
         """Every pair with the student's map and the teacher's (detached), each at its own size.
 
         Raises:
             UsageError: there is no teacher.
         """
         for pair in self.pairs:
-            yield pair, exchange.student.features[pair.student], exchange.taught.features[pair.teacher].detach()
+            yield pair, inputs.trained.features[pair.student], inputs.required_teacher.features[pair.teacher].detach()
 
     def pretraining(self) -> PretrainingObjective | None:
         """What to train before the phase starts; None for most losses."""
@@ -208,7 +208,7 @@ class FeatureLoss(nn.Module):
         return self
 
     def parameter_groups(self, learning_rate: float, weight_decay: float) -> list[dict[str, Any]]:
-        """Optimiser groups of the adapters that train with the student."""
+        """Optimizer groups of the adapters that train with the student."""
         parameters = [parameter for parameter in self.parameters() if parameter.requires_grad]
         return [{"params": parameters, "lr": learning_rate, "weight_decay": weight_decay}] if parameters else []
 

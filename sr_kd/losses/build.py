@@ -8,9 +8,9 @@ from typing import Any
 from ..errors import UsageError
 from ..registry import Registry
 from ..signature import accepted, check_arguments
-from .base import FeatureLoss, TapPair
+from .base import Loss, TapPair
 
-LOSSES: Registry[FeatureLoss] = Registry(
+LOSSES: Registry[Loss] = Registry(
     "loss",
     {
         "L1": "sr_kd.losses.reconstruction:L1",
@@ -21,9 +21,9 @@ LOSSES: Registry[FeatureLoss] = Registry(
         "Imitation": "sr_kd.losses.imitation:Imitation",
         "VID": "sr_kd.losses.vid:VID",
         "OriginalVID": "sr_kd.losses.vid_original:OriginalVID",
-        "AT": "sr_kd.losses.attention:AT",
-        "NST": "sr_kd.losses.selectivity:NST",
-        "FT": "sr_kd.losses.factor:FT",
+        "AT": "sr_kd.losses.at:AT",
+        "NST": "sr_kd.losses.nst:NST",
+        "FT": "sr_kd.losses.ft:FT",
         "SRRL": "sr_kd.losses.srrl:SRRL",
         "IEKD": "sr_kd.losses.ie_kd:IEKD",
         "SoftLabel": "sr_kd.losses.soft_label:SoftLabel",
@@ -36,7 +36,7 @@ LOSSES: Registry[FeatureLoss] = Registry(
 )
 
 
-def build_loss(type: str, pairs: Sequence[TapPair] = (), **options: Any) -> FeatureLoss:
+def build_loss(type: str, pairs: Sequence[TapPair] = (), **options: Any) -> Loss:
     """Build a loss by name.
 
     Args:

@@ -8,12 +8,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..errors import UsageError
-from .base import Exchange, FeatureLoss, TapPair
+from .base import Loss, LossInputs, TapPair
 from .numerics import widen
 from .options import Probability
 
 
-class CrossEntropy(FeatureLoss):
+class CrossEntropy(Loss):
     """mean -log softmax(logits)[label], the task loss of classification.
 
     Args:
@@ -26,9 +26,9 @@ class CrossEntropy(FeatureLoss):
         super().__init__(pairs)
         self.label_smoothing = label_smoothing
 
-    def forward(self, exchange: Exchange) -> dict[str, Tensor]:
-        if not isinstance(exchange.labels, Tensor):
+    def forward(self, inputs: LossInputs) -> dict[str, Tensor]:
+        if not isinstance(inputs.labels, Tensor):
             raise UsageError("loss CrossEntropy needs class labels, which this task does not have")
-        logits = widen(exchange.student_output)
-        value = functional.cross_entropy(logits, exchange.labels, label_smoothing=self.label_smoothing)
+        logits = widen(inputs.trained_output)
+        value = functional.cross_entropy(logits, inputs.labels, label_smoothing=self.label_smoothing)
         return {"cross_entropy": value}

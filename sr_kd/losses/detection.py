@@ -5,19 +5,19 @@ from __future__ import annotations
 from torch import Tensor
 
 from ..errors import UsageError
-from .base import Exchange, FeatureLoss
+from .base import Loss, LossInputs
 from .numerics import widen
 
 
-class Detection(FeatureLoss):
+class Detection(Loss):
     """What the detector itself makes of the true boxes and classes, the task loss of detection.
 
-    Its terms are described in `archs.detector.FCOS.losses`.
+    Its terms are described in `networks.detector.FCOS.losses`.
     """
 
-    terms = ("classification", "box", "centre")
+    terms = ("classification", "box", "center")
 
-    def forward(self, exchange: Exchange) -> dict[str, Tensor]:
-        if not exchange.student.losses:
+    def forward(self, inputs: LossInputs) -> dict[str, Tensor]:
+        if not inputs.trained.losses:
             raise UsageError("loss Detection needs a detector, which this task does not train")
-        return {term: widen(exchange.student.losses[term]) for term in self.terms}
+        return {term: widen(inputs.trained.losses[term]) for term in self.terms}

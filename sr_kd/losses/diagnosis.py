@@ -1,4 +1,4 @@
-"""Before a run: how large each loss is, and how hard it pulls at the student compared with the task loss."""
+"""Before a run: how large each loss is, and how large its gradient at the student is, relative to the task loss'."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .base import Exchange, FeatureLoss
+from .base import Loss, LossInputs
 
 
 @dataclass(frozen=True)
@@ -35,22 +35,22 @@ class Diagnosis:
 
 
 def diagnose(
-    task: FeatureLoss, losses: Mapping[str, FeatureLoss], exchange: Exchange, parameters: Sequence[Tensor]
+    task: Loss, losses: Mapping[str, Loss], inputs: LossInputs, parameters: Sequence[Tensor]
 ) -> list[Diagnosis]:
     """Measure every term of the losses against the task loss.
 
     Args:
         task: the task loss, such as L1 to HR; several terms count as their sum.
         losses: by name, as in logs.
-        exchange: one batch, with the student's graph attached; the graph is kept.
+        inputs: one batch, with the student's graph attached; the graph is kept.
         parameters: the student's, trainable.
     """
-    goal = torch.stack(list(task(exchange).values())).sum()
+    goal = torch.stack(list(task(inputs).values())).sum()
     found = []
     for name, loss in losses.items():
-        taps = dict.fromkeys(pair.student for pair in loss.pairs) or exchange.student.features
-        features = [exchange.student.features[tap] for tap in taps]
-        for term, value in loss.named_terms(name, exchange).items():
+        taps = dict.fromkeys(pair.student for pair in loss.pairs) or inputs.trained.features
+        features = [inputs.trained.features[tap] for tap in taps]
+        for term, value in loss.named_terms(name, inputs).items():
             place: Sequence[Tensor] = features if _gradient(value, features) else parameters
             gradient, reference = _gradient(value, place), _gradient(goal, place)
             ratio = gradient / reference if reference else float("inf")

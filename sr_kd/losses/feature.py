@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .base import Exchange, FeatureLoss, TapPair
+from .base import Loss, LossInputs, TapPair
 from .numerics import widen
 from .shapes import match_size
 
@@ -22,7 +22,7 @@ def feature_distance(student: Tensor, teacher: Tensor, distance: Distance) -> Te
     return measure(*match_size(widen(student), widen(teacher)))
 
 
-class Feature(FeatureLoss):
+class Feature(Loss):
     """mean |S - T| or mean (S - T)^2 per tap, summed over the taps; the baseline of every feature loss.
 
     Args:
@@ -49,9 +49,9 @@ class Feature(FeatureLoss):
             }
         )
 
-    def forward(self, exchange: Exchange) -> dict[str, Tensor]:
+    def forward(self, inputs: LossInputs) -> dict[str, Tensor]:
         losses = [
             feature_distance(self.adapters[pair.key](student), teacher, self.distance)
-            for pair, student, teacher in self.compared(exchange)
+            for pair, student, teacher in self.compared(inputs)
         ]
         return {"feature": torch.stack(losses).sum()}

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from .base import Exchange, FeatureLoss, TapPair
+from .base import Loss, LossInputs, TapPair
 from .feature import Distance, feature_distance
 
 
-class Hint(FeatureLoss):
+class Hint(Loss):
     """FitNets' hint loss (Romero et al., ICLR 2015, equation 3, without its 1/2), summed over the taps.
 
     A convolution, trained with the student, regresses the teacher's feature from the student's. It has
@@ -36,9 +36,9 @@ class Hint(FeatureLoss):
             {pair.key: nn.Conv2d(pair.student_tap.channels, pair.teacher_tap.channels, 1) for pair in self.pairs}
         )
 
-    def forward(self, exchange: Exchange) -> dict[str, Tensor]:
+    def forward(self, inputs: LossInputs) -> dict[str, Tensor]:
         losses = [
             feature_distance(self.regressors[pair.key](student), teacher, self.distance)
-            for pair, student, teacher in self.compared(exchange)
+            for pair, student, teacher in self.compared(inputs)
         ]
         return {"hint": torch.stack(losses).sum()}

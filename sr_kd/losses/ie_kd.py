@@ -19,7 +19,7 @@ from .autoencoder import (
     root_mean_square,
     unit_factors,
 )
-from .base import Exchange, TapPair
+from .base import LossInputs, TapPair
 from .numerics import full_precision, unit, widen
 from .options import Count, OpenFraction, Positive
 from .shapes import match_size
@@ -51,10 +51,10 @@ def orthogonality(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 def linear_cka(student: Tensor, teacher: Tensor) -> Tensor:
-    """Linear centred kernel alignment over the batch, in [0, 1] (Kornblith et al., 2019); 0 for N = 1."""
+    """Linear centered kernel alignment over the batch, in [0, 1] (Kornblith et al., 2019); 0 for N = 1."""
     student, teacher = match_size(widen(student), widen(teacher))
     with full_precision(student):
-        one, other = (_centred_products(factor.flatten(1)) for factor in (student, teacher))
+        one, other = (_centered_products(factor.flatten(1)) for factor in (student, teacher))
     lengths = torch.linalg.vector_norm(one) * torch.linalg.vector_norm(other)
     return (one * other).sum() / (lengths + 1e-12)
 
@@ -119,7 +119,7 @@ class IEKD(FactorLoss):
         ratio: share of the student's channels that inherits.
         inherit: "l1", mean |F_S - F_T|; "l2", root mean square per sample; "cosine", 1 - cos; "partial_l2".
         explore: minus the same; "cosine", |cos|; or "orthogonality", mean squared cosine of the channel
-            maps; "cka", linear centred kernel alignment over the batch.
+            maps; "cka", linear centered kernel alignment over the batch.
         use_bn: batch norm in coders and auto-encoder (the authors' default).
         kernel_size: 3 or 1.
         reconstruction: "l1" (the authors' code) or "l2" (the paper), both means over all elements.
@@ -154,9 +154,9 @@ class IEKD(FactorLoss):
             channels, factor = pair.student_tap.channels, self.factor_channels(pair)
             self.halves[pair.key] = Halves(channels, factor, divide, ratio, kernel_size, use_bn)
 
-    def forward(self, exchange: Exchange) -> dict[str, Tensor]:
+    def forward(self, inputs: LossInputs) -> dict[str, Tensor]:
         inherit, explore = [], []
-        for pair, student, knowledge in self.factors(exchange):
+        for pair, student, knowledge in self.factors(inputs):
             inheriting, exploring = self.halves[pair.key](student)
             inherit.append(INHERIT[self.inherit](inheriting, knowledge))
             explore.append(EXPLORE[self.explore](exploring, knowledge))
@@ -182,6 +182,6 @@ def coders(channels: int, factor: int, kernel_size: int = 3, use_bn: bool = True
     return AutoEncoder(coder(channels, factor, kernel_size, use_bn), coder(factor, channels, kernel_size, use_bn))
 
 
-def _centred_products(rows: Tensor) -> Tensor:
-    centred = rows - rows.mean(0, keepdim=True)
-    return centred @ centred.T
+def _centered_products(rows: Tensor) -> Tensor:
+    centered = rows - rows.mean(0, keepdim=True)
+    return centered @ centered.T

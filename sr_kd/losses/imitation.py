@@ -6,24 +6,24 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..errors import UsageError
-from .base import Exchange, FeatureLoss
+from .base import Loss, LossInputs
 
 
-class Imitation(FeatureLoss):
+class Imitation(Loss):
     """mean |LR - compact|, for a privileged teacher whose compact feature has LR's channels."""
 
     terms = ("imitation",)
     needs_compact = True
 
-    def forward(self, exchange: Exchange) -> dict[str, Tensor]:
-        compact = exchange.student.features.get("compact")
+    def forward(self, inputs: LossInputs) -> dict[str, Tensor]:
+        compact = inputs.trained.features.get("compact")
         if compact is None:
             raise UsageError(
                 "loss Imitation is for a phase that trains a PrivilegedTeacher (it has no compact feature)"
             )
-        if compact.shape != exchange.lr.shape:
+        if compact.shape != inputs.lr.shape:
             raise UsageError(
                 f"loss Imitation needs a compact feature of LR's shape; "
-                f"found {tuple(compact.shape)} beside {tuple(exchange.lr.shape)}"
+                f"found {tuple(compact.shape)} beside {tuple(inputs.lr.shape)}"
             )
-        return {"imitation": functional.l1_loss(compact, exchange.lr)}
+        return {"imitation": functional.l1_loss(compact, inputs.lr)}

@@ -1,4 +1,4 @@
-"""Precision and normalisation: what keeps the losses finite on flat patches and in half precision."""
+"""Precision and normalization: what keeps the losses finite on flat patches and in half precision."""
 
 from __future__ import annotations
 

@@ -8,29 +8,29 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .base import Exchange, FeatureLoss, TapPair
+from .base import Loss, LossInputs, TapPair
 from .options import Positive
 
 
-class L1(FeatureLoss):
+class L1(Loss):
     """mean |SR - HR|."""
 
     terms = ("l1",)
 
-    def forward(self, exchange: Exchange) -> dict[str, Tensor]:
-        return {"l1": functional.l1_loss(exchange.student_output, exchange.hr)}
+    def forward(self, inputs: LossInputs) -> dict[str, Tensor]:
+        return {"l1": functional.l1_loss(inputs.trained_output, inputs.hr)}
 
 
-class L2(FeatureLoss):
+class L2(Loss):
     """mean (SR - HR)^2."""
 
     terms = ("l2",)
 
-    def forward(self, exchange: Exchange) -> dict[str, Tensor]:
-        return {"l2": functional.mse_loss(exchange.student_output, exchange.hr)}
+    def forward(self, inputs: LossInputs) -> dict[str, Tensor]:
+        return {"l2": functional.mse_loss(inputs.trained_output, inputs.hr)}
 
 
-class Charbonnier(FeatureLoss):
+class Charbonnier(Loss):
     """mean sqrt((SR - HR)^2 + eps^2) (Lai et al., LapSRN, 2017)."""
 
     terms = ("charbonnier",)
@@ -39,6 +39,6 @@ class Charbonnier(FeatureLoss):
         super().__init__(pairs)
         self.eps = eps
 
-    def forward(self, exchange: Exchange) -> dict[str, Tensor]:
-        error = exchange.student_output - exchange.hr
+    def forward(self, inputs: LossInputs) -> dict[str, Tensor]:
+        error = inputs.trained_output - inputs.hr
         return {"charbonnier": torch.sqrt(error * error + self.eps**2).mean()}

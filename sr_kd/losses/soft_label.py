@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..errors import UsageError
-from .base import Exchange, FeatureLoss, TapPair
+from .base import Loss, LossInputs, TapPair
 from .numerics import widen
 from .options import Positive
 
@@ -24,7 +24,7 @@ def soft_label_divergence(student: Tensor, teacher: Tensor, temperature: float) 
     return temperature**2 * divergence
 
 
-class SoftLabel(FeatureLoss):
+class SoftLabel(Loss):
     """Knowledge distillation (Hinton, Vinyals, Dean, 2015), for classifiers.
 
     Args:
@@ -41,8 +41,8 @@ class SoftLabel(FeatureLoss):
         super().__init__(pairs)
         self.temperature = temperature
 
-    def forward(self, exchange: Exchange) -> dict[str, Tensor]:
-        student, teacher = widen(exchange.student_output), widen(exchange.teacher_output)
+    def forward(self, inputs: LossInputs) -> dict[str, Tensor]:
+        student, teacher = widen(inputs.trained_output), widen(inputs.teacher_output)
         if student.ndim != 2 or student.shape != teacher.shape:
             raise UsageError(
                 f"loss SoftLabel compares logits (N, K) of the same classes; found {tuple(student.shape)} and "

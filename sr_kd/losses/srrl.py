@@ -10,12 +10,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..errors import UsageError
-from .base import Exchange, FeatureLoss, TapPair
+from .base import Loss, LossInputs, TapPair
 from .numerics import widen
 from .shapes import resize_to
 
 
-class SRRL(FeatureLoss):
+class SRRL(Loss):
     """SRRL (Yang, Martinez, Bulat, Tzimiropoulos, ICLR 2021), summed over the taps.
 
     A connector r brings the student's map to the teacher's width. Two terms:
@@ -60,16 +60,16 @@ class SRRL(FeatureLoss):
             else:
                 self.connectors[pair.key] = _connector(student, teacher, use_bn, use_relu)
 
-    def forward(self, exchange: Exchange) -> dict[str, Tensor]:
-        if exchange.teacher_tail is None:
+    def forward(self, inputs: LossInputs) -> dict[str, Tensor]:
+        if inputs.teacher_tail is None:
             raise UsageError("loss SRRL continues from the teacher's tap, and this teacher offers no tail")
         distance = functional.l1_loss if self.regression == "l1" else functional.mse_loss
         matching, regression = [], []
-        for pair, student, teacher in self.compared(exchange):
+        for pair, student, teacher in self.compared(inputs):
             connected = resize_to(self.connectors[pair.key](student), (teacher.shape[2], teacher.shape[3]))
             matching.append(feature_matching(widen(connected), widen(teacher), self.pool))
-            output = exchange.teacher_tail(pair.teacher, connected)
-            regression.append(distance(widen(output), widen(exchange.teacher_output)))
+            output = inputs.teacher_tail(pair.teacher, connected)
+            regression.append(distance(widen(output), widen(inputs.teacher_output)))
         return {"feature_matching": torch.stack(matching).sum(), "regression": torch.stack(regression).sum()}
 
 

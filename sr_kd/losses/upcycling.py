@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from ..data.resize import imresize
 from ..errors import UsageError
-from .base import Exchange, FeatureLoss, TapPair
+from .base import Loss, LossInputs, TapPair
 from .numerics import widen
 from .options import Probability, Seed
 
@@ -21,7 +21,7 @@ Zoom = Literal["in", "out"]
 
 @dataclass(frozen=True)
 class Augmentation:
-    """An invertible change of an image (N, C, H, W) in [0, 1]: colour inversion, flips, transposition."""
+    """An invertible change of an image (N, C, H, W) in [0, 1]: color inversion, flips, transposition."""
 
     invert: bool = False
     flip_rows: bool = False
@@ -51,25 +51,25 @@ def zoomed_out(lr: Tensor, scale: int) -> tuple[Tensor, Tensor]:
 
 
 def zoomed_in(hr: Tensor, scale: int, row: int, column: int) -> tuple[Tensor, Tensor]:
-    """A pair made from HR: one of its scale x scale tiles as LR, bicubically enlarged as HR."""
+    """A pair made from HR: one of its scale x scale tiles as LR, bicubically upscaled as HR."""
     height, width = hr.shape[2] // scale, hr.shape[3] // scale
     lr = hr[:, :, row * height : (row + 1) * height, column * width : (column + 1) * width]
     return lr, imresize(lr, (height * scale, width * scale))
 
 
-class Upcycling(FeatureLoss):
+class Upcycling(Loss):
     """DUKD (Zhang et al., "Data Upcycling Knowledge Distillation", 2023), in image space.
 
     Terms "zoom_in" and "zoom_out": mean |undo(student(apply(x))) - teacher(x)| on inputs x made from the batch. A
     zoom-in takes a tile of HR for LR, a zoom-out the LR image reduced once more; both are in the domain of
     the training images, and the true answer to the first is not known to anyone. `apply` and `undo` are
     a random invertible augmentation, shown to the student only, so that the student also learns to be
-    consistent. A privileged teacher is shown the pair's HR: the bicubically enlarged tile, or the LR image.
+    consistent. A privileged teacher is shown the pair's HR: the bicubically upscaled tile, or the LR image.
 
     Args:
         zooms: "in", "out" or both; each costs one forward pass of the teacher and one pass of the
             student (a zoom-out's are scale^2 times smaller).
-        probability: of each of colour inversion, the two flips and transposition; 0 switches consistency
+        probability: of each of color inversion, the two flips and transposition; 0 switches consistency
             off. One draw per iteration for the whole batch, a function of `seed` and the iteration alone.
         seed: of the tiles and augmentations.
 
@@ -91,16 +91,16 @@ class Upcycling(FeatureLoss):
         self.zooms, self.probability, self.seed = zooms, probability, seed
         self.terms = tuple(f"zoom_{zoom}" for zoom in zooms)
 
-    def forward(self, exchange: Exchange) -> dict[str, Tensor]:
-        if exchange.student_forward is None or exchange.teacher_forward is None:
+    def forward(self, inputs: LossInputs) -> dict[str, Tensor]:
+        if inputs.trained_forward is None or inputs.teacher_forward is None:
             raise UsageError("loss Upcycling needs a student and a teacher that can be shown other images")
-        scale = exchange.hr.shape[2] // exchange.lr.shape[2]
-        (row, column), augmentation = self._draw(exchange.iteration, scale)
+        scale = inputs.hr.shape[2] // inputs.lr.shape[2]
+        (row, column), augmentation = self._draw(inputs.iteration, scale)
         terms = {}
         for zoom in self.zooms:
-            lr, hr = zoomed_in(exchange.hr, scale, row, column) if zoom == "in" else zoomed_out(exchange.lr, scale)
-            label = exchange.teacher_forward(lr, hr).detach()
-            made = exchange.student_forward(augmentation.apply(lr), augmentation.apply(hr))
+            lr, hr = zoomed_in(inputs.hr, scale, row, column) if zoom == "in" else zoomed_out(inputs.lr, scale)
+            label = inputs.teacher_forward(lr, hr).detach()
+            made = inputs.trained_forward(augmentation.apply(lr), augmentation.apply(hr))
             terms[f"zoom_{zoom}"] = functional.l1_loss(widen(augmentation.undo(made)), widen(label))
         return terms
 

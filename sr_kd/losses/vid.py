@@ -12,8 +12,8 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from ..archs.activation import PReLU
-from .base import Exchange, FeatureLoss, TapPair
+from ..networks.activation import PReLU
+from .base import Loss, LossInputs, TapPair
 from .laplace import laplace_nll_of_raw, positive
 from .numerics import widen
 from .shapes import match_size
@@ -55,7 +55,7 @@ def _head(channels: int, out: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(channels, channels, 1), PReLU(), nn.Conv2d(channels, out, 1))
 
 
-class VID(FeatureLoss):
+class VID(Loss):
     """The negative log-likelihood of the teacher's features, summed over the taps.
 
     Args:
@@ -84,9 +84,9 @@ class VID(FeatureLoss):
         )
         self._seen: dict[str, tuple[Tensor, Tensor, Tensor]] = {}
 
-    def forward(self, exchange: Exchange) -> dict[str, Tensor]:
-        total = exchange.lr.new_zeros(())
-        for pair, student_map, teacher_map in self.compared(exchange):
+    def forward(self, inputs: LossInputs) -> dict[str, Tensor]:
+        total = inputs.lr.new_zeros(())
+        for pair, student_map, teacher_map in self.compared(inputs):
             student, teacher = match_size(student_map, teacher_map)
             estimator: Estimator = self.estimators[pair.key]  # type: ignore[assignment]
             location, raw = estimator.predict(student)

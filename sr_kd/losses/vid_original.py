@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn import functional
 
-from .base import Exchange, FeatureLoss, TapPair
+from .base import Loss, LossInputs, TapPair
 from .numerics import widen
 from .options import Positive
 from .shapes import match_size
@@ -47,7 +47,7 @@ class ChannelGaussian(nn.Module):
         return gaussian_nll(target, widen(self.mean(feature)), self.variance()[None, :, None, None])
 
 
-class OriginalVID(FeatureLoss):
+class OriginalVID(Loss):
     """VID (Ahn, Hu, Damianou, Lawrence, Dai, CVPR 2019), summed over the taps.
 
     mean [ (t - mu(s))^2 / (2 v_c) + log(v_c) / 2 ], without the constant log(2 pi) / 2. PISR's form, in which
@@ -80,12 +80,12 @@ class OriginalVID(FeatureLoss):
             }
         )
 
-    def forward(self, exchange: Exchange) -> dict[str, Tensor]:
+    def forward(self, inputs: LossInputs) -> dict[str, Tensor]:
         losses = []
-        for pair, student_map, teacher_map in self.compared(exchange):
+        for pair, student_map, teacher_map in self.compared(inputs):
             student, teacher = match_size(student_map, teacher_map)
             predictor, target = self.predictors[pair.key], widen(teacher)
-            if self.from_teacher and exchange.iteration == 0:
+            if self.from_teacher and inputs.iteration == 0:
                 predictor.set_variance(channel_variance(target))  # type: ignore[operator]
             losses.append(predictor(student, target))
         return {"vid": torch.stack(losses).sum()}

@@ -1,4 +1,4 @@
-"""The classification task: labelled images in, top-1 accuracy out."""
+"""The classification task: labeled images in, top-1 accuracy out."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from ..data.batch import orient
-from ..data.labelled import LabelledImages
+from ..data.labeled import LabeledImages
 from ..data.sampler import PatchSampler
-from ..losses.base import TeacherTail, View
-from .distributed import World
+from ..distributed import World
+from ..losses.base import NetworkOutput, TeacherTail
 from .task import Batch, Keep, Scores
 
 VALIDATION_BATCH = 512
@@ -33,8 +33,8 @@ class Classification:
 
     def __init__(
         self,
-        train: LabelledImages,
-        validation: Sequence[LabelledImages],
+        train: LabeledImages,
+        validation: Sequence[LabeledImages],
         *,
         batch_size: int,
         shift: int,
@@ -61,13 +61,13 @@ class Classification:
         images = orient(network_images(window).contiguous(), draw).to(self.world.device)
         return Batch(images, images, self.labels[image].to(self.world.device))
 
-    def view(self, network: nn.Module, batch: Batch, taps: Iterable[str], output: bool) -> View:
-        return View(*network.features(batch.lr, taps, output))  # type: ignore[operator]
+    def view(self, network: nn.Module, batch: Batch, taps: Iterable[str], output: bool) -> NetworkOutput:
+        return NetworkOutput(*network.features(batch.lr, taps, output))  # type: ignore[operator]
 
     def seen_by(self, network: nn.Module, image: Tensor) -> Tensor:
         return image
 
-    def tail(self, network: nn.Module, batch: Batch, view: View) -> TeacherTail:
+    def tail(self, network: nn.Module, batch: Batch, view: NetworkOutput) -> TeacherTail:
         return lambda tap, feature: network.tail(tap, feature, batch.lr)  # type: ignore[operator]
 
     @torch.no_grad()

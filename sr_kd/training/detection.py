@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from ..data.batch import orient
 from ..data.sampler import PatchSampler
 from ..data.shapes import DetectionImages
+from ..distributed import World
 from ..errors import UsageError
 from ..evaluation.average_precision import mean_average_precision
-from ..losses.base import TeacherTail, View
+from ..losses.base import NetworkOutput, TeacherTail
 from .classification import network_images
-from .distributed import World
 from .task import Batch, Keep, Scores
 
 VALIDATION_BATCH = 50
@@ -60,16 +60,16 @@ class Detection:
             [self._objects(image, flip) for image, flip in zip(draw.image, draw.hflip, strict=True)],
         )
 
-    def view(self, network: nn.Module, batch: Batch, taps: Iterable[str], output: bool) -> View:
+    def view(self, network: nn.Module, batch: Batch, taps: Iterable[str], output: bool) -> NetworkOutput:
         if not output:
-            return View(None, network.features(batch.lr, taps))  # type: ignore[operator]
+            return NetworkOutput(None, network.features(batch.lr, taps))  # type: ignore[operator]
         losses, features = network.losses(batch.lr, batch.labels, taps)  # type: ignore[operator]
-        return View(None, features, losses)
+        return NetworkOutput(None, features, losses)
 
     def seen_by(self, network: nn.Module, image: Tensor) -> Tensor:
         return image
 
-    def tail(self, network: nn.Module, batch: Batch, view: View) -> TeacherTail:
+    def tail(self, network: nn.Module, batch: Batch, view: NetworkOutput) -> TeacherTail:
         def refuse(tap: str, feature: Tensor) -> Tensor:
             raise UsageError("a detector's feature maps lead to no single output: such a loss is for other tasks")
 

@@ -11,12 +11,12 @@ from torch import nn
 from ..config.build import build_losses
 from ..config.graph import phase_order, teacher_of
 from ..config.schema import TrainingRecipe
+from ..distributed import World
 from ..losses.diagnosis import Diagnosis, diagnose
-from .distributed import World
+from .frozen_teacher import FrozenTeacher
 from .networks import finished_network, first_network, new_network, seeded
 from .open_task import TaskOpener, task_opener
-from .step import DistillationStep
-from .teaching import Teaching
+from .student_with_losses import StudentWithLosses
 from .workspace import Workspace
 
 
@@ -60,11 +60,11 @@ def _diagnose_phase(recipe: TrainingRecipe, name: str, world: World, opener: Tas
         losses = build_losses(recipe, name, student, teacher)
     goal, *others = losses
     with closing(opener.open(name, seed, [student] if teacher is None else [student, teacher])) as task:
-        step = DistillationStep(student, losses, task).to(world.device).train()
+        step = StudentWithLosses(student, losses, task).to(world.device).train()
         batch = task.batch(0)
-        lesson = None if teacher is None else Teaching(teacher.to(world.device), step, task).lesson(batch)
-        exchange = step.exchange(batch, lesson)
-        rows = diagnose(goal.loss, {entry.name: entry.loss for entry in others}, exchange, list(student.parameters()))
+        teacher_output = None if teacher is None else FrozenTeacher(teacher.to(world.device), step, task).output(batch)
+        inputs = step.inputs(batch, teacher_output)
+        rows = diagnose(goal.loss, {entry.name: entry.loss for entry in others}, inputs, list(student.parameters()))
     return PhaseDiagnosis(name, goal.name, "; ".join(filter(None, (of_student, of_teacher))), rows)
 
 

@@ -7,14 +7,14 @@ from typing import Any
 from torch import nn
 
 from ..config.phase import Phase
-from .distributed import World
-from .stages import DistillationStage, PretrainingStage
-from .step import DistillationStep
+from ..distributed import World
+from .frozen_teacher import FrozenTeacher
+from .stages import PretrainingStage, TrainingStage
+from .student_with_losses import StudentWithLosses
 from .task import Task
-from .teaching import Teaching
 
 
-class MutualStep(nn.Module):
+class MutualStudents(nn.Module):
     """Both networks with their losses and adapters.
 
     Args:
@@ -22,7 +22,7 @@ class MutualStep(nn.Module):
         partner: the other way round.
     """
 
-    def __init__(self, first: DistillationStep, partner: DistillationStep) -> None:
+    def __init__(self, first: StudentWithLosses, partner: StudentWithLosses) -> None:
         super().__init__()
         self.first, self.partner = first, partner
 
@@ -48,7 +48,7 @@ class MutualStage:
         total_iter: its length. step: on the device.
     """
 
-    def __init__(self, options: Phase, total_iter: int, step: MutualStep, task: Task, world: World) -> None:
+    def __init__(self, options: Phase, total_iter: int, step: MutualStudents, task: Task, world: World) -> None:
         self.name, self.total_iter = "mutual training", total_iter
         first, partner = step.first, step.partner
         self.partner = _Turn(options, total_iter, partner, first.student, task, world)
@@ -70,14 +70,14 @@ class _Turn:
     """Two of the four updates: those that teach one network, the other being fixed."""
 
     def __init__(
-        self, options: Phase, total_iter: int, step: DistillationStep, fixed: nn.Module, task: Task, world: World
+        self, options: Phase, total_iter: int, step: StudentWithLosses, fixed: nn.Module, task: Task, world: World
     ) -> None:
         self.step, self.fixed = step, fixed
         self.step.student.requires_grad_(True)
-        teaching = Teaching(fixed, step, task, options.precision)
-        self.training = DistillationStage(options, total_iter, step, teaching, task, None, world)
+        frozen_teacher = FrozenTeacher(fixed, step, task, options.precision)
+        self.training = TrainingStage(options, total_iter, step, frozen_teacher, task, None, world)
         self.preparing = {
-            name: PretrainingStage(name, objective, teaching, task, world)
+            name: PretrainingStage(name, objective, frozen_teacher, task, world)
             for name, loss in step.losses.items()
             if (objective := loss.pretraining()) is not None  # type: ignore[operator]
         }

@@ -10,12 +10,12 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from ..archs.base import SRNetwork
-from ..archs.files import load_network
-from ..archs.teacher import part_of
 from ..config.build import build_network_from, load_trained
 from ..config.graph import teacher_of
 from ..config.schema import TrainingRecipe
+from ..networks.base import SRNetwork
+from ..networks.files import load_network
+from ..networks.teacher import part_of
 from .workspace import Workspace
 
 logger = logging.getLogger("sr_kd")

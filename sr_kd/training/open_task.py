@@ -8,18 +8,18 @@ from typing import Protocol
 
 from torch import nn
 
-from ..archs.base import Colour
-from ..config.build import open_evaluation_set, open_labelled_set, open_shapes, open_training_set
-from ..config.schema import ClassificationRecipe, DetectionRecipe, Recipe, TrainingRecipe
+from ..config.build import open_evaluation_set, open_labeled_set, open_shapes, open_training_set
+from ..config.schema import ClassificationRecipe, DetectionRecipe, SuperResolutionRecipe, TrainingRecipe
 from ..data.image_set import ImageSet
-from ..data.labelled import LabelledImages
+from ..data.labeled import LabeledImages
 from ..data.patches import decode, open_patches
 from ..data.pool import DecodedImages
 from ..data.shapes import DetectionImages
+from ..distributed import World
 from ..errors import UsageError
+from ..networks.base import Color
 from .classification import Classification
 from .detection import Detection
-from .distributed import World
 from .super_resolution import SuperResolution
 from .task import Task
 
@@ -41,7 +41,7 @@ class TaskOpener(Protocol):
 
 def task_opener(recipe: TrainingRecipe, world: World, quiet: bool) -> TaskOpener:
     """The opener for a recipe's task; with `quiet`, without progress bars."""
-    if isinstance(recipe, Recipe):
+    if isinstance(recipe, SuperResolutionRecipe):
         return SuperResolutionOpener(recipe, world, quiet)
     if isinstance(recipe, ClassificationRecipe):
         return ClassificationOpener(recipe, world)
@@ -53,15 +53,15 @@ def task_opener(recipe: TrainingRecipe, world: World, quiet: bool) -> TaskOpener
 class SuperResolutionOpener:
     """Patches and whole images; with an "rgb" network among a phase's, its batches are RGB."""
 
-    def __init__(self, recipe: Recipe, world: World, quiet: bool) -> None:
+    def __init__(self, recipe: SuperResolutionRecipe, world: World, quiet: bool) -> None:
         self.recipe, self.world, self.quiet = recipe, world, quiet
 
     def open(self, phase: str, seed: int, networks: Sequence[nn.Module]) -> SuperResolution:
-        colour: Colour = "rgb" if any(network.colour == "rgb" for network in networks) else "y"
+        color: Color = "rgb" if any(network.color == "rgb" for network in networks) else "y"
         options = self.recipe.train
         patches = open_patches(
             self._images,
-            colour=colour,
+            color=color,
             gt_size=options.gt_size,
             batch_size=options.batch_size_per_gpu * self.world.size,
             use_hflip=options.use_hflip,
@@ -92,7 +92,7 @@ class SuperResolutionOpener:
 
 
 class ClassificationOpener:
-    """Labelled images."""
+    """Labeled images."""
 
     def __init__(self, recipe: ClassificationRecipe, world: World) -> None:
         self.recipe, self.world = recipe, world
@@ -111,12 +111,12 @@ class ClassificationOpener:
         )
 
     @cached_property
-    def _train(self) -> LabelledImages:
-        return open_labelled_set(self.recipe.train)
+    def _train(self) -> LabeledImages:
+        return open_labeled_set(self.recipe.train)
 
     @cached_property
-    def _validation(self) -> list[LabelledImages]:
-        return [open_labelled_set(options) for options in self.recipe.validation_sets]
+    def _validation(self) -> list[LabeledImages]:
+        return [open_labeled_set(options) for options in self.recipe.validation_sets]
 
 
 class DetectionOpener:

@@ -15,21 +15,21 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..archs.files import save_network
 from ..data.image import Image, write_image
 from ..device import wait_for
+from ..distributed import World
 from ..errors import SrKdError
+from ..networks.files import save_network
 from ..progress import progress_bar
 from .checkpoint import StateFolder
-from .distributed import World
 from .ema import EMA
-from .mutual import MutualStep
+from .mutual import MutualStudents
 from .networks import seeded
 from .run_log import RunLog
 from .stages import Stage
-from .step import DistillationStep
 from .step_times import StepTimes
 from .stopping import StopRequest
+from .student_with_losses import StudentWithLosses
 from .task import Scores, Task
 
 logger = logging.getLogger("sr_kd")
@@ -46,12 +46,12 @@ class PhaseRun:
         times: of the last stage's iterations.
         seed: together with label and iteration it decides what a network with dropout drops.
         metadata: written into every exported network.
-        pictures: where validated pictures are written, if they are.
+        images: where validated images are written, if they are.
         select_by: metric of the first validation set that chooses the best network, where it is measured.
     """
 
     label: str
-    step: DistillationStep | MutualStep
+    step: StudentWithLosses | MutualStudents
     stages: Sequence[Callable[[], Stage]]
     lengths: Sequence[int]
     ema: EMA | None
@@ -68,7 +68,7 @@ class PhaseRun:
     metadata: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
     select_by: str = "psnr"
-    pictures: Path | None = None
+    images: Path | None = None
     quiet: bool = False
     _shown: dict[str, str] = field(default_factory=dict)
     best: float = -math.inf
@@ -94,7 +94,7 @@ class PhaseRun:
         for index in range(first, len(self.stages)):
             stage = self.stages[index]()
             if saved is not None and index == first:
-                stage.load_state_dict(saved["optimisation"])
+                stage.load_state_dict(saved["optimization"])
             self._run_stage(index, stage, done)
             done = 0
         return self._validate(sum(self.lengths), final=True)
@@ -116,7 +116,7 @@ class PhaseRun:
                 bar.update()
                 if values:
                     self._record(clock, values, bar)
-                # Several processes agree on it, which costs a synchronisation: not at every iteration.
+                # Several processes agree on it, which costs a synchronization: not at every iteration.
                 stopping = (self.world.size == 1 or done % self.print_every == 0) and self.stop.requested(self.world)
                 # Before saving, so that a state knows the best network of its own iteration.
                 if main and done % self.validate_every == 0 and done < stage.total_iter:
@@ -157,7 +157,7 @@ class PhaseRun:
                 "iteration": done,
                 "step": self.step.state_dict(),
                 "ema": None if self.ema is None else self.ema.state_dict(),
-                "optimisation": stage.state_dict(),
+                "optimization": stage.state_dict(),
                 "best": self.best,
             }
             self.states.save(clock, state)
@@ -206,9 +206,9 @@ class PhaseRun:
             path.unlink(missing_ok=True)
 
     def _keep(self, clock: int, images: str, name: str, pixels: np.ndarray) -> None:
-        """One validated picture: a crop of it for TensorBoard, all of it as a file where that is asked for."""
-        if self.pictures is not None:
-            write_image(self.pictures / images / name / f"{name}_{self.label}_{clock}.png", Image(pixels))
+        """One validated image: a crop of it for TensorBoard, all of it as a file where that is asked for."""
+        if self.images is not None:
+            write_image(self.images / images / name / f"{name}_{self.label}_{clock}.png", Image(pixels))
         first = self._shown.setdefault(images, name)
         if name == first:
             self.log.image(clock, f"{images}/{name}", torch.from_numpy(pixels[:256, :256]).permute(2, 0, 1) / 255)

@@ -8,18 +8,18 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from ..archs.base import SRNetwork
-from ..archs.teacher import PrivilegedTeacher
 from ..config.build import WeightedLoss, build_losses
 from ..config.schema import TrainingRecipe
-from .distributed import World
+from ..distributed import World
+from ..networks.base import SRNetwork
+from ..networks.teacher import PrivilegedTeacher
 from .ema import EMA
-from .mutual import MutualStage, MutualStep
+from .frozen_teacher import FrozenTeacher
+from .mutual import MutualStage, MutualStudents
 from .networks import seeded
-from .stages import DistillationStage, PretrainingStage, Stage
-from .step import DistillationStep
+from .stages import PretrainingStage, Stage, TrainingStage
+from .student_with_losses import StudentWithLosses
 from .task import Task
-from .teaching import Teaching
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class PhasePlan:
         losses: of the student. ema: its average, if any.
     """
 
-    step: DistillationStep | MutualStep
+    step: StudentWithLosses | MutualStudents
     stages: Sequence[Callable[[], Stage]]
     lengths: Sequence[int]
     losses: Sequence[WeightedLoss]
@@ -63,33 +63,33 @@ def plan_phase(
     layout = torch.channels_last if options.channels_last else torch.contiguous_format
     with seeded(seed, f"{name} losses"):
         losses = build_losses(recipe, name, student, other)
-    step = DistillationStep(student, losses, task).to(world.device).to(memory_format=layout)  # type: ignore[call-overload]
+    step = StudentWithLosses(student, losses, task).to(world.device).to(memory_format=layout)  # type: ignore[call-overload]
     if options.partner is not None and other is not None:
         with seeded(seed, f"{name} partner's losses"):
             reverse = build_losses(recipe, name, other, student, reverse=True)
-        partner = DistillationStep(other, reverse, task).to(world.device).to(memory_format=layout)  # type: ignore[call-overload]
-        mutual = MutualStep(step, partner)
+        partner = StudentWithLosses(other, reverse, task).to(world.device).to(memory_format=layout)  # type: ignore[call-overload]
+        mutual = MutualStudents(step, partner)
         length = recipe.length(name)
         return PhasePlan(mutual, [lambda: MutualStage(options, length, mutual, task, world)], [length], losses)
-    teaching = None
+    frozen_teacher = None
     if other is not None:
         # It is never trained here, so it may as well be fast: an image from its tail costs a third.
         fast = other.deploy() if isinstance(other, SRNetwork | PrivilegedTeacher) else other
         fast = fast.to(world.device).to(memory_format=layout)  # type: ignore[call-overload]
         precision = options.teacher_precision or options.precision
-        teaching = Teaching(fast, step, task, precision, bool(options.compile))
+        frozen_teacher = FrozenTeacher(fast, step, task, precision, bool(options.compile))
     ema = EMA(step.student, options.ema_decay) if options.ema_decay else None
     stages: list[Callable[[], Stage]] = []
     lengths = []
     for entry in losses:
         objective = entry.loss.pretraining()
-        if objective is not None and teaching is not None:
+        if objective is not None and frozen_teacher is not None:
             stages.append(
                 lambda entry=entry, objective=objective: PretrainingStage(  # type: ignore[misc]
-                    entry.name, objective, teaching, task, world
+                    entry.name, objective, frozen_teacher, task, world
                 )
             )
             lengths.append(objective.total_iter)
     total_iter = recipe.length(name)
-    stages.append(lambda: DistillationStage(options, total_iter, step, teaching, task, ema, world))
+    stages.append(lambda: TrainingStage(options, total_iter, step, frozen_teacher, task, ema, world))
     return PhasePlan(step, stages, [*lengths, total_iter], losses, ema)

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import torch
 
-from ..archs.base import SRNetwork
-from ..archs.files import load_network
 from ..config.build import open_evaluation_set
-from ..config.schema import Recipe, TrainingRecipe
+from ..config.schema import SuperResolutionRecipe, TrainingRecipe
 from ..data.image import Image, write_image
 from ..evaluation.benchmark import SetScore, score_network
 from ..evaluation.montage import compare_visually
 from ..evaluation.scores import average_scores
 from ..evaluation.tables import comparison_table, difference_table, json_result
 from ..files import write_text
+from ..networks.base import SRNetwork
+from ..networks.files import load_network
 from .accuracy_report import write_accuracies
 from .cost import BASELINE, arm_cost, cost_columns, cost_note
 from .workspace import FinishedArm, Workspace, finished_arms
@@ -39,13 +39,13 @@ def write_report(
     """
     if not recipe.validation_sets:
         return []
-    if isinstance(recipe, Recipe):
+    if isinstance(recipe, SuperResolutionRecipe):
         return _write_comparison(recipe, workspace, device, command, quiet)
     return write_accuracies(recipe, workspace, command)
 
 
 def _write_comparison(
-    recipe: Recipe, workspace: Workspace, device: torch.device, command: str, quiet: bool
+    recipe: SuperResolutionRecipe, workspace: Workspace, device: torch.device, command: str, quiet: bool
 ) -> list[Path]:
     """Measure bicubic and every arm's networks again."""
     scores: dict[str, list[list[SetScore]]] = {"bicubic": [_score(recipe, None, device, quiet)]}
@@ -73,7 +73,7 @@ def _write_comparison(
 
 
 def _tables(
-    recipe: Recipe,
+    recipe: SuperResolutionRecipe,
     scores: Mapping[str, Sequence[Sequence[SetScore]]],
     found: Mapping[str, Sequence[FinishedArm]],
     command: str,
@@ -93,7 +93,9 @@ def _tables(
     return text
 
 
-def _score(recipe: Recipe, network: SRNetwork | None, device: torch.device, quiet: bool) -> list[SetScore]:
+def _score(
+    recipe: SuperResolutionRecipe, network: SRNetwork | None, device: torch.device, quiet: bool
+) -> list[SetScore]:
     return [
         score_network(
             network,

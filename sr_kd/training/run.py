@@ -10,17 +10,17 @@ from contextlib import closing, nullcontext
 from torch import nn
 
 from .. import __version__
-from ..archs.base import SRNetwork
-from ..archs.files import save_network
-from ..archs.teacher import PrivilegedTeacher
 from ..config.build import WeightedLoss
 from ..config.graph import phase_order
 from ..config.schema import TrainingRecipe
+from ..distributed import World
 from ..errors import SrKdError, UsageError
-from ..inference.upscaler import is_out_of_memory
-from .distributed import World
+from ..imaging.upscaler import is_out_of_memory
+from ..networks.base import SRNetwork
+from ..networks.files import save_network
+from ..networks.teacher import PrivilegedTeacher
 from .lock import only_run_of
-from .mutual import MutualStep
+from .mutual import MutualStudents
 from .networks import first_network, new_network, teacher_network
 from .open_task import TaskOpener, task_opener
 from .phase import PhaseRun
@@ -125,7 +125,7 @@ def _run_phase(
             save_every=recipe.logger.save_checkpoint_freq,
             validate_every=recipe.val.val_freq,
             metadata={"recipe": recipe.name, "phase": name, "seed": seed, "sr_kd": __version__},
-            pictures=workspace.root / "visualization" if recipe.val.save_img else None,
+            images=workspace.root / "visualization" if recipe.val.save_img else None,
             select_by=recipe.val.metrics[0],
             quiet=quiet,
         )
@@ -138,7 +138,7 @@ def _run_phase(
             "scores": scores,
             "report": report,
         }
-        if isinstance(plan.step, MutualStep):
+        if isinstance(plan.step, MutualStudents):
             partner = plan.step.partner.student.eval()
             world.share_buffers(partner)
             result["partner"] = partner_scores = task.validate(partner)
@@ -169,6 +169,6 @@ def _kind(network: nn.Module) -> str:
 
 
 def _weighted(entry: WeightedLoss) -> str:
-    if entry.pull is not None:
-        return f"{entry.name} with a pull of {entry.pull:g}"
+    if entry.gradient_ratio is not None:
+        return f"{entry.name} with a gradient_ratio of {entry.gradient_ratio:g}"
     return f"{entry.name} x {json.dumps(entry.weight)}"

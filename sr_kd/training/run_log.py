@@ -14,7 +14,7 @@ logger = logging.getLogger("sr_kd")
 
 
 class RunLog:
-    """Scalars and pictures of one phase's run, on rank 0; silent elsewhere.
+    """Scalars and images of one phase's run, on rank 0; silent elsewhere.
 
     Args:
         folder: TensorBoard folder, or None for no events.
@@ -34,10 +34,10 @@ class RunLog:
             for name, value in values.items():
                 self._writer.add_scalar(name, value, iteration)
 
-    def image(self, iteration: int, name: str, picture: torch.Tensor) -> None:
-        """Record a picture (C, H, W) in [0, 1]."""
+    def image(self, iteration: int, name: str, image: torch.Tensor) -> None:
+        """Record an image (C, H, W) in [0, 1]."""
         if self._writer is not None:
-            self._writer.add_image(name, picture.clamp(0, 1), iteration)
+            self._writer.add_image(name, image.clamp(0, 1), iteration)
 
     def flush(self) -> None:
         """Write what was recorded to the disk."""

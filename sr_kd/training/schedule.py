@@ -12,7 +12,7 @@ def learning_rate(base: float, scheduler: Scheduler, iteration: int, total_iter:
     """The learning rate of a 0-based iteration.
 
     Args:
-        base: the optimiser's learning rate.
+        base: the optimizer's learning rate.
         scheduler: the shape; past `total_iter` the last value stays.
         warmup_iter: the first iterations rise linearly, the last of them with the full value.
     """

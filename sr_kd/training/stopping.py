@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from .distributed import World
+from ..distributed import World
 
 
 class StopRequest:

@@ -7,14 +7,14 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from ..archs.teacher import PrivilegedTeacher
-from ..data.colour import rgb_to_y
+from ..data.color import rgb_to_y
 from ..data.patches import PatchSource
 from ..data.sets import ImageSet
+from ..distributed import World
 from ..errors import UsageError
 from ..evaluation.benchmark import merge_scores, score_network
-from ..losses.base import TeacherTail, View
-from .distributed import World
+from ..losses.base import NetworkOutput, TeacherTail
+from ..networks.teacher import PrivilegedTeacher
 from .task import Batch, Keep, Scores
 from .teacher_report import privileged_scores, teacher_report
 
@@ -25,7 +25,7 @@ class SuperResolution:
     Args:
         patches: yields (lr, hr), RGB as soon as one of the phase's networks is; a "y" network sees their luma.
         validation: (set, protocol) pairs.
-        scale: enlargement factor.
+        scale: upscaling factor.
         world: validation is shared out over its processes.
     """
 
@@ -43,20 +43,20 @@ class SuperResolution:
     def batch(self, index: int) -> Batch:
         return Batch(*self.patches.batch(index, self.world.rank, self.world.size))
 
-    def view(self, network: nn.Module, batch: Batch, taps: Iterable[str], output: bool) -> View:
+    def view(self, network: nn.Module, batch: Batch, taps: Iterable[str], output: bool) -> NetworkOutput:
         image = batch.hr if isinstance(network, PrivilegedTeacher) else batch.lr
         sr, features = network.features(self.seen_by(network, image), taps, output)  # type: ignore[operator]
-        return View(sr, features)
+        return NetworkOutput(sr, features)
 
     def seen_by(self, network: nn.Module, image: Tensor) -> Tensor:
-        """In the network's colour: RGB becomes luma for a "y" network."""
-        if image.shape[1] == (1 if network.colour == "y" else 3):
+        """In the network's color: RGB becomes luma for a "y" network."""
+        if image.shape[1] == (1 if network.color == "y" else 3):
             return image
-        if network.colour == "y":
+        if network.color == "y":
             return rgb_to_y(image)
         raise UsageError("a 'y' image cannot serve an 'rgb' network")
 
-    def tail(self, network: nn.Module, batch: Batch, view: View) -> TeacherTail:
+    def tail(self, network: nn.Module, batch: Batch, view: NetworkOutput) -> TeacherTail:
         if isinstance(network, PrivilegedTeacher):
             compact = view.features["compact"]
             return lambda tap, feature: network.decoder.tail(tap, feature, compact)

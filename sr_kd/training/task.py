@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from torch import Tensor, nn
 
-from ..losses.base import TeacherTail, View
+from ..losses.base import NetworkOutput, TeacherTail
 
 Scores = dict[str, dict[str, float]]
 # (set, image, pixels (H, W, C) uint8); may be called from several threads
@@ -37,7 +37,7 @@ class Task(Protocol):
     def batch(self, index: int) -> Batch:
         """This rank's share of the global batch with this index: a pure function of seed and index."""
 
-    def view(self, network: nn.Module, batch: Batch, taps: Iterable[str], output: bool) -> View:
+    def view(self, network: nn.Module, batch: Batch, taps: Iterable[str], output: bool) -> NetworkOutput:
         """What a network makes of the batch; a privileged one is shown HR."""
 
     def seen_by(self, network: nn.Module, image: Tensor) -> Tensor:
@@ -47,11 +47,11 @@ class Task(Protocol):
             UsageError: it cannot be brought into that form.
         """
 
-    def tail(self, network: nn.Module, batch: Batch, view: View) -> TeacherTail:
+    def tail(self, network: nn.Module, batch: Batch, view: NetworkOutput) -> TeacherTail:
         """(tap, feature) -> output, through the network's layers behind the tap."""
 
     def validate(self, network: nn.Module, keep: Keep | None = None) -> Scores:
-        """Set name -> metric -> mean; the same on every rank. `keep` is given this rank's pictures."""
+        """Set name -> metric -> mean; the same on every rank. `keep` is given this rank's images."""
 
     def report(self, network: nn.Module) -> dict[str, float]:
         """What is worth knowing of a trained network beyond its scores (a privileged teacher's nature)."""

@@ -7,11 +7,11 @@ import math
 import torch
 from torch import Tensor
 
-from ..archs.base import Colour
-from ..archs.teacher import PrivilegedTeacher
-from ..data.colour import grey_to_y, rgb_to_y
+from ..data.color import gray_to_y, rgb_to_y
 from ..data.sets import ImageSet
-from .distributed import World
+from ..distributed import World
+from ..networks.base import Color
+from ..networks.teacher import PrivilegedTeacher
 
 
 @torch.no_grad()
@@ -20,7 +20,7 @@ def privileged_scores(teacher: PrivilegedTeacher, images: ImageSet, world: World
     teacher.eval()
     scores = []
     for index in range(world.rank, len(images), world.size):
-        _, hr = _tensors(images, index, teacher.colour, world.device)
+        _, hr = _tensors(images, index, teacher.color, world.device)
         scores.append(_psnr(teacher(hr)[0], hr, teacher.scale))
     return scores
 
@@ -38,7 +38,7 @@ def teacher_report(teacher: PrivilegedTeacher, images: ImageSet, device: torch.d
     teacher.eval()
     sums: dict[str, float] = {}
     for index in range(len(images)):
-        lr, hr = _tensors(images, index, teacher.colour, device)
+        lr, hr = _tensors(images, index, teacher.color, device)
         sr, compact = teacher(hr)
         values = {"teacher_on_hr": _psnr(sr, hr, teacher.scale)}
         if compact.shape == lr.shape:
@@ -50,14 +50,14 @@ def teacher_report(teacher: PrivilegedTeacher, images: ImageSet, device: torch.d
     return {name: total / len(images) for name, total in sums.items()}
 
 
-def _tensors(images: ImageSet, index: int, colour: Colour, device: torch.device) -> tuple[Tensor, Tensor]:
+def _tensors(images: ImageSet, index: int, color: Color, device: torch.device) -> tuple[Tensor, Tensor]:
     pair = images.read(index)
 
     def convert(pixels: Tensor) -> Tensor:
         image = pixels.to(device).permute(2, 0, 1).unsqueeze(0).float() / 255
-        if colour == "rgb":
+        if color == "rgb":
             return image.expand(-1, 3, -1, -1)
-        return rgb_to_y(image) if image.shape[1] == 3 else grey_to_y(image)
+        return rgb_to_y(image) if image.shape[1] == 3 else gray_to_y(image)
 
     return convert(torch.from_numpy(pair.lr)), convert(torch.from_numpy(pair.hr))
 
@@ -71,6 +71,6 @@ def _psnr(image: Tensor, reference: Tensor, border: int) -> float:
 
 def _best_affine(image: Tensor, reference: Tensor) -> Tensor:
     """``a * image + b`` with the least squared error against the reference."""
-    centred, target = image - image.mean(), reference - reference.mean()
-    slope = (centred * target).sum() / centred.square().sum().clamp(min=1e-12)
-    return slope * centred + reference.mean()
+    centered, target = image - image.mean(), reference - reference.mean()
+    slope = (centered * target).sum() / centered.square().sum().clamp(min=1e-12)
+    return slope * centered + reference.mean()

@@ -21,7 +21,7 @@ logger = logging.getLogger("sr_kd")
 PARTNER_FILE = "net_partner_latest.pth"
 # How the images are read, and by how many processes, is for the machine to say: the patches are the same, as long as a
 # step takes as many of them.
-FREE = frozenset({"train.num_worker_per_gpu", "train.memory_budget", "train.batch_size_per_gpu"})
+MACHINE_DEPENDENT = frozenset({"train.num_worker_per_gpu", "train.memory_budget", "train.batch_size_per_gpu"})
 PLUGINS = "plugin code"
 ARGUMENT = re.compile(r"^networks\.|\.losses\[")  # keys that are not known beforehand
 BATCH = "train.batch_size_per_gpu times processes"
@@ -188,13 +188,13 @@ def _changed(before: Mapping[str, Any], current: Mapping[str, Any]) -> list[tupl
     """Keys with what they were and are. Phases and networks that only one of the two has may come and go.
 
     A key that the record does not have is a network's or loss' argument, or was introduced after the run began.
-    The keys in `FREE` may change.
+    The keys in `MACHINE_DEPENDENT` may change.
     """
     shared = {_section(key) for key in before} & {_section(key) for key in current}
     keys = [key for key in sorted({*before, *current}) if _section(key) in shared - {PLUGINS}]
     values = {key: tuple(repr(side[key]) if key in side else "nothing" for side in (before, current)) for key in keys}
     given = {key for key in keys if key in before or (ARGUMENT.search(key) and current.get(key) is not None)}
-    compared = (key for key in keys if key in given - FREE)
+    compared = (key for key in keys if key in given - MACHINE_DEPENDENT)
     return [(key, (then, now)) for key in compared for then, now in [values[key]] if then != now]
 
 

@@ -20,10 +20,10 @@ class ShippedModel:
     Attributes:
         name: what users call it ("fsrcnn_x2").
         file: the weights, beside the manifest.
-        scale: its enlargement factor.
+        scale: its upscaling factor.
         sha256: of the file.
         default: whether it serves its scale where no model is named.
-        details: everything else that the manifest says: training, scores, licence...
+        details: everything else that the manifest says: training, scores, license...
     """
 
     name: str

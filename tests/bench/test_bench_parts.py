@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from sr_kd.archs.build import build_network
 from sr_kd.bench.infer import InferenceBench, difference
 from sr_kd.bench.machine import Machine, measure_machine
 from sr_kd.bench.plain import in_plain_layers
 from sr_kd.bench.report import Comparison, document, markdown
 from sr_kd.bench.timing import WARM_UP, time_in_turn
 from sr_kd.bench.train import TrainingBench
+from sr_kd.networks.build import build_network
 
 CPU = torch.device("cpu")
 MACHINE = Machine("a processor", "a system", {"torch": "2"}, fp32=1e9, bf16=2e9, copy=1e10)
@@ -57,7 +57,7 @@ def test_tables_and_documents():
 
 @pytest.mark.parametrize("phase", ["teacher", "student"])
 def test_the_plain_step_trains_as_ours_does(phase):
-    """The same losses before and after some steps: the same gradients and the same optimiser."""
+    """The same losses before and after some steps: the same gradients and the same optimizer."""
     bench = TrainingBench(scale=2, batch=2, patch=12, device=CPU)
     ours, plain = bench.teacher_steps() if phase == "teacher" else bench.student_steps()
     stage = ours.stage
@@ -72,14 +72,14 @@ def test_the_plain_step_trains_as_ours_does(phase):
 def test_plain_layers_hold_the_same_network(name):
     network = build_network(name, scale=3)
     twin = in_plain_layers(network)
-    assert all(type(module).__module__ != "sr_kd.archs.activation" for module in twin.modules())
+    assert all(type(module).__module__ != "sr_kd.networks.activation" for module in twin.modules())
     assert twin.state_dict().keys() == network.state_dict().keys()
     x = torch.rand(1, 1, 7, 9)
     torch.testing.assert_close(twin(x), network(x), rtol=0, atol=1e-5)
 
 
 @pytest.mark.slow
-def test_inference_candidates_agree():
+def test_imaging_candidates_agree():
     pytest.importorskip("onnxscript")
     network = build_network("FSRCNN", scale=2, init="bicubic")
     comparison = InferenceBench(network, "FSRCNN x2", 21, 30, CPU).compare(MACHINE, repetitions=1, quiet=True)
@@ -114,8 +114,8 @@ def test_evaluation_candidates_agree(shared_images):
 
 
 def test_patch_candidates_have_one_shape():
+    from sr_kd.bench.baselines import find_basicsr
     from sr_kd.bench.data import BATCHES, DataBench
-    from sr_kd.bench.peers import find_basicsr
     from sr_kd.data.sets import open_set
 
     bench = DataBench(open_set(["scikit-image:held_out"], scale=2), gt_size=32, batch=3, workers=1)
@@ -142,8 +142,8 @@ def test_a_step_of_every_arm_of_a_recipe(repository):
     assert "| candidate | ms | steps / s | time / baseline_total | floor / time | remarks |" in table
     stage = bench.step("PISR").stage
     assert set(stage.step.losses) == {"L1", "VID"}
-    assert stage.teaching is not None
-    assert bench.step("baseline_total").stage.teaching is None
+    assert stage.frozen_teacher is not None
+    assert bench.step("baseline_total").stage.frozen_teacher is None
 
 
 def test_a_step_of_an_arm_with_a_partner_trains_both(repository):
@@ -181,7 +181,7 @@ def test_a_folder_is_computed_and_written_in_every_format(tmp_path, monkeypatch)
     from sr_kd.bench import folder
     from sr_kd.data.image import Image, read_image, write_image
     from sr_kd.data.sets import open_set
-    from sr_kd.inference.upscaler import Upscaler
+    from sr_kd.imaging.upscaler import Upscaler
 
     photograph = open_set(["scikit-image:held_out"], scale=2).read_hr(0)
     for name in ("one", "two"):

@@ -72,7 +72,7 @@ def test_missing_images_are_refused_unless_told_otherwise(run_cli, recipe):
     assert run_cli("check", "-opt", recipe, *override, "--no-data").returncode == 0
 
 
-def test_a_test_file_is_recognised(run_cli, tmp_path):
+def test_a_test_file_is_recognized(run_cli, tmp_path):
     path = tmp_path / "test.yml"
     text = 'name: t\nscale: 2\ndatasets: {test_1: {dataroot_gt: "scikit-image:held_out"}}\nmodels: {Bicubic: bicubic}\n'
     path.write_text(text, encoding="utf-8")

@@ -7,12 +7,12 @@ import pytest
 import torch
 from skimage import data
 
-from sr_kd.archs.build import build_network
-from sr_kd.archs.files import save_network
 from sr_kd.cli.main import main
 from sr_kd.data.image import Image, read_image, write_image
 from sr_kd.data.resize import make_lr
 from sr_kd.evaluation.api import evaluate
+from sr_kd.networks.build import build_network
+from sr_kd.networks.files import save_network
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def test_lr_files_give_what_lr_made_from_hr_gives(folder: Path, capsys: pytest.C
     assert outputs[0] == outputs[1]
 
 
-def test_finished_pictures(run_cli, folder: Path, tmp_path: Path) -> None:
+def test_finished_images(run_cli, folder: Path, tmp_path: Path) -> None:
     hr = folder / "hr" / "Small"
     done = run_cli("upscale", "-i", folder / "lr", "-o", tmp_path / "sr", "-n", "bicubic", "-s", 2, "--quiet")
     assert done.returncode == 0, done.stderr
@@ -65,11 +65,11 @@ def test_finished_pictures(run_cli, folder: Path, tmp_path: Path) -> None:
     result = run_cli("evaluate", "--sr", tmp_path / "sr", "--hr", hr, "--scale", 2, "--quiet")
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith("| model | Small |")
-    assert "1 of 3 pictures" in result.stderr
+    assert "1 of 3 images" in result.stderr
     (tmp_path / "sr" / "camera.png").rename(tmp_path / "sr" / "camrea.png")
     broken = run_cli("evaluate", "--sr", tmp_path / "sr", "--hr", hr, "--scale", 2)
     assert broken.returncode == 2
-    assert "1 of 2 HR images have no picture of that name: 'camera' (did you mean 'camrea'?)" in broken.stderr
+    assert "1 of 2 HR images have no image of that name: 'camera' (did you mean 'camrea'?)" in broken.stderr
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_finished_pictures(run_cli, folder: Path, tmp_path: Path) -> None:
         (["-n", "bicubic", "--hr", "broken", "--montage", "m.xyz"], 2, "cannot write '.xyz' files"),
         (["-n", "bicubic", "--hr", "broken", "--montage", "lr/camera.png/m.png"], 2, "lr/camera.png is a file, where"),
         (["-n", "bicubic", "--hr", "broken"], 1, "cannot read broken/photo.png"),
-        (["--hr", "hr/Small"], 2, "models with -n, or a folder of finished pictures with --sr"),
+        (["--hr", "hr/Small"], 2, "models with -n, or a folder of finished images with --sr"),
         (["--sr", "hr/Small", "--hr", "hr/Small", "lr"], 2, "--hr names 2 sets"),
         (["--sr", "lr", "--hr", "hr/Small"], 1, "is the scale right?"),
         (["-n", "bicubic", "--hr", "hr/Small", "lr", "--lr", "lr"], 2, "2 HR folder(s), but 1 LR folder(s)"),
@@ -113,7 +113,7 @@ def test_bad_input_is_one_sentence(
     assert output.out == ""
 
 
-def test_a_test_recipe_writes_tables_scores_and_pictures(run_cli, folder: Path, tmp_path: Path) -> None:
+def test_a_test_recipe_writes_tables_scores_and_images(run_cli, folder: Path, tmp_path: Path) -> None:
     recipe = tmp_path / "test.yml"
     recipe.write_text(
         f"""
@@ -142,5 +142,5 @@ datasets:
         ("my student", "rgb8"),
         ("my student", "yfloat"),
     ]
-    picture = read_image(results / "visualization" / "Small" / "astronaut_my_student.png")
-    assert (picture.width, picture.height, picture.channels) == (100, 80, 3)
+    image = read_image(results / "visualization" / "Small" / "astronaut_my_student.png")
+    assert (image.width, image.height, image.channels) == (100, 80, 3)

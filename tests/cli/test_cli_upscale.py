@@ -16,12 +16,12 @@ import PIL.ImageCms
 import pytest
 import skimage.data
 
-from sr_kd.archs import build_network
-from sr_kd.archs.files import save_network
 from sr_kd.cli import upscale
 from sr_kd.cli.main import main
 from sr_kd.data.image import Image, Metadata, read_image, write_image
-from sr_kd.inference.upscaler import Upscaler
+from sr_kd.imaging.upscaler import Upscaler
+from sr_kd.networks import build_network
+from sr_kd.networks.files import save_network
 
 PHOTOGRAPH = skimage.data.astronaut()[:48, 100:164]  # 48 x 64
 
@@ -77,11 +77,11 @@ def kept_exif(image: Image) -> PIL.Image.Exif:
 
 @pytest.fixture
 def album(tmp_path) -> Path:
-    """What people really have: a rotated phone photograph, 16 bits, transparency, grey, palette, CMYK."""
+    """What people really have: a rotated phone photograph, 16 bits, transparency, gray, palette, CMYK."""
     folder = tmp_path / "Álbum 写真"
     (folder / "sub").mkdir(parents=True)
-    picture = PIL.Image.fromarray(PHOTOGRAPH)
-    picture.save(folder / "phone.jpg", exif=exif(6), icc_profile=profile(), dpi=(72, 72), quality=100, subsampling=0)
+    image = PIL.Image.fromarray(PHOTOGRAPH)
+    image.save(folder / "phone.jpg", exif=exif(6), icc_profile=profile(), dpi=(72, 72), quality=100, subsampling=0)
     deep = PHOTOGRAPH.astype(np.uint16) * 256 + 77
     metadata = Metadata(profile(), exif().tobytes(), (300.0, 300.0), {"Title": "Ünïcode 写真"})
     write_image(folder / "deep.png", Image(deep, None, metadata))
@@ -91,12 +91,12 @@ def album(tmp_path) -> Path:
     cut_out = np.where(alpha[..., None] > 0, PHOTOGRAPH, 0).astype(np.uint8)
     write_image(folder / "sub" / "transparent.png", Image(cut_out, alpha, metadata))
     write_image(folder / "sub" / "transparent.webp", Image(cut_out, alpha, Metadata(profile())))
-    picture.convert("L").save(folder / "sub" / "grey.jpg", quality=100)
-    picture.quantize(16).save(folder / "palette.png", transparency=2)
-    picture.quantize(16).save(folder / "single.gif")
-    picture.convert("CMYK").save(folder / "print.jpeg", quality=100)
-    picture.save(folder / "plain.bmp", dpi=(150, 150))
-    picture.save(folder / "plain.avif", quality=95)
+    image.convert("L").save(folder / "sub" / "gray.jpg", quality=100)
+    image.quantize(16).save(folder / "palette.png", transparency=2)
+    image.quantize(16).save(folder / "single.gif")
+    image.convert("CMYK").save(folder / "print.jpeg", quality=100)
+    image.save(folder / "plain.bmp", dpi=(150, 150))
+    image.save(folder / "plain.avif", quality=95)
     return folder
 
 
@@ -166,7 +166,7 @@ def test_bad_files_are_reported_and_the_run_goes_on(run_cli, album, model, tmp_p
 
     again = run_cli("upscale", "-i", album, "-o", tmp_path / "out", "-n", model, "--skip-existing", "--quiet")
     assert again.returncode == 1 and again.stdout == ""
-    assert again.stderr.count("failed:") == 4 and "picture/s" not in again.stderr
+    assert again.stderr.count("failed:") == 4 and "image/s" not in again.stderr
 
 
 @pytest.mark.slow
@@ -226,7 +226,7 @@ def test_names_that_are_no_utf8_are_read_as_they_are(monkeypatch):
     assert [os.fsencode(name) for name in upscale._listed()] == names
 
 
-def test_a_picture_whose_name_is_no_utf8(model, tmp_path):
+def test_a_image_whose_name_is_no_utf8(model, tmp_path):
     folder, odd = tmp_path / "in", os.fsdecode(b"\xff\xe9.png")
     for name in (odd, "写真.png"):
         write_image(folder / name, Image(PHOTOGRAPH))
@@ -290,7 +290,7 @@ def png_header(width: int, height: int) -> bytes:
     )
 
 
-def test_pictures_of_hundreds_of_megapixels(here, tmp_path, monkeypatch):
+def test_images_of_hundreds_of_megapixels(here, tmp_path, monkeypatch):
     monkeypatch.setattr(PIL.Image, "MAX_IMAGE_PIXELS", PIL.Image.MAX_IMAGE_PIXELS)  # the command sets it
     (tmp_path / "bomb.png").write_bytes(png_header(25_001, 20_000))
     (tmp_path / "cut.png").write_bytes(png_header(25_000, 20_000))

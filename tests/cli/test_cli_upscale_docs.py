@@ -10,10 +10,10 @@ import PIL.ImageOps
 import pytest
 import skimage.data
 
-from sr_kd.archs import build_network
-from sr_kd.archs.files import save_network
 from sr_kd.cli.main import main
 from sr_kd.data.plain import srgb_profile
+from sr_kd.networks import build_network
+from sr_kd.networks.files import save_network
 
 
 @pytest.fixture(scope="module")
@@ -26,13 +26,13 @@ def folder(tmp_path, monkeypatch):
     """What the page's examples assume, as the working directory."""
     monkeypatch.chdir(tmp_path)
     save_network("net.pth", build_network("FSRCNN", scale=2, init="bicubic"))
-    picture = PIL.Image.fromarray(skimage.data.astronaut()[:50, 100:164])
+    image = PIL.Image.fromarray(skimage.data.astronaut()[:50, 100:164])
     said = PIL.Image.Exif()
     said[0x0110], said[0x0112] = "Phone 1", 3  # upside down
-    picture.save("photo.jpg", exif=said, icc_profile=srgb_profile())
+    image.save("photo.jpg", exif=said, icc_profile=srgb_profile())
     (tmp_path / "photos" / "sub").mkdir(parents=True)
-    picture.save("photos/a.png")
-    picture.save("photos/sub/b.png")
+    image.save("photos/a.png")
+    image.save("photos/sub/b.png")
     return tmp_path
 
 

@@ -38,7 +38,7 @@ datasets:
     use_shuffle: true
     num_worker_per_gpu: 6
     batch_size_per_gpu: 16
-    dataset_enlarge_ratio: 100
+    dataset_upscale_ratio: 100
     prefetch_mode: ~
 
   val:
@@ -192,7 +192,7 @@ def test_every_key_that_nothing_reads_gives_one_notice_with_its_line(write_optio
     named = [notice.split("'")[1] for notice in notices]
     assert sorted(named) == sorted(
         ["model_type", "num_gpu", "dist_params", "path.strict_load_g", "logger.wandb"]
-        + [f"datasets.train.{key}" for key in ("use_shuffle", "dataset_enlarge_ratio")]
+        + [f"datasets.train.{key}" for key in ("use_shuffle", "dataset_upscale_ratio")]
     )
     assert notices[0] == f"{path}:3: key 'model_type' is read by nothing here and was ignored"
 
@@ -259,10 +259,10 @@ def test_pretrained_weights_belong_to_the_network(write_options):
         (
             "# network structures",
             "network_d: {type: VGG}",
-            "key 'network_d' cannot be honoured: there is no adversarial",
+            "key 'network_d' cannot be honored: there is no adversarial",
         ),
-        ("  # losses", "  gan_opt: {type: GANLoss}", "key 'train.gan_opt' cannot be honoured: there is no adversarial"),
-        ("  # losses", "  perceptual_opt: {a: 1}", "key 'train.perceptual_opt' cannot be honoured"),
+        ("  # losses", "  gan_opt: {type: GANLoss}", "key 'train.gan_opt' cannot be honored: there is no adversarial"),
+        ("  # losses", "  perceptual_opt: {a: 1}", "key 'train.perceptual_opt' cannot be honored"),
         (
             "type: PairedImageDataset",
             "type: RealESRGANDataset",
@@ -272,7 +272,7 @@ def test_pretrained_weights_belong_to_the_network(write_options):
         ("type: disk", "type: memcached", "key 'datasets.train.io_backend.type' must be 'disk' or 'lmdb'"),
     ],
 )
-def test_what_matters_and_cannot_be_honoured_is_refused(write_options, old, new, sentence):
+def test_what_matters_and_cannot_be_honored_is_refused(write_options, old, new, sentence):
     text = TRAINING.replace(old, new, 1)
     path = write_options(text)
     with pytest.raises(UsageError) as refused:
@@ -299,7 +299,7 @@ def test_restarts_of_the_cosine_are_kept(write_options):
 
 def test_a_state_to_continue_from_is_refused_with_the_way_that_works(write_options):
     path = write_options(TRAINING, ("resume_state: ~", "resume_state: experiments/a/training_states/5000.state"))
-    with pytest.raises(UsageError, match=r"key 'path.resume_state' cannot be honoured: .* --auto_resume"):
+    with pytest.raises(UsageError, match=r"key 'path.resume_state' cannot be honored: .* --auto_resume"):
         load_recipe(path)
 
 

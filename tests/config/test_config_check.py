@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sr_kd.archs.build import build_network
-from sr_kd.archs.files import load_network, save_network
 from sr_kd.config.build import build_losses
 from sr_kd.config.check import check_recipe
 from sr_kd.config.graph import Teacher, phase_order, teacher_of
 from sr_kd.config.loader import load_recipe
 from sr_kd.errors import UsageError
+from sr_kd.networks.build import build_network
+from sr_kd.networks.files import load_network, save_network
 from sr_kd.zoo.manifest import shipped_models
 
 VID = "{type: VID, weight: 1e-6, taps: [expanding]}"
@@ -65,7 +65,7 @@ def test_a_good_recipe_passes_and_leaves_the_random_state_alone(pisr):
         ([("type: FSRCNN}\nphases", "type: FSRCNN, e: 1}\nphases")], "network FSRCNN has no option 'e'"),
         ([("type: FSRCNN}\nphases", "type: Hourglass}\nphases")], "'phases.student.trains' is a Hourglass, which is"),
         ([("type: FSRCNN}\nphases", "type: FSRCNN, scale: 3}\nphases")], "is for x3; the recipe's scale is 2"),
-        ([("type: FSRCNN}\nphases", "type: FSRCNN, init: magic}\nphases")], "unknown initialisation of FSRCNN 'magic'"),
+        ([("type: FSRCNN}\nphases", "type: FSRCNN, init: magic}\nphases")], "unknown initialization of FSRCNN 'magic'"),
         ([("type: FSRCNN}\nphases", "type: FSRCNN, path: no.pth}\nphases")], "'networks.student.path' cannot be load"),
         ([("type: Hourglass}", "type: Hourglass, k: 2}"), ("FSRCNN}}", "FSRCNN, input_channels: 2}}")],
          ":19: key 'phases.student.init' does not fit: 1 weight differs, such as feature_extraction.0.weight, "
@@ -105,10 +105,10 @@ def test_a_good_recipe_passes_and_leaves_the_random_state_alone(pisr):
         ([('held_out"', 'held_out", dataroot_lq: "scikit-image:held_out", protocol: yfloat')],
          ":5: key 'datasets.val_1.protocol' is 'yfloat', which makes LR from the Y of HR: leave 'dataroot_lq' out"),
         ([("teacher + student", "9\n    losses: []")], "key 'phases.baseline_total.losses' is empty"),
-        ([("FSRCNN}\nphases", "FSRCNN, colour: rgb}\nphases"), ('held_out"', 'held_out", protocol: yfloat')],
+        ([("FSRCNN}\nphases", "FSRCNN, color: rgb}\nphases"), ('held_out"', 'held_out", protocol: yfloat')],
          ":5: key 'datasets.val_1.protocol' is 'yfloat', which needs Y networks; FSRCNN is RGB: use rgb8"),
         ([("init: {from: teacher, part: decoder}", "partner: other"), ('held_out"', 'held_out", protocol: yfloat'),
-          ("  student: {type: FSRCNN}", "  student: {type: FSRCNN}\n  other: {type: FSRCNN, colour: rgb}")],
+          ("  student: {type: FSRCNN}", "  student: {type: FSRCNN}\n  other: {type: FSRCNN, color: rgb}")],
          ":5: key 'datasets.val_1.protocol' is 'yfloat', which needs Y networks; FSRCNN is RGB: use rgb8"),
     ],
 )  # fmt: skip

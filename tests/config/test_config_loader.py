@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sr_kd.config.datasets import EvaluationSet
 from sr_kd.config.document import parse_value, read_document
 from sr_kd.config.loader import load_recipe, load_test_recipe
-from sr_kd.config.schema import Recipe
+from sr_kd.config.schema import SuperResolutionRecipe
 from sr_kd.errors import UsageError
 
 
@@ -171,7 +171,7 @@ def test_values_that_would_fail_later_or_lead_elsewhere(pisr, change, sentence):
     assert sentence in refusal(pisr(change))
 
 
-def test_pictures_of_a_classification_may_only_be_declined(write_options):
+def test_images_of_a_classification_may_only_be_declined(write_options):
     text = """\
 name: digits
 task: classification
@@ -184,7 +184,7 @@ val: {save_img: false}
     assert "key 'val.save_img' must be False" in refusal(write_options(text, ("save_img: false", "save_img: true")))
 
 
-def test_a_missing_file_names_its_nearest_neighbour(pisr, tmp_path):
+def test_a_missing_file_names_its_nearest_neighbor(pisr, tmp_path):
     pisr()
     assert (
         refusal(tmp_path / "option.yml")
@@ -236,7 +236,7 @@ def test_a_debug_run_is_short_and_has_a_name_of_its_own(pisr):
 
 
 def test_a_recipe_made_in_python_has_messages_without_a_file():
-    recipe = Recipe(name="a", scale=2, train={"dataroot_gt": "a"}, networks={}, phases={})
+    recipe = SuperResolutionRecipe(name="a", scale=2, train={"dataroot_gt": "a"}, networks={}, phases={})
     assert recipe.origin.sentence(("train", "gt_size"), "is odd") == "key 'train.gt_size' is odd"
     assert isinstance(EvaluationSet(dataroot_gt="a").dataroot_gt, list)
 

@@ -14,9 +14,9 @@ from sr_kd.config.loader import load_recipe, load_test_recipe
 from sr_kd.config.schema import TrainingRecipe
 from sr_kd.config.trial import trial
 from sr_kd.data.embedded import embedded_files
+from sr_kd.distributed import World
 from sr_kd.errors import SrKdError
 from sr_kd.interop.basicsr import import_basicsr
-from sr_kd.training.distributed import World
 from sr_kd.training.run import run_recipe
 
 OPTIONS = Path(__file__).resolve().parents[2] / "options"

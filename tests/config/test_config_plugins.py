@@ -9,28 +9,28 @@ import numpy as np
 import pytest
 import torch
 
-from sr_kd.archs.files import save_network
 from sr_kd.config.build import build_network_from
 from sr_kd.config.check import check_recipe
 from sr_kd.config.loader import load_recipe
 from sr_kd.errors import UsageError
-from sr_kd.inference.load import load_model
+from sr_kd.imaging.load import load_model
+from sr_kd.networks.files import save_network
 
 PLUGIN = """\
 from torch import nn
-from sr_kd.losses.base import FeatureLoss
+from sr_kd.losses.base import Loss
 from sr_kd.losses.build import LOSSES
 
 
-class Smooth(FeatureLoss):
+class Smooth(Loss):
     \"\"\"mean smooth |SR - HR|\"\"\"
 
     def __init__(self, pairs=(), beta: float = 1.0):
         super().__init__(pairs)
         self.beta = beta
 
-    def forward(self, exchange):
-        return {"smooth": nn.functional.smooth_l1_loss(exchange.student.output, exchange.hr, beta=self.beta)}
+    def forward(self, inputs):
+        return {"smooth": nn.functional.smooth_l1_loss(inputs.trained.output, inputs.hr, beta=self.beta)}
 
 
 def register():
@@ -60,7 +60,7 @@ def test_a_loss_from_a_file_beside_the_option_file_is_used(with_plugin):
         check_recipe(load_recipe(path, ["phases.teacher.losses.0.weight={smooth: 1}"]))
 
 
-def test_a_missing_plugin_names_its_nearest_neighbour(with_plugin):
+def test_a_missing_plugin_names_its_nearest_neighbor(with_plugin):
     path = with_plugin("def register(): pass")
     with pytest.raises(UsageError, match=r"plug-in owm.py: there is no file .*owm.py \(did you mean 'own.py'\?\)"):
         load_recipe(path, ["plugins=[owm.py]"])
@@ -105,6 +105,6 @@ def test_the_guides_network_is_checked_trained_and_measured(repository, pisr, tm
     assert torch.equal(network.tail("body", found["body"], lr), result)
     save_network(tmp_path / "tiny.pth", network)
     upscaler = load_model(tmp_path / "tiny.pth", tile=8)
-    picture = np.random.default_rng(0).integers(0, 256, (30, 26, 3), np.uint8)
-    whole = load_model(tmp_path / "tiny.pth", tile=0).upscale(picture)
-    assert np.abs(upscaler.upscale(picture).astype(int) - whole).max() <= 1
+    image = np.random.default_rng(0).integers(0, 256, (30, 26, 3), np.uint8)
+    whole = load_model(tmp_path / "tiny.pth", tile=0).upscale(image)
+    assert np.abs(upscaler.upscale(image).astype(int) - whole).max() <= 1

@@ -50,9 +50,9 @@ def deep(pixels: np.ndarray, seed: int = 0) -> np.ndarray:
     return (pixels.astype(np.uint16) << 8) | low.astype(np.uint16)
 
 
-def saved(picture: PIL.Image.Image, kind: str, **options: object) -> bytes:
+def saved(image: PIL.Image.Image, kind: str, **options: object) -> bytes:
     buffer = io.BytesIO()
-    picture.save(buffer, format=kind, **options)
+    image.save(buffer, format=kind, **options)
     return buffer.getvalue()
 
 
@@ -76,10 +76,10 @@ def raw_png(samples: np.ndarray, extra: bytes = b"") -> bytes:
 def test_reads_sixteen_bit_png(count):
     samples = np.random.default_rng(count).integers(0, 65536, (5, 7, count)).astype(np.uint16)
     image = decode_image(raw_png(samples), "x.png")
-    colours = count - (count % 2 == 0)
+    colors = count - (count % 2 == 0)
     assert image.bit_depth == 16 and image.peak == 65535
-    assert (image.height, image.width, image.channels) == (5, 7, colours)
-    np.testing.assert_array_equal(image.pixels, samples[..., :colours])
+    assert (image.height, image.width, image.channels) == (5, 7, colors)
+    np.testing.assert_array_equal(image.pixels, samples[..., :colors])
     assert (image.alpha is None) == (count % 2 == 1)
     if image.alpha is not None:
         np.testing.assert_array_equal(image.alpha, samples[..., -1])
@@ -112,14 +112,14 @@ def test_palette_with_transparency_is_expanded(kind):
     np.testing.assert_array_equal(image.pixels, np.asarray(source.convert("RGB")))
 
 
-def test_grey_with_a_transparent_level():
+def test_gray_with_a_transparent_level():
     source = PIL.Image.fromarray(PHOTOGRAPH).convert("L")
     image = decode_image(saved(source, "PNG", transparency=100), "x")
     assert image.channels == 1
     np.testing.assert_array_equal(image.alpha == 0, np.asarray(source) == 100)
 
 
-def test_sixteen_bit_grey_with_a_transparent_level():
+def test_sixteen_bit_gray_with_a_transparent_level():
     samples = np.random.default_rng(0).integers(0, 65536, (5, 7, 1)).astype(np.uint16)
     samples[1:3, 2:5], samples[4, 6] = 1000, 1001
     image = decode_image(raw_png(samples, chunk(b"tRNS", struct.pack(">H", 1000))), "x.png")
@@ -128,7 +128,7 @@ def test_sixteen_bit_grey_with_a_transparent_level():
     np.testing.assert_array_equal(image.alpha, np.where(samples[..., 0] == 1000, 0, 65535))
 
 
-def test_sixteen_bit_colour_with_a_transparent_one():
+def test_sixteen_bit_color_with_a_transparent_one():
     samples = np.random.default_rng(0).integers(0, 65536, (5, 7, 3)).astype(np.uint16)
     samples[1:3, 2:5] = 65535, 0, 65535
     image = decode_image(raw_png(samples, chunk(b"tRNS", struct.pack(">3H", 65535, 0, 65535))), "x.png")
@@ -148,7 +148,7 @@ def test_cmyk_becomes_srgb_and_says_so(icc, tmp_path):
     assert image.metadata.icc == decode_image(data, "x.jpg").metadata.icc
 
 
-def test_grey_jpeg_stays_grey():
+def test_gray_jpeg_stays_gray():
     source = PIL.Image.fromarray(PHOTOGRAPH).convert("L")
     assert decode_image(saved(source, "JPEG"), "x.jpg").channels == 1
 
@@ -262,7 +262,7 @@ def test_a_profile_stays_where_it_belongs_to_the_pixels(suffix, space, channels,
         assert opened.info.get("icc_profile") == (profile(space) if stays else None)
 
 
-COLOUR = {
+COLOR = {
     b"cICP": bytes([9, 16, 0, 1]),
     b"gAMA": struct.pack(">I", 45455),
     b"cHRM": struct.pack(">8I", 31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000),
@@ -271,21 +271,21 @@ COLOUR = {
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_colour_chunks_go_from_png_to_png(dtype, tmp_path):
+def test_color_chunks_go_from_png_to_png(dtype, tmp_path):
     samples = PHOTOGRAPH.astype(dtype)
-    extra = b"".join(chunk(kind, content) for kind, content in COLOUR.items())
+    extra = b"".join(chunk(kind, content) for kind, content in COLOR.items())
     image = decode_image(raw_png(samples, extra), "x.png")
-    assert image.metadata.png_colour == COLOUR
+    assert image.metadata.png_color == COLOR
     for suffix in SUFFIXES - {".gif"}:
         write_image(tmp_path / f"x{suffix}", image)
         data = (tmp_path / f"x{suffix}").read_bytes()
         before = data.partition(b"IDAT")[0]
-        for kind, content in COLOUR.items():
+        for kind, content in COLOR.items():
             assert (chunk(kind, content) in before and data.count(kind) == 1) == (suffix == ".png")
     np.testing.assert_array_equal(read_image(tmp_path / "x.png").pixels, samples)
     write_image(tmp_path / "x.png", replace(image, metadata=replace(image.metadata, icc=profile())))
     data = (tmp_path / "x.png").read_bytes()
-    assert b"iCCP" in data and b"sRGB\2" not in data and chunk(b"gAMA", COLOUR[b"gAMA"]) in data
+    assert b"iCCP" in data and b"sRGB\2" not in data and chunk(b"gAMA", COLOR[b"gAMA"]) in data
 
 
 def test_sixteen_bit_png_is_read_by_others(tmp_path):
@@ -309,7 +309,7 @@ def test_sixteen_bits_are_rounded_for_eight_bit_formats(tmp_path):
 
 
 def test_webp_is_lossless_unless_a_quality_is_given(tmp_path):
-    alpha = np.zeros(PHOTOGRAPH.shape[:2], np.uint8)  # colours under full transparency stay too
+    alpha = np.zeros(PHOTOGRAPH.shape[:2], np.uint8)  # colors under full transparency stay too
     write_image(tmp_path / "a.webp", Image(PHOTOGRAPH, alpha))
     np.testing.assert_array_equal(read_image(tmp_path / "a.webp").pixels, PHOTOGRAPH)
     write_image(tmp_path / "b.webp", Image(PHOTOGRAPH), quality=50)
@@ -327,7 +327,7 @@ def test_quality_changes_the_size(tmp_path):
 
 @pytest.mark.parametrize("suffix", [".png", ".tiff"])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_writing_takes_little_memory_beside_the_picture(suffix, dtype, tmp_path):
+def test_writing_takes_little_memory_beside_the_image(suffix, dtype, tmp_path):
     noise = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, (2000, 1500, 4), dtype, endpoint=True)
     image = Image(noise[..., :3].copy(), noise[..., 3].copy())
     tracemalloc.start()
@@ -355,8 +355,8 @@ def test_arrays_in_any_order_are_written_and_stay_as_they_are(suffix, dtype, tmp
 
 
 def frames(kind: str) -> bytes:
-    pictures = [PIL.Image.fromarray(np.roll(PHOTOGRAPH, shift, axis=0)) for shift in (0, 5, 10)]
-    return saved(pictures[0], kind, save_all=True, append_images=pictures[1:])
+    images = [PIL.Image.fromarray(np.roll(PHOTOGRAPH, shift, axis=0)) for shift in (0, 5, 10)]
+    return saved(images[0], kind, save_all=True, append_images=images[1:])
 
 
 @pytest.mark.parametrize(
@@ -432,7 +432,7 @@ def test_what_a_format_cannot_hold(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_broken_exif_does_not_lose_the_picture():
+def test_broken_exif_does_not_lose_the_image():
     data = saved(PIL.Image.fromarray(PHOTOGRAPH), "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\x7f")
     image = decode_image(data, "x.jpg")
     assert image.pixels.shape == PHOTOGRAPH.shape and image.metadata.exif is None

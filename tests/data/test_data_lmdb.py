@@ -174,8 +174,8 @@ class TestWithBasicSR:
         keys = [name for name in crops if name.isascii()]
         for key in keys:
             cv2.imwrite(str(tmp_path / f"{key}.png"), crops[key][..., ::-1])
-        cv2.imwrite(str(tmp_path / "grey.png"), crops[keys[0]][..., 0])
-        keys.append("grey")
+        cv2.imwrite(str(tmp_path / "gray.png"), crops[keys[0]][..., 0])
+        keys.append("gray")
         make_lmdb_from_imgs(str(tmp_path), str(tmp_path / "set.lmdb"), [f"{key}.png" for key in keys], keys)
         images = lmdb_images(str(tmp_path / "set.lmdb"))
         assert [image.name for image in images] == keys

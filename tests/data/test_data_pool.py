@@ -24,7 +24,7 @@ GIB = 2**30
 
 def source(images: ImageSet, **changes: object) -> PatchSource:
     options = {
-        "colour": "rgb",
+        "color": "rgb",
         "gt_size": 48,
         "batch_size": 32,
         "use_hflip": True,
@@ -41,13 +41,13 @@ def source(images: ImageSet, **changes: object) -> PatchSource:
 
 @pytest.fixture(scope="module")
 def mixed() -> ImageSet:
-    """Colour and grey photographs of many sizes."""
+    """Color and gray photographs of many sizes."""
     return open_set("scikit-image:train", scale=2)
 
 
 @pytest.fixture(scope="module")
-def grey(tmp_path_factory: pytest.TempPathFactory) -> ImageSet:
-    folder = tmp_path_factory.mktemp("grey")
+def gray(tmp_path_factory: pytest.TempPathFactory) -> ImageSet:
+    folder = tmp_path_factory.mktemp("gray")
     for path in embedded_files("scikit-image:held_out"):
         PIL.Image.open(path).convert("L").save(folder / f"{path.stem}.png")
     return open_set(str(folder), scale=3)
@@ -88,22 +88,22 @@ def test_rgb_batches_are_the_crops_of_the_files(mixed, iteration):
         assert np.array_equal((found * 255).round().byte().permute(0, 2, 3, 1).numpy(), expected)
 
 
-@pytest.mark.parametrize("name", ["mixed", "grey"])
+@pytest.mark.parametrize("name", ["mixed", "gray"])
 def test_y_batches_are_scikit_image_s_luma_of_the_crops(name, request):
     images = request.getfixturevalue(name)
-    for found, expected in zip(source(images, colour="y").batch(3), by_hand(images, 48, 32, 3), strict=True):
+    for found, expected in zip(source(images, color="y").batch(3), by_hand(images, 48, 32, 3), strict=True):
         assert found.shape[1] == 1
         assert found[:, 0].numpy() == pytest.approx(rgb2ycbcr(expected)[..., 0] / 255, abs=1e-6)
 
 
-def test_grey_sets_keep_one_channel_and_serve_rgb_networks(grey):
-    assert grey.channels == 1
-    assert decoded_bytes(grey) == sum(
+def test_gray_sets_keep_one_channel_and_serve_rgb_networks(gray):
+    assert gray.channels == 1
+    assert decoded_bytes(gray) == sum(
         10 * (h // 3) * (w // 3) for h, w in ((512, 512), (300, 451), (400, 600), (427, 640))
     )
-    lr, hr = source(grey).batch(0)
+    lr, hr = source(gray).batch(0)
     assert lr.shape == (32, 3, 16, 16) and hr.shape == (32, 3, 48, 48)
-    assert np.array_equal((hr * 255).round().byte().permute(0, 2, 3, 1).numpy(), by_hand(grey, 48, 32, 0)[1])
+    assert np.array_equal((hr * 255).round().byte().permute(0, 2, 3, 1).numpy(), by_hand(gray, 48, 32, 0)[1])
 
 
 @pytest.mark.parametrize("world_size", [2, 3, 5])
@@ -154,10 +154,10 @@ def test_a_damaged_image_is_named_while_loading(tmp_path):
         source(open_set(str(tmp_path), scale=2))
 
 
-def test_loading_reports_progress_unless_quiet(grey: ImageSet, capsys: pytest.CaptureFixture[str], tmp_path: Path):
-    source(grey, quiet=False)
+def test_loading_reports_progress_unless_quiet(gray: ImageSet, capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    source(gray, quiet=False)
     assert "4/4" in capsys.readouterr().err
-    source(grey)
+    source(gray)
     assert capsys.readouterr().err == ""
 
 
@@ -170,9 +170,9 @@ def test_offsets_beyond_two_gib():
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-@pytest.mark.parametrize("colour", ["y", "rgb"])
-def test_batches_are_equal_on_cuda(mixed, colour):
-    on_cuda = source(mixed, colour=colour, device=torch.device("cuda"))
-    for found, expected in zip(on_cuda.batch(2), source(mixed, colour=colour).batch(2), strict=True):
+@pytest.mark.parametrize("color", ["y", "rgb"])
+def test_batches_are_equal_on_cuda(mixed, color):
+    on_cuda = source(mixed, color=color, device=torch.device("cuda"))
+    for found, expected in zip(on_cuda.batch(2), source(mixed, color=color).batch(2), strict=True):
         assert found.is_cuda
         torch.testing.assert_close(found.cpu(), expected, rtol=0, atol=1e-6)

@@ -31,9 +31,9 @@ def resize_line(line: np.ndarray, size: int) -> np.ndarray:
     mirrored = np.pad(line, reach, mode="symmetric")
     result = np.empty(size)
     for i in range(size):
-        centre = (i + 0.5) / scale - 0.5
-        nearby = range(math.floor(centre) - reach + 1, math.floor(centre) + reach)
-        weights = [shrink * keys(shrink * (centre - j)) for j in nearby]
+        center = (i + 0.5) / scale - 0.5
+        nearby = range(math.floor(center) - reach + 1, math.floor(center) + reach)
+        weights = [shrink * keys(shrink * (center - j)) for j in nearby]
         values = [mirrored[j + reach] for j in nearby]
         result[i] = np.dot(weights, values) / sum(weights)
     return result
@@ -106,12 +106,12 @@ def test_layouts_that_arrays_may_have(size: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("kind", [np.float32, np.float64])
-def test_floating_point_pictures_are_clamped(kind: type) -> None:
+def test_floating_point_images_are_clamped(kind: type) -> None:
     edge = np.zeros((6, 16, 1), kind)
     edge[:, 8:] = 1
-    enlarged = resize_pixels(edge, (12, 64))
-    assert enlarged.dtype == kind
-    assert (enlarged.min(), enlarged.max()) == (0, 1)
+    upscaled = resize_pixels(edge, (12, 64))
+    assert upscaled.dtype == kind
+    assert (upscaled.min(), upscaled.max()) == (0, 1)
     assert resize_pixels(edge, (6, 16)) is edge
 
 
@@ -160,9 +160,9 @@ def test_ties_go_up_and_overshoot_is_clamped() -> None:
     assert imresize(torch.tensor([[1.0, 2.0]]), (1, 1), levels=255).item() == 2
     edge = torch.zeros(1, 16)
     edge[:, 8:] = 255
-    enlarged = imresize(edge, (1, 64), levels=255)
-    assert enlarged.min() == 0
-    assert enlarged.max() == 255
+    upscaled = imresize(edge, (1, 64), levels=255)
+    assert upscaled.min() == 0
+    assert upscaled.max() == 255
 
 
 def test_float32_is_close_to_float64() -> None:

@@ -163,10 +163,10 @@ def test_headers_tell_the_decoded_channels(tmp_path, photographs, mode):
     assert found == (image.channels, image.bit_depth, image.alpha is not None)
 
 
-def test_a_grey_hr_with_a_colour_lr_becomes_colour(tmp_path, photographs):
-    grey = photographs["coffee"][:100, :120, 0]
-    save(tmp_path / "HR" / "a.png", grey)
-    save(tmp_path / "LR" / "a.png", np.repeat(make_lr(grey[..., None], 2), 3, axis=2))
+def test_a_gray_hr_with_a_color_lr_becomes_color(tmp_path, photographs):
+    gray = photographs["coffee"][:100, :120, 0]
+    save(tmp_path / "HR" / "a.png", gray)
+    save(tmp_path / "LR" / "a.png", np.repeat(make_lr(gray[..., None], 2), 3, axis=2))
     images = open_set(str(tmp_path / "HR"), scale=2, dataroot_lq=str(tmp_path / "LR"))
     assert images.channels == 3
     assert images.read(0).hr.shape == (100, 120, 3)

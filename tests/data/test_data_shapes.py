@@ -42,7 +42,7 @@ def test_every_kind_and_number_of_shapes_occurs_inside_the_image(shapes):
 
 
 def test_a_box_touches_its_circle_on_every_side(many):
-    """At the middle of each side, the pixel inside has the circle's colour, the one 2 pixels outside has not."""
+    """At the middle of each side, the pixel inside has the circle's color, the one 2 pixels outside has not."""
     inside, outside = [], []
     for pixels, boxes, labels in zip(many.images.astype(float), many.boxes, many.labels, strict=True):
         for (left, top, right, bottom), label in zip(boxes.astype(int), labels, strict=True):
@@ -50,20 +50,18 @@ def test_a_box_touches_its_circle_on_every_side(many):
                 continue
             assert abs((right - left) - (bottom - top)) <= 1
             x, y = (left + right) // 2, (top + bottom) // 2
-            colour = pixels[y - 2 : y + 3, x - 2 : x + 3].mean((0, 1))
+            color = pixels[y - 2 : y + 3, x - 2 : x + 3].mean((0, 1))
             for seen, step in ((inside, 0), (outside, 2)):
                 places = [(y, left - step), (y, right - 1 + step), (top - step, x), (bottom - 1 + step, x)]
                 seen += [
-                    np.abs(pixels[place] - colour).mean() < 35
-                    for place in places
-                    if min(place) >= 0 and max(place) < 64
+                    np.abs(pixels[place] - color).mean() < 35 for place in places if min(place) >= 0 and max(place) < 64
                 ]
     assert np.mean(inside) > 0.8
     assert np.mean(outside) < 0.25
 
 
 def test_classes_differ_in_how_much_of_their_box_they_fill(many):
-    """A circle fills pi / 4 of its box, a triangle about half; what is filled has the colour of the middle."""
+    """A circle fills pi / 4 of its box, a triangle about half; what is filled has the color of the middle."""
     filled = {label: [] for label in range(3)}
     for pixels, boxes, labels in zip(many.images.astype(float), many.boxes, many.labels, strict=True):
         for (left, top, right, bottom), label in zip(boxes.astype(int), labels, strict=True):

@@ -37,8 +37,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("prepared")
     (root / "whole").mkdir()
     for number, path in enumerate(embedded_files("scikit-image:held_out")):
-        picture = PIL.Image.open(path)
-        (picture.convert("L") if number == 1 else picture).save(root / "whole" / f"{path.stem}.png")
+        image = PIL.Image.open(path)
+        (image.convert("L") if number == 1 else image).save(root / "whole" / f"{path.stem}.png")
     images = open_set(str(root / "whole"), scale=3)
     for lmdb in (False, True):
         prepare(Preparation(images, (3,), root / f"lmdb_{lmdb}", 150, 150, lmdb), workers=0, quiet=True)
@@ -54,10 +54,10 @@ def open_kind(prepared: Path, kind: str) -> ImageSet:
     return open_set(str(folder / "HR.lmdb"), scale=3, dataroot_lq=str(folder / "LR_bicubic_X3.lmdb"))
 
 
-def open_source(images: ImageSet, budget_mib: float, workers: int = 0, colour: str = "y") -> PatchSource:
+def open_source(images: ImageSet, budget_mib: float, workers: int = 0, color: str = "y") -> PatchSource:
     return open_patches(
         images,
-        colour=colour,
+        color=color,
         gt_size=48,
         batch_size=17,
         use_hflip=True,
@@ -85,11 +85,11 @@ def assert_equal(found: tuple[torch.Tensor, ...], expected: tuple[torch.Tensor, 
         assert torch.equal(one, other)
 
 
-@pytest.mark.parametrize("colour", ["y", "rgb"])
+@pytest.mark.parametrize("color", ["y", "rgb"])
 @pytest.mark.parametrize("kind", ["hr", "pairs", "lmdb"])
-def test_batches_equal_the_pool_s(prepared, kind, colour):
+def test_batches_equal_the_pool_s(prepared, kind, color):
     images = open_kind(prepared, kind)
-    pooled, streamed = open_source(images, 500, colour=colour), open_source(images, 1, colour=colour)
+    pooled, streamed = open_source(images, 500, color=color), open_source(images, 1, color=color)
     for iteration in (0, 1, 2, 40, 3):
         assert_equal(streamed.batch(iteration), pooled.batch(iteration))
 
@@ -197,7 +197,7 @@ def test_workers_end_with_a_killed_main_process(prepared, tmp_path, repository):
         "from sr_kd.data.patches import open_patches\n"
         "from sr_kd.data.sets import open_set\n"
         "if __name__ == '__main__':\n"
-        "    source = open_patches(open_set(sys.argv[1], scale=3), colour='y', gt_size=48, batch_size=4,\n"
+        "    source = open_patches(open_set(sys.argv[1], scale=3), color='y', gt_size=48, batch_size=4,\n"
         "        use_hflip=True, use_rot=True, seed=0, stream='s', device=torch.device('cpu'),\n"
         "        memory_budget_gib=0.001, workers=1, quiet=True)\n"
         "    source.batch(0)\n"

@@ -10,20 +10,20 @@ import torch
 from skimage import data
 from torch import Tensor
 
-from sr_kd.archs.base import Colour, SRNetwork
-from sr_kd.archs.build import build_network
-from sr_kd.archs.files import load_network
 from sr_kd.data.image import Image, write_image
 from sr_kd.data.resize import imresize
 from sr_kd.data.sets import ImageSet, open_set
 from sr_kd.errors import SrKdError, UsageError
 from sr_kd.evaluation.benchmark import score_network
 from sr_kd.evaluation.scores import ImageScore, SetScore, merge_scores
+from sr_kd.networks.base import Color, SRNetwork
+from sr_kd.networks.build import build_network
+from sr_kd.networks.files import load_network
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three small photographs, one of them grey, with sides that are no multiples of the scale."""
+    """Three small photographs, one of them gray, with sides that are no multiples of the scale."""
     root = tmp_path_factory.mktemp("photographs")
     write_image(root / "astronaut.png", Image(data.astronaut()[:81, :97]))
     write_image(root / "camera.png", Image(data.camera()[100:180, 200:301, None]))
@@ -41,10 +41,10 @@ class Bicubic(SRNetwork):
 
     type_name = "Bicubic"
 
-    def __init__(self, colour: Colour, scales: tuple[int, ...]) -> None:
+    def __init__(self, color: Color, scales: tuple[int, ...]) -> None:
         super().__init__()
-        self.arguments = {"colour": colour, "scales": scales}
-        self.colour, self.taps, self.receptive_radius = colour, {}, 2
+        self.arguments = {"color": color, "scales": scales}
+        self.color, self.taps, self.receptive_radius = color, {}, 2
         self._serve(scales)
 
     def _serve(self, scales: tuple[int, ...]) -> None:
@@ -55,10 +55,10 @@ class Bicubic(SRNetwork):
 
 
 @pytest.mark.parametrize("scale", [2, 3])
-@pytest.mark.parametrize(("colour", "protocol"), [("y", "yfloat"), ("rgb", "basicsr"), ("y", "rgb")])
-def test_a_network_that_is_bicubic_scores_like_bicubic(folder: Path, scale: int, colour: Colour, protocol: str) -> None:
+@pytest.mark.parametrize(("color", "protocol"), [("y", "yfloat"), ("rgb", "basicsr"), ("y", "rgb")])
+def test_a_network_that_is_bicubic_scores_like_bicubic(folder: Path, scale: int, color: Color, protocol: str) -> None:
     images = open_set([str(folder)], scale=scale)
-    own = score_network(Bicubic(colour, (2, 3)), images, scale=scale, protocol=protocol)
+    own = score_network(Bicubic(color, (2, 3)), images, scale=scale, protocol=protocol)
     bicubic = score_network(None, images, scale=scale, protocol=protocol)
     assert [image.name for image in own.images] == ["astronaut", "camera", "coffee"]
     for found, expected in zip(own.images, bicubic.images, strict=True):
@@ -108,7 +108,7 @@ def test_the_network_is_left_as_it_was(images: ImageSet) -> None:
 
 
 def test_the_forward_pass_can_be_replaced_and_results_kept(images: ImageSet) -> None:
-    network = build_network("FSRCNN", scale=2, colour="rgb")
+    network = build_network("FSRCNN", scale=2, color="rgb")
 
     def black(x: Tensor) -> Tensor:
         return torch.zeros(1, 3, 2 * x.shape[2], 2 * x.shape[3])
@@ -117,10 +117,10 @@ def test_the_forward_pass_can_be_replaced_and_results_kept(images: ImageSet) -> 
     score_network(network, images, scale=2, forward=black, keep=kept.__setitem__)
     assert kept["astronaut"].shape == (80, 96, 3)
     assert kept["camera"].shape == (80, 100, 1)
-    assert not any(picture.any() for picture in kept.values())
+    assert not any(image.any() for image in kept.values())
 
 
-def test_a_luma_result_is_kept_in_colour(images: ImageSet) -> None:
+def test_a_luma_result_is_kept_in_color(images: ImageSet) -> None:
     kept: dict[str, np.ndarray] = {}
     network = build_network("FSRCNN", init="bicubic", scale=2)
     score_network(network, images, scale=2, keep=kept.__setitem__)

@@ -1,4 +1,4 @@
-"""The comparison picture: where it looks, and what it draws."""
+"""The comparison image: where it looks, and what it draws."""
 
 from pathlib import Path
 
@@ -7,10 +7,10 @@ import pytest
 import torch
 from skimage import data
 
-from sr_kd.archs.build import build_network
 from sr_kd.data.image import Image, write_image
 from sr_kd.data.sets import open_set
 from sr_kd.evaluation.montage import Panel, Row, compare_visually, draw, find_crop
+from sr_kd.networks.build import build_network
 
 
 def test_the_crop_is_where_the_planes_differ_most() -> None:
@@ -42,7 +42,7 @@ def test_a_montage_of_two_models(tmp_path: Path) -> None:
     images = open_set([str(tmp_path / "hr")], scale=2)
     models = {
         "FSRCNN": build_network("FSRCNN", init="bicubic", scale=2),
-        "a network with a very long label": build_network("FSRCNN", init="bicubic", scale=2, colour="rgb"),
+        "a network with a very long label": build_network("FSRCNN", init="bicubic", scale=2, color="rgb"),
     }
     height, width, channels = compare_visually(models, images, scale=2, images=2).shape
     assert channels == 3

@@ -13,7 +13,7 @@ from sr_kd.data.resize import make_lr, resize_pixels
 from sr_kd.data.sets import open_set
 from sr_kd.errors import UsageError
 from sr_kd.evaluation.benchmark import score_network
-from sr_kd.evaluation.protocols import LevelEnlarger, find_protocol, quantise, to_levels, to_pixels
+from sr_kd.evaluation.protocols import LevelUpscaler, find_protocol, quantize, to_levels, to_pixels
 
 # PSNR and SSIM of bicubic, (set, scale) -> yfloat, rgb8: the table that comes with the images, made by
 # another program; it agrees with the tables of DRRN, VDSR and EDSR within their two decimals.
@@ -46,16 +46,16 @@ def test_bicubic_scores_are_the_published_ones(shared_images: Path, name: str, s
 
 
 @pytest.fixture
-def colourful() -> Tensor:
+def colorful() -> Tensor:
     return to_levels(data.astronaut()[:96, :120])
 
 
 @pytest.fixture
-def grey() -> Tensor:
+def gray() -> Tensor:
     return to_levels(data.camera()[:96, :120, None])
 
 
-def nearest_neighbour(colour: str, scale: int = 2) -> tuple[LevelEnlarger, list[Tensor]]:
+def nearest_neighbor(color: str, scale: int = 2) -> tuple[LevelUpscaler, list[Tensor]]:
     """A network that repeats pixels, and the list of what it was shown."""
     seen: list[Tensor] = []
 
@@ -63,27 +63,27 @@ def nearest_neighbour(colour: str, scale: int = 2) -> tuple[LevelEnlarger, list[
         seen.append(x)
         return x.repeat_interleave(scale, -1).repeat_interleave(scale, -2)
 
-    return LevelEnlarger(colour, forward, torch.device("cpu")), seen  # type: ignore[arg-type]
+    return LevelUpscaler(color, forward, torch.device("cpu")), seen  # type: ignore[arg-type]
 
 
-def test_rgb8_shows_an_rgb_network_the_8_bit_lr(colourful: Tensor) -> None:
+def test_rgb8_shows_an_rgb_network_the_8_bit_lr(colorful: Tensor) -> None:
     rule = find_protocol("rgb8")
-    hr, lr = rule.prepare(colourful, None, 2)
-    assert np.array_equal(to_pixels(lr), make_lr(to_pixels(colourful), 2))
-    enlarger, seen = nearest_neighbour("rgb")
-    sr = rule.enlarge(lr, (96, 120), enlarger)
+    hr, lr = rule.prepare(colorful, None, 2)
+    assert np.array_equal(to_pixels(lr), make_lr(to_pixels(colorful), 2))
+    window_upscaler, seen = nearest_neighbor("rgb")
+    sr = rule.upscale(lr, (96, 120), window_upscaler)
     assert torch.allclose(seen[0][0].double(), lr / 255, atol=1e-7)
     image, reference = rule.compared(sr, hr)
     expected = color.rgb2ycbcr(to_pixels(sr))[..., 0]
     assert np.abs(image[0].numpy() - expected).max() < 1e-4
-    assert np.abs(reference[0].numpy() - color.rgb2ycbcr(to_pixels(colourful))[..., 0]).max() < 1e-4
+    assert np.abs(reference[0].numpy() - color.rgb2ycbcr(to_pixels(colorful))[..., 0]).max() < 1e-4
 
 
-def test_rgb8_shows_a_y_network_unrounded_luma_and_rounds_its_output(colourful: Tensor) -> None:
+def test_rgb8_shows_a_y_network_unrounded_luma_and_rounds_its_output(colorful: Tensor) -> None:
     rule = find_protocol("rgb8")
-    hr, lr = rule.prepare(colourful, None, 2)
-    enlarger, seen = nearest_neighbour("y")
-    sr = rule.enlarge(lr, (96, 120), enlarger)
+    hr, lr = rule.prepare(colorful, None, 2)
+    window_upscaler, seen = nearest_neighbor("y")
+    sr = rule.upscale(lr, (96, 120), window_upscaler)
     luma = color.rgb2ycbcr(to_pixels(lr))[..., 0]
     assert np.abs(255 * seen[0][0, 0].numpy() - luma).max() < 1e-4
     assert np.abs(luma - np.rint(luma)).max() > 0.1
@@ -92,73 +92,73 @@ def test_rgb8_shows_a_y_network_unrounded_luma_and_rounds_its_output(colourful: 
     assert not torch.equal(reference, reference.round())
 
 
-def test_bicubic_is_rounded_after_each_pass_under_rgb8_and_once_under_basicsr(colourful: Tensor) -> None:
-    _, lr = find_protocol("rgb8").prepare(colourful, None, 2)
-    twice = find_protocol("rgb8").enlarge(lr, (96, 120), None)
-    once = find_protocol("basicsr").enlarge(lr, (96, 120), None)
+def test_bicubic_is_rounded_after_each_pass_under_rgb8_and_once_under_basicsr(colorful: Tensor) -> None:
+    _, lr = find_protocol("rgb8").prepare(colorful, None, 2)
+    twice = find_protocol("rgb8").upscale(lr, (96, 120), None)
+    once = find_protocol("basicsr").upscale(lr, (96, 120), None)
     assert np.array_equal(to_pixels(twice), resize_pixels(to_pixels(lr), (96, 120)))
     assert torch.equal(once, once.round())
     assert 0 < (twice != once).float().mean() < 0.3
 
 
-def test_yfloat_keeps_lr_in_floating_point(colourful: Tensor) -> None:
+def test_yfloat_keeps_lr_in_floating_point(colorful: Tensor) -> None:
     rule = find_protocol("yfloat")
-    hr, lr = rule.prepare(colourful, None, 2)
+    hr, lr = rule.prepare(colorful, None, 2)
     assert torch.equal(hr, hr.round())
     assert hr.shape == (1, 96, 120)
     assert not torch.equal(lr, lr.round())
-    sr = rule.enlarge(lr, (96, 120), None)
+    sr = rule.upscale(lr, (96, 120), None)
     assert torch.equal(sr, sr.round())
 
 
-def test_basicsr_measures_a_y_network_against_8_bit_luma(colourful: Tensor) -> None:
+def test_basicsr_measures_a_y_network_against_8_bit_luma(colorful: Tensor) -> None:
     rule = find_protocol("basicsr")
-    hr, lr = rule.prepare(colourful, None, 2)
-    sr = rule.enlarge(lr, (96, 120), nearest_neighbour("y")[0])
+    hr, lr = rule.prepare(colorful, None, 2)
+    sr = rule.upscale(lr, (96, 120), nearest_neighbor("y")[0])
     _, reference = rule.compared(sr, hr)
     assert torch.equal(reference, reference.round())
-    _, unrounded = rule.compared(rule.enlarge(lr, (96, 120), None), hr)
+    _, unrounded = rule.compared(rule.upscale(lr, (96, 120), None), hr)
     assert not torch.equal(unrounded, unrounded.round())
 
 
-def test_rgb_gives_a_y_network_bicubic_chroma(colourful: Tensor) -> None:
+def test_rgb_gives_a_y_network_bicubic_chroma(colorful: Tensor) -> None:
     rule = find_protocol("rgb")
-    hr, lr = rule.prepare(colourful, None, 2)
-    sr = rule.enlarge(lr, (96, 120), nearest_neighbour("y")[0])
+    hr, lr = rule.prepare(colorful, None, 2)
+    sr = rule.upscale(lr, (96, 120), nearest_neighbor("y")[0])
     image, reference = rule.compared(sr, hr)
     assert image.shape == reference.shape == (3, 96, 120)
-    # Whatever the luma, the mean colour of a 2x2 block stays near the LR pixel's.
+    # Whatever the luma, the mean color of a 2x2 block stays near the LR pixel's.
     means = sr.reshape(3, 48, 2, 60, 2).mean(dim=(2, 4))
     assert (means - lr).abs().mean() < 4
 
 
 @pytest.mark.parametrize("protocol", ["rgb8", "yfloat", "basicsr", "rgb"])
-def test_a_grey_picture_is_its_own_luma(grey: Tensor, protocol: str) -> None:
+def test_a_gray_image_is_its_own_luma(gray: Tensor, protocol: str) -> None:
     rule = find_protocol(protocol)
-    hr, lr = rule.prepare(grey, None, 2)
-    assert torch.equal(hr, grey)
-    enlarger, seen = nearest_neighbour("y")
-    sr = rule.enlarge(lr, (96, 120), enlarger)
+    hr, lr = rule.prepare(gray, None, 2)
+    assert torch.equal(hr, gray)
+    window_upscaler, seen = nearest_neighbor("y")
+    sr = rule.upscale(lr, (96, 120), window_upscaler)
     assert torch.allclose(seen[0][0].double(), lr / 255, atol=1e-7)
     image, reference = rule.compared(sr, hr)
-    assert torch.equal(reference.double(), grey)
+    assert torch.equal(reference.double(), gray)
     assert image.shape == (1, 96, 120)
 
 
 @pytest.mark.parametrize("protocol", ["rgb8", "basicsr", "rgb"])
-def test_an_rgb_network_sees_grey_in_three_channels_and_their_mean_counts(grey: Tensor, protocol: str) -> None:
+def test_an_rgb_network_sees_gray_in_three_channels_and_their_mean_counts(gray: Tensor, protocol: str) -> None:
     rule = find_protocol(protocol)
-    hr, lr = rule.prepare(grey, None, 2)
-    plain, seen = nearest_neighbour("rgb")
+    hr, lr = rule.prepare(gray, None, 2)
+    plain, seen = nearest_neighbor("rgb")
     tint = torch.tensor([0.03, 0.0, -0.06]).reshape(1, 3, 1, 1)
-    tinted = LevelEnlarger("rgb", lambda x: plain.forward(x) + tint, torch.device("cpu"))
-    image, _ = rule.compared(rule.enlarge(lr, (96, 120), tinted), hr)
+    tinted = LevelUpscaler("rgb", lambda x: plain.forward(x) + tint, torch.device("cpu"))
+    image, _ = rule.compared(rule.upscale(lr, (96, 120), tinted), hr)
     assert seen[0].shape[1] == 3
-    expected = quantise((lr + 255 * tint.mean()).float())
+    expected = quantize((lr + 255 * tint.mean()).float())
     assert (image[:, ::2, ::2] - expected).abs().max() <= 1e-3
 
 
-def test_a_grey_hr_stays_grey_with_coloured_lr_files(tmp_path: Path) -> None:
+def test_a_gray_hr_stays_gray_with_colored_lr_files(tmp_path: Path) -> None:
     hr = data.camera()[:96, :120, None]
     lr = make_lr(hr, 2)
     write_image(tmp_path / "hr" / "camera.png", Image(hr))

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from sr_kd.archs.build import build_network
-from sr_kd.archs.files import load_network, save_network
 from sr_kd.data.image import read_image
 from sr_kd.data.sets import open_set
 from sr_kd.errors import SrKdError, UsageError
-from sr_kd.evaluation.quantise import export_int8
+from sr_kd.export.int8 import export_int8
+from sr_kd.networks.build import build_network
+from sr_kd.networks.files import load_network, save_network
 
 onnxruntime = pytest.importorskip("onnxruntime")
 onnx = pytest.importorskip("onnx")
@@ -38,8 +38,8 @@ def test_a_trained_network_loses_little(shared, photographs, tmp_path):
         assert sr.shape == (*shape[:2], 2 * shape[2], 2 * shape[3])
 
 
-def test_colour_inside(photographs, shared_images, tmp_path):
-    """256 steps between 0 and 1 are too few for an FSRCNN that carries the picture in one channel."""
+def test_color_inside(photographs, shared_images, tmp_path):
+    """256 steps between 0 and 1 are too few for an FSRCNN that carries the image in one channel."""
     torch.manual_seed(0)
     network = build_network("FSRCNN", scale=2, init="bicubic").eval()
     with pytest.raises(SrKdError, match=r"was not written: int8 loses \d\.\d\d dB on Set5 .* more than 0.3; use fp16"):

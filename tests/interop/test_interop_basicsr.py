@@ -13,12 +13,12 @@ import pytest
 import torch
 import yaml
 
-from sr_kd.archs.build import build_network
-from sr_kd.archs.files import load_network, save_network
 from sr_kd.data.image import Image, read_image, write_image
 from sr_kd.data.resize import make_lr, mod_crop
 from sr_kd.errors import SrKdError
 from sr_kd.interop.basicsr import import_basicsr, register
+from sr_kd.networks.build import build_network
+from sr_kd.networks.files import load_network, save_network
 
 TORCHVISION = {
     "torchvision/__init__.py": "",
@@ -113,7 +113,7 @@ def test_registering_again_changes_nothing_and_a_taken_name_is_refused(basicsr, 
 
 @pytest.mark.parametrize("name", ["FSRCNN", "VDSR", "IDN", "CARN"])
 def test_basicsr_builds_our_networks(basicsr, name):
-    network = basicsr.archs.build_network({"type": name, "scale": 2, "colour": "rgb"})
+    network = basicsr.archs.build_network({"type": name, "scale": 2, "color": "rgb"})
     assert network(torch.rand(1, 3, 12, 14)).shape == (1, 3, 24, 28)
 
 
@@ -189,7 +189,7 @@ def test_basicsrs_own_training_trains_our_network(basicsr, pairs, tmp_path):
                 "use_rot": True,
                 "num_worker_per_gpu": 0,
                 "batch_size_per_gpu": 4,
-                "dataset_enlarge_ratio": 20,
+                "dataset_upscale_ratio": 20,
             },
             "val": {**data, "name": "Set5"},
         },

@@ -6,10 +6,10 @@ import pytest
 import torch
 import yaml
 
-from sr_kd.archs.build import build_network
-from sr_kd.archs.files import load_network, load_weights, save_network
 from sr_kd.errors import SrKdError, UsageError
 from sr_kd.interop.basicsr import import_basicsr
+from sr_kd.networks.build import build_network
+from sr_kd.networks.files import load_network, load_weights, save_network
 
 EDSR = {"num_feat": 8, "num_block": 2}
 
@@ -80,9 +80,9 @@ def test_taps_are_submodules(basicsr):
         ({"type": "basicsr.RRDBNt"}, r"unknown architecture of BasicSR 'RRDBNt' \(did you mean 'RRDBNet'\?\)"),
         ({"type": "basicsr.EDSR", "num_fet": 8}, r"has no option 'num_fet' \(did you mean 'num_feat'\?\)"),
         ({"type": "basicsr.EDSR", "num_feat": "wide"}, "BasicSR's EDSR refuses its options: TypeError"),
-        ({"type": "basicsr.EDSR", "upscale": 4}, "upscale is 4, but scale and colour ask for 2"),
-        ({"type": "basicsr.EDSR", "num_in_ch": 1}, "num_in_ch is 1, but scale and colour ask for 3"),
-        ({"type": "basicsr.EDSR", "colour": "y"}, "EDSR does not accept a y image"),
+        ({"type": "basicsr.EDSR", "upscale": 4}, "upscale is 4, but scale and color ask for 2"),
+        ({"type": "basicsr.EDSR", "num_in_ch": 1}, "num_in_ch is 1, but scale and color ask for 3"),
+        ({"type": "basicsr.EDSR", "color": "y"}, "EDSR does not accept a y image"),
         ({"type": "basicsr.EDSR", "taps": ["bodi.0"]}, r"EDSR has no module 'bodi.0' \(did you mean 'body.0'\?\)"),
         ({"type": "basicsr.UNetDiscriminatorSN"}, r"makes \(1, 1, 48, 48\) of .* not \(1, 3, 96, 96\) \(x2\)"),
         ({"type": "basicsr.VGGStyleDiscriminator", "num_feat": 4}, "does not accept a rgb image"),
@@ -147,5 +147,5 @@ def test_a_basicsr_option_file_trains_edsr_and_edsr_teaches_fsrcnn(basicsr, shar
     assert finished.returncode == 0, finished.stderr
     (student,) = (tmp_path / "experiments/fsrcnn_from_edsr").rglob("net_g_latest.pth")
     network = load_network(student).network
-    assert (network.type_name, network.colour) == ("FSRCNN", "y")
+    assert (network.type_name, network.color) == ("FSRCNN", "y")
     assert bool(network(torch.rand(1, 1, 8, 8)).isfinite().all())

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import yaml
 
-from sr_kd.archs.build import build_network
-from sr_kd.archs.files import save_network
 from sr_kd.data.image import read_image
-from sr_kd.inference.export import export_network
-from sr_kd.inference.upscaler import Upscaler
+from sr_kd.export.export import export_network
+from sr_kd.imaging.upscaler import Upscaler
+from sr_kd.networks.build import build_network
+from sr_kd.networks.files import save_network
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "interoperability.md"
 
@@ -38,7 +38,7 @@ def run(code: str, folder: Path, repository: Path) -> None:
     ("wanted", "suffix"), [("onnxruntime", ".onnx"), ("cv2.dnn", ".onnx"), ("torch.export", ".pt2")]
 )
 def test_an_exported_model_in_a_few_lines(wanted, suffix, tmp_path, shared_images, repository):
-    """Each snippet makes the picture that our upscaler makes, to one grey level."""
+    """Each snippet makes the image that our upscaler makes, to one gray level."""
     pytest.importorskip("onnxruntime")
     (code,) = (snippet for snippet in snippets("python") if wanted in snippet)
     network = build_network("FSRCNN", scale=2, init="bicubic").eval()
@@ -46,8 +46,8 @@ def test_an_exported_model_in_a_few_lines(wanted, suffix, tmp_path, shared_image
     photo = read_image(shared_images / "benchmark/Set5/bird.png").pixels[:70, :90]
     cv2.imwrite(str(tmp_path / "photo.png"), cv2.cvtColor(photo, cv2.COLOR_RGB2BGR))
     run(code, tmp_path, repository)
-    enlarged = read_image(tmp_path / "enlarged.png").pixels.astype(int)
-    assert np.abs(enlarged - Upscaler(network, device="cpu").upscale(photo)).max() <= 1
+    upscaled = read_image(tmp_path / "upscaled.png").pixels.astype(int)
+    assert np.abs(upscaled - Upscaler(network, device="cpu").upscale(photo)).max() <= 1
 
 
 @pytest.mark.slow

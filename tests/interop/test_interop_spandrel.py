@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sr_kd.archs.build import build_network
-from sr_kd.archs.files import load_network, save_network
 from sr_kd.data.image import read_image
 from sr_kd.errors import SrKdError
-from sr_kd.inference.upscaler import Upscaler
+from sr_kd.imaging.upscaler import Upscaler
 from sr_kd.interop.spandrel import install
+from sr_kd.networks.build import build_network
+from sr_kd.networks.files import load_network, save_network
 from sr_kd.zoo.manifest import shipped_models
 
 try:
@@ -34,44 +34,44 @@ def check_detected(tmp_path, name: str, **arguments) -> None:
     weights = network.state_dict()
     assert weights.keys() == descriptor.model.state_dict().keys()
     assert all(torch.equal(value, weights[key]) for key, value in descriptor.model.state_dict().items())
-    picture = torch.rand(1, 3, 13, 18)
-    expected = Upscaler(network, device="cpu").upscale(picture)
-    torch.testing.assert_close(descriptor(picture), expected, rtol=0, atol=1e-5)
+    image = torch.rand(1, 3, 13, 18)
+    expected = Upscaler(network, device="cpu").upscale(image)
+    torch.testing.assert_close(descriptor(image), expected, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(
     "arguments",
-    [{}, {"scale": 3}, {"scale": 4}, {"colour": "rgb"}, {"d": 32}, {"s": 5}, {"m": 1}, {"slope_per_channel": True}],
+    [{}, {"scale": 3}, {"scale": 4}, {"color": "rgb"}, {"d": 32}, {"s": 5}, {"m": 1}, {"slope_per_channel": True}],
 )
 def test_fsrcnn(tmp_path, arguments):
     check_detected(tmp_path, "FSRCNN", **{"scale": 2, **arguments})
 
 
-@pytest.mark.parametrize("arguments", [{}, {"scale": 3}, {"colour": "rgb"}, {"layers": 5}, {"width": 16}])
+@pytest.mark.parametrize("arguments", [{}, {"scale": 3}, {"color": "rgb"}, {"layers": 5}, {"width": 16}])
 def test_vdsr(tmp_path, arguments):
     check_detected(tmp_path, "VDSR", **{"scale": 2, "layers": 6, "width": 24, **arguments})
 
 
-@pytest.mark.parametrize("arguments", [{}, {"scale": 3}, {"scale": 4}, {"colour": "rgb"}])
+@pytest.mark.parametrize("arguments", [{}, {"scale": 3}, {"scale": 4}, {"color": "rgb"}])
 def test_idn(tmp_path, arguments):
     check_detected(tmp_path, "IDN", **{"scale": 2, **arguments})
 
 
 @pytest.mark.parametrize(
-    "arguments", [{}, {"scale": 3}, {"scale": 4}, {"colour": "y"}, {"variant": "mobile"}, {"groups": 8}]
+    "arguments", [{}, {"scale": 3}, {"scale": 4}, {"color": "y"}, {"variant": "mobile"}, {"groups": 8}]
 )
 def test_carn(tmp_path, arguments):
     mobile = {"variant": "mobile"} if "groups" in arguments else {}
     check_detected(tmp_path, "CARN", **{"scale": 2, **mobile, **arguments})
 
 
-def test_a_photograph_keeps_its_colours(tmp_path, shared_images):
-    """A network that does what a trained one does: the picture as our upscaler makes it, to rounding."""
+def test_a_photograph_keeps_its_colors(tmp_path, shared_images):
+    """A network that does what a trained one does: the image as our upscaler makes it, to rounding."""
     save_network(tmp_path / "network.safetensors", build_network("FSRCNN", scale=2, init="bicubic"))
     pixels = read_image(shared_images / "benchmark/Set5/bird.png").pixels[:80, :100]
-    picture = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None] / 255
-    sr = spandrel.ModelLoader().load_from_file(tmp_path / "network.safetensors")(picture)
-    expected = Upscaler(load_network(tmp_path / "network.safetensors").network, device="cpu").upscale(picture)
+    image = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None] / 255
+    sr = spandrel.ModelLoader().load_from_file(tmp_path / "network.safetensors")(image)
+    expected = Upscaler(load_network(tmp_path / "network.safetensors").network, device="cpu").upscale(image)
     torch.testing.assert_close(sr, expected, rtol=0, atol=1e-5)
 
 
@@ -89,7 +89,7 @@ def test_an_open_scale_is_one_sentence(tmp_path, name, arguments, why):
 
 
 def test_one_scale_of_several_is_exported_and_detected(tmp_path):
-    from sr_kd.inference.export import export_network
+    from sr_kd.export.export import export_network
 
     network = build_network("CARN", scales=[2, 3], variant="mobile").for_scale(3)
     export_network(network, tmp_path / "network.safetensors")

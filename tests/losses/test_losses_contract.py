@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 import torch
-from loss_exchanges import exchange_of, maps, network_exchange, networks, pair
+from loss_inputs import exchange_of, maps, network_inputs, networks, pair
 from skimage import data
 
 from sr_kd.data.resize import imresize
 from sr_kd.errors import UsageError
-from sr_kd.losses import LOSSES, Exchange, FeatureLoss, View, build_loss
+from sr_kd.losses import LOSSES, Loss, LossInputs, NetworkOutput, build_loss
 
 # Every distillation loss with every option that changes its arithmetic.
 VARIANTS: dict[str, tuple[str, dict]] = {
@@ -47,7 +47,7 @@ COUPLED = {  # the batch is looked at as a whole
 ALL = {**VARIANTS, **COUPLED}
 
 
-def build(variant: str, student: int = 8, teacher: int = 12, key: str = "expanding") -> FeatureLoss:
+def build(variant: str, student: int = 8, teacher: int = 12, key: str = "expanding") -> Loss:
     name, options = ALL[variant]
     torch.manual_seed(3)
     return build_loss(name, [pair(student, teacher, key)], **options)
@@ -77,32 +77,34 @@ def test_every_registered_loss_is_covered():
 @pytest.mark.parametrize("variant", ALL)
 def test_a_loss_returns_the_terms_that_it_declares(variant, batch):
     loss = build(variant)
-    assert tuple(loss(network_exchange(*networks(), *batch))) == loss.terms
+    assert tuple(loss(network_inputs(*networks(), *batch))) == loss.terms
 
 
 @pytest.mark.parametrize("name", sorted(WITH_OWN_TESTS))
 def test_a_loss_without_taps_returns_the_terms_that_it_declares(name):
     image, logits = torch.rand(2, 1, 4, 4), torch.rand(2, 3)
     output = logits if name in ("CrossEntropy", "SoftLabel") else image
-    own = dict.fromkeys(("classification", "box", "centre"), torch.tensor(1.0))
-    exchange = Exchange(image, image, View(output, {"compact": image}, own), View(output), labels=torch.tensor([0, 2]))
+    own = dict.fromkeys(("classification", "box", "center"), torch.tensor(1.0))
+    inputs = LossInputs(
+        image, image, NetworkOutput(output, {"compact": image}, own), NetworkOutput(output), labels=torch.tensor([0, 2])
+    )
     loss = build_loss(name)
-    assert tuple(loss(exchange)) == loss.terms
+    assert tuple(loss(inputs)) == loss.terms
 
 
 def test_upcycling_has_a_term_for_each_zoom(batch):
     loss = build_loss("Upcycling", zooms=["out"])
-    assert tuple(loss(network_exchange(*networks(), *batch))) == loss.terms == ("zoom_out",)
+    assert tuple(loss(network_inputs(*networks(), *batch))) == loss.terms == ("zoom_out",)
 
 
 @pytest.mark.parametrize("variant", ALL)
 def test_gradients_reach_the_student_and_the_adapters_alone(variant, batch):
     student, teacher = networks()
     loss = build(variant)
-    exchange = network_exchange(student, teacher, *batch)
-    watched = {name: feature.requires_grad_() for name, feature in exchange.teacher.features.items()}
-    watched["output"] = exchange.teacher.output.requires_grad_()
-    terms = loss(exchange)
+    inputs = network_inputs(student, teacher, *batch)
+    watched = {name: feature.requires_grad_() for name, feature in inputs.teacher.features.items()}
+    watched["output"] = inputs.teacher.output.requires_grad_()
+    terms = loss(inputs)
     assert all(value.ndim == 0 and value.dtype == torch.float32 and value.isfinite() for value in terms.values())
     total(terms).backward()
     first = student.feature_extraction[0].weight.grad
@@ -147,9 +149,9 @@ def test_maps_of_other_size_and_width_are_accepted(variant):
 def test_bfloat16_autocast_stays_near_float32(variant, batch):
     student, teacher = networks()
     loss = build(variant)
-    expected = loss(network_exchange(student, teacher, *batch))
+    expected = loss(network_inputs(student, teacher, *batch))
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = loss(network_exchange(student, teacher, *batch))
+        found = loss(network_inputs(student, teacher, *batch))
     assert all(value.dtype == torch.float32 for value in found.values())
     # The maps themselves are rounded to 8 bits, so distances can only be as good as that.
     for name, value in expected.items():
@@ -164,8 +166,8 @@ def test_halves_of_a_batch_average_to_the_whole(variant, batch):
     student, teacher = (network.double() for network in networks())
     loss = build(variant).double()
     lr, hr = (image.double() for image in batch)
-    whole = total(loss(network_exchange(student, teacher, lr, hr)))
-    parts = [total(loss(network_exchange(student, teacher, lr[part], hr[part]))) for part in (slice(2), slice(2, 4))]
+    whole = total(loss(network_inputs(student, teacher, lr, hr)))
+    parts = [total(loss(network_inputs(student, teacher, lr[part], hr[part]))) for part in (slice(2), slice(2, 4))]
     assert (torch.stack(parts).mean() / whole).item() == pytest.approx(1, rel=1e-9)
 
 
@@ -173,15 +175,15 @@ def test_halves_of_a_batch_average_to_the_whole(variant, batch):
 def test_a_saved_loss_continues_as_it_was(variant, batch):
     student, teacher = networks()
     loss = build(variant)
-    exchange = network_exchange(student, teacher, *batch)
-    optimiser = torch.optim.SGD([*student.parameters(), *loss.parameters()], lr=1e-3)
-    total(loss(exchange)).backward()
-    optimiser.step()
+    inputs = network_inputs(student, teacher, *batch)
+    optimizer = torch.optim.SGD([*student.parameters(), *loss.parameters()], lr=1e-3)
+    total(loss(inputs)).backward()
+    optimizer.step()
     name, options = ALL[variant]
     torch.manual_seed(99)
     resumed = build_loss(name, [pair(8, 12, "expanding")], **options)
     resumed.load_state_dict(copy.deepcopy(loss.state_dict()))
-    later = replace(network_exchange(student, teacher, *batch), iteration=1)
+    later = replace(network_inputs(student, teacher, *batch), iteration=1)
     assert total(resumed(later)).item() == total(loss(later)).item()
 
 
@@ -194,7 +196,7 @@ def test_frozen_parts_do_not_move_whatever_the_mode(variant, batch):
     for mode in (True, False, True):
         loss.train(mode)
         assert not any(part.training for part in module.modules())
-        total(loss(network_exchange(student, teacher, *batch))).backward()
+        total(loss(network_inputs(student, teacher, *batch))).backward()
     assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
 
 
@@ -204,15 +206,15 @@ def test_frozen_parts_do_not_move_whatever_the_mode(variant, batch):
 def test_equal_networks_lose_nothing(variant, batch):
     student, _ = networks()
     teacher = copy.deepcopy(student)
-    value = total(build(variant, 8, 8)(network_exchange(student, teacher, *batch)))
+    value = total(build(variant, 8, 8)(network_inputs(student, teacher, *batch)))
     assert value.item() == pytest.approx(0, abs=1e-7)
 
 
 def test_several_taps_are_summed():
-    exchange = exchange_of(maps(2, 4, 6, 10), maps(2, 6, 6, 10, seed=1))
-    features = {"tap": exchange.student.features["tap"], "other": maps(2, 3, 6, 10, seed=2)}
-    taught = {"tap": exchange.teacher.features["tap"], "other": maps(2, 5, 6, 10, seed=3)}
-    both = replace(exchange, student=View(None, features), teacher=View(exchange.teacher.output, taught))
+    inputs = exchange_of(maps(2, 4, 6, 10), maps(2, 6, 6, 10, seed=1))
+    features = {"tap": inputs.trained.features["tap"], "other": maps(2, 3, 6, 10, seed=2)}
+    taught = {"tap": inputs.teacher.features["tap"], "other": maps(2, 5, 6, 10, seed=3)}
+    both = replace(inputs, student=NetworkOutput(None, features), teacher=NetworkOutput(inputs.teacher.output, taught))
     pairs = [pair(), pair(3, 5, "other")]
     single = [build_loss("AT", [one])(both)["at"] for one in pairs]
     assert build_loss("AT", pairs)(both)["at"].item() == pytest.approx(sum(single).item(), rel=1e-12)
@@ -220,7 +222,7 @@ def test_several_taps_are_summed():
 
 def test_a_phase_without_a_teacher_is_told_so():
     image = torch.rand(1, 1, 4, 4)
-    alone = Exchange(image, image, View(image, {"expanding": torch.rand(1, 8, 4, 4)}))
+    alone = LossInputs(image, image, NetworkOutput(image, {"expanding": torch.rand(1, 8, 4, 4)}))
     for variant in ("AT", "Response"):
         loss = build(variant)
         assert loss.needs_teacher

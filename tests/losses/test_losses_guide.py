@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import torch
 import yaml
-from loss_exchanges import exchange_of, maps
+from loss_inputs import exchange_of, maps
 
 from sr_kd.config.build import build_losses
 from sr_kd.config.check import check_recipe
 from sr_kd.config.loader import load_recipe
-from sr_kd.losses import LOSSES, View
+from sr_kd.losses import LOSSES, NetworkOutput
 from sr_kd.signature import accepted
 
 
@@ -31,12 +31,12 @@ def test_the_guides_loss_is_found_checked_and_trained(repository, tmp_path):
     networks = check_recipe(recipe)
     loss = build_losses(recipe, "student", networks["student"], networks["teacher"])[1].loss
     student, teacher = maps(2, 56, 6, 10, dtype=torch.float32), maps(2, 56, 6, 10, seed=1, dtype=torch.float32)
-    exchange = replace(
+    inputs = replace(
         exchange_of(student, teacher),
-        student=View(None, {"expanding": student}),
-        teacher=View(None, {"expanding": teacher}),
+        student=NetworkOutput(None, {"expanding": student}),
+        teacher=NetworkOutput(None, {"expanding": teacher}),
     )
-    value = loss(exchange)["sorted_means"]
+    value = loss(inputs)["sorted_means"]
     value.backward()
     assert value > 0 and all(parameter.grad is not None for parameter in loss.parameters())
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from loss_exchanges import exchange_of, maps, pair
+from loss_inputs import exchange_of, maps, pair
 from numpy_reference import apply, numerical_gradient, unit_rows
 
 from sr_kd.errors import UsageError
@@ -50,7 +50,7 @@ def orthogonality(one, other):
 
 
 def cka(one, other):
-    """In feature space: |Y^T X|^2 / (|X^T X| |Y^T Y|) of centred features."""
+    """In feature space: |Y^T X|^2 / (|X^T X| |Y^T Y|) of centered features."""
     x, y = (factor.reshape(len(factor), -1) for factor in (one, other))
     x, y = x - x.mean(0), y - y.mean(0)
     return np.linalg.norm(y.T @ x) ** 2 / (np.linalg.norm(x.T @ x) * np.linalg.norm(y.T @ y))
@@ -125,8 +125,8 @@ def test_a_random_split_survives_a_resumed_run():
     resumed = build_loss("IEKD", [pair(12, 6)], divide="random")
     assert not torch.equal(saved.halves["tap"].order, resumed.halves["tap"].order)
     resumed.load_state_dict(saved.state_dict())
-    exchange = exchange_of(maps(2, 12, 6, 10, dtype=torch.float32), maps(2, 6, 6, 10, seed=1, dtype=torch.float32))
-    before, after = saved(exchange), resumed(exchange)
+    inputs = exchange_of(maps(2, 12, 6, 10, dtype=torch.float32), maps(2, 6, 6, 10, seed=1, dtype=torch.float32))
+    before, after = saved(inputs), resumed(inputs)
     assert {name: value.item() for name, value in before.items()} == {n: v.item() for n, v in after.items()}
 
 

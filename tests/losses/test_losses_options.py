@@ -8,7 +8,7 @@ import pytest
 
 from sr_kd.config.check import check_recipe
 from sr_kd.config.loader import load_recipe
-from sr_kd.config.phase import Optimiser, Phase
+from sr_kd.config.phase import Optimizer, Phase
 from sr_kd.losses import LOSSES
 
 FOLDER = Path(__file__).parents[2] / "options" / "train" / "kd"
@@ -38,8 +38,8 @@ def test_every_loss_has_its_file_and_its_arm():
 
 
 def test_the_comparison_uses_the_same_weights_as_the_single_files():
-    def weights(phase: Phase) -> tuple[list[tuple[object, ...]], Optimiser]:
-        return [(loss.type, loss.weight, loss.pull, loss.options) for loss in phase.losses], phase.optim
+    def weights(phase: Phase) -> tuple[list[tuple[object, ...]], Optimizer]:
+        return [(loss.type, loss.weight, loss.gradient_ratio, loss.options) for loss in phase.losses], phase.optim
 
     arms = [weights(phase) for phase in load_recipe(FOLDER / "compare_x2.yml").phases.values()]
     kinds = [[loss[0] for loss in losses] for losses, _ in arms]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from loss_exchanges import exchange_of, maps, pair
+from loss_inputs import exchange_of, maps, pair
 from numpy_reference import apply, block_mean, numerical_gradient
 
 from sr_kd.errors import UsageError
-from sr_kd.losses import Exchange, View, build_loss
+from sr_kd.losses import LossInputs, NetworkOutput, build_loss
 from sr_kd.losses.affinity import affinity
 from sr_kd.losses.shapes import averages
 from sr_kd.losses.soft_label import soft_label_divergence
@@ -27,7 +27,7 @@ FORMULAS = {"l1": lambda x: np.abs(x).mean(), "l2": lambda x: (x**2).mean()}
 )
 def test_reconstruction(name, formula):
     sr, hr = maps(2, 1, 4, 6).requires_grad_(), maps(2, 1, 4, 6, seed=1)
-    (value,) = build_loss(name)(Exchange(hr, hr, View(sr))).values()
+    (value,) = build_loss(name)(LossInputs(hr, hr, NetworkOutput(sr))).values()
     value.backward()
     assert value.item() == pytest.approx(formula(sr.detach().numpy() - hr.numpy()), rel=1e-12)
     slope = numerical_gradient(lambda x: formula(x - hr.numpy()), sr.detach().numpy())
@@ -36,17 +36,19 @@ def test_reconstruction(name, formula):
 
 def test_imitation_compares_the_compact_feature_with_lr():
     lr, compact = maps(2, 1, 4, 6), maps(2, 1, 4, 6, seed=1)
-    value = build_loss("Imitation")(Exchange(lr, lr, View(None, {"compact": compact})))["imitation"]
+    value = build_loss("Imitation")(LossInputs(lr, lr, NetworkOutput(None, {"compact": compact})))["imitation"]
     assert value.item() == pytest.approx(np.abs(compact.numpy() - lr.numpy()).mean(), rel=1e-12)
     with pytest.raises(UsageError, match="PrivilegedTeacher"):
-        build_loss("Imitation")(Exchange(lr, lr, View(lr)))
+        build_loss("Imitation")(LossInputs(lr, lr, NetworkOutput(lr)))
     with pytest.raises(UsageError, match="shape"):
-        build_loss("Imitation")(Exchange(lr, lr, View(None, {"compact": maps(2, 2, 4, 6)})))
+        build_loss("Imitation")(LossInputs(lr, lr, NetworkOutput(None, {"compact": maps(2, 2, 4, 6)})))
 
 
 def test_response_compares_the_outputs():
     student, teacher = maps(2, 1, 4, 6).requires_grad_(), maps(2, 1, 4, 6, seed=1).requires_grad_()
-    value = build_loss("Response")(Exchange(student, student, View(student), View(teacher)))["response"]
+    value = build_loss("Response")(LossInputs(student, student, NetworkOutput(student), NetworkOutput(teacher)))[
+        "response"
+    ]
     value.backward()
     difference = student.detach().numpy() - teacher.detach().numpy()
     assert value.item() == pytest.approx(np.abs(difference).mean(), rel=1e-12)
@@ -121,9 +123,9 @@ def test_affinity_of_large_maps_is_of_pooled_positions(shape, positions, pooled)
 @pytest.mark.parametrize("temperature", [1.0, 4.0, 20.0])
 def test_soft_labels_carry_the_squared_temperature(temperature):
     student, teacher = maps(5, 7).requires_grad_(), maps(5, 7, seed=1)
-    value = build_loss("SoftLabel", temperature=temperature)(Exchange(student, student, View(student), View(teacher)))[
-        "soft_label"
-    ]
+    value = build_loss("SoftLabel", temperature=temperature)(
+        LossInputs(student, student, NetworkOutput(student), NetworkOutput(teacher))
+    )["soft_label"]
     value.backward()
 
     def reference(s: np.ndarray) -> float:
@@ -142,17 +144,17 @@ def test_soft_labels_carry_the_squared_temperature(temperature):
 def test_soft_labels_refuse_images():
     image = torch.rand(2, 1, 4, 4)
     with pytest.raises(UsageError, match="Response"):
-        build_loss("SoftLabel")(Exchange(image, image, View(image), View(image)))
+        build_loss("SoftLabel")(LossInputs(image, image, NetworkOutput(image), NetworkOutput(image)))
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_cross_entropy(smoothing):
     logits, labels = maps(5, 7), torch.tensor([0, 6, 3, 3, 1])
     loss = build_loss("CrossEntropy", label_smoothing=smoothing)
-    value = loss(Exchange(logits, logits, View(logits), labels=labels))["cross_entropy"]
+    value = loss(LossInputs(logits, logits, NetworkOutput(logits), labels=labels))["cross_entropy"]
     log_probabilities = logits.numpy() - np.log(np.exp(logits.numpy()).sum(1, keepdims=True))
     target = np.full((5, 7), smoothing / 7)
     target[range(5), labels] += 1 - smoothing
     assert value.item() == pytest.approx(-(target * log_probabilities).sum() / 5, rel=1e-9)
     with pytest.raises(UsageError, match="labels"):
-        loss(Exchange(logits, logits, View(logits)))
+        loss(LossInputs(logits, logits, NetworkOutput(logits)))

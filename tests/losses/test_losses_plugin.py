@@ -7,20 +7,20 @@ from typing import Any
 
 import pytest
 import torch
-from loss_exchanges import exchange_of, maps, pair
+from loss_inputs import exchange_of, maps, pair
 
 from sr_kd.errors import UsageError
-from sr_kd.losses import LOSSES, Exchange, FeatureLoss, TapPair, build_loss
+from sr_kd.losses import LOSSES, Loss, LossInputs, TapPair, build_loss
 
 
-class Careless(FeatureLoss):
+class Careless(Loss):
     terms = ("one",)
 
     def __init__(self, pairs: Sequence[TapPair] = (), kind: str = "good") -> None:
         super().__init__(() if kind == "forgets its taps" else pairs)
         self.kind = kind
 
-    def forward(self, exchange: Exchange) -> Any:
+    def forward(self, inputs: LossInputs) -> Any:
         return {
             "good": {"one": torch.ones(())},
             "tensor": torch.ones(()),
@@ -30,7 +30,7 @@ class Careless(FeatureLoss):
         }[self.kind]
 
 
-class WithoutPairs(FeatureLoss):
+class WithoutPairs(Loss):
     def __init__(self, low: float = 0.0) -> None:
         super().__init__()
 

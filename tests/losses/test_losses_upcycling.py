@@ -7,11 +7,11 @@ from itertools import pairwise
 
 import pytest
 import torch
-from loss_exchanges import networks
+from loss_inputs import networks
 
 from sr_kd.data.resize import imresize
 from sr_kd.errors import UsageError
-from sr_kd.losses import Exchange, View, build_loss
+from sr_kd.losses import LossInputs, NetworkOutput, build_loss
 from sr_kd.losses.upcycling import Augmentation, zoomed_in, zoomed_out
 
 LR, HR = torch.rand(2, 1, 8, 12), torch.rand(2, 1, 16, 24)
@@ -48,10 +48,10 @@ def test_the_terms_compare_undone_student_and_teacher():
             return teacher(lr)
 
     loss = build_loss("Upcycling", seed=3)
-    exchange = Exchange(
-        LR, HR, View(None), iteration=5, student_forward=lambda lr, hr: student(lr), teacher_forward=taught
+    inputs = LossInputs(
+        LR, HR, NetworkOutput(None), iteration=5, trained_forward=lambda lr, hr: student(lr), teacher_forward=taught
     )
-    terms = loss(exchange)
+    terms = loss(inputs)
     (row, column), augmentation = loss._draw(5, 2)
     for name, (lr, _) in {"zoom_in": zoomed_in(HR, 2, row, column), "zoom_out": zoomed_out(LR, 2)}.items():
         expected = (augmentation.undo(student(augmentation.apply(lr))) - teacher(lr)).abs().mean()
@@ -63,8 +63,8 @@ def test_the_terms_compare_undone_student_and_teacher():
 
 def test_the_same_network_without_augmentation_loses_nothing():
     network, _ = networks()
-    both = {"student_forward": lambda lr, hr: network(lr), "teacher_forward": lambda lr, hr: network(lr)}
-    terms = build_loss("Upcycling", probability=0)(Exchange(LR, HR, View(None), **both))
+    both = {"trained_forward": lambda lr, hr: network(lr), "teacher_forward": lambda lr, hr: network(lr)}
+    terms = build_loss("Upcycling", probability=0)(LossInputs(LR, HR, NetworkOutput(None), **both))
     assert [value.item() for value in terms.values()] == [0, 0]
 
 
@@ -86,12 +86,14 @@ def test_an_iteration_tells_nothing_of_the_next_ones_tile():
 
 
 def test_one_zoom_alone_and_wrong_uses():
-    forward = {"student_forward": lambda lr, hr: hr, "teacher_forward": lambda lr, hr: hr}
-    assert list(build_loss("Upcycling", zooms=["out"])(Exchange(LR, HR, View(None), **forward))) == ["zoom_out"]
+    forward = {"trained_forward": lambda lr, hr: hr, "teacher_forward": lambda lr, hr: hr}
+    assert list(build_loss("Upcycling", zooms=["out"])(LossInputs(LR, HR, NetworkOutput(None), **forward))) == [
+        "zoom_out"
+    ]
     assert build_loss("Upcycling").needs_teacher
     with pytest.raises(UsageError, match="at least one"):
         build_loss("Upcycling", zooms=[])
     with pytest.raises(UsageError, match="zooms"):
         build_loss("Upcycling", zooms=["sideways"])
     with pytest.raises(UsageError, match="other images"):
-        build_loss("Upcycling")(Exchange(LR, HR, View(None)))
+        build_loss("Upcycling")(LossInputs(LR, HR, NetworkOutput(None)))

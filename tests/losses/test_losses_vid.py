@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from loss_exchanges import exchange_of, maps, pair
+from loss_inputs import exchange_of, maps, pair
 from numpy_reference import apply, block_mean, numerical_gradient, softplus
 
 from sr_kd.losses import build_loss

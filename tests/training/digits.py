@@ -8,7 +8,7 @@ import torch
 
 from sr_kd.config.check import check_recipe
 from sr_kd.config.schema import ClassificationRecipe
-from sr_kd.training.distributed import World
+from sr_kd.distributed import World
 from sr_kd.training.run import run_recipe
 from sr_kd.training.workspace import Workspace
 

@@ -9,14 +9,14 @@ import pytest
 import torch
 from digits import CPU, digits_recipe, run
 
-from sr_kd.archs.files import load_network
-from sr_kd.archs.resnet_small import ResNet
 from sr_kd.config.check import check_recipe
-from sr_kd.data.labelled import LabelledImages, open_labelled
+from sr_kd.data.labeled import LabeledImages, open_labeled
+from sr_kd.distributed import World
 from sr_kd.errors import UsageError
+from sr_kd.networks.files import load_network
+from sr_kd.networks.resnet_small import ResNet
 from sr_kd.training.accuracy_report import accuracy_table
 from sr_kd.training.classification import Classification
-from sr_kd.training.distributed import World
 from sr_kd.training.report import write_report
 
 LOSSES = {
@@ -35,7 +35,7 @@ LOSSES = {
 def numbered():
     """Images whose pixels say which image they are, and where."""
     pixels = np.arange(5 * 6 * 6, dtype=np.uint8).reshape(5, 6, 6, 1) + 1
-    return LabelledImages("numbered", pixels, np.arange(5), tuple("abcde"))
+    return LabeledImages("numbered", pixels, np.arange(5), tuple("abcde"))
 
 
 def task(images, batch_size=8, world=CPU, **options):
@@ -76,7 +76,7 @@ def test_batches_are_a_pure_function_and_shared_out_over_processes(numbered):
 def test_accuracy_against_counting():
     pytest.importorskip("sklearn")
     torch.manual_seed(0)
-    images = open_labelled("scikit-learn:digits", "test")
+    images = open_labeled("scikit-learn:digits", "test")
     network = ResNet(classes=10, channels=1, blocks=1, width=4).eval()
     with torch.no_grad():
         logits = network(torch.from_numpy(images.images[:, None, :, :, 0]).float() / 255)

@@ -10,8 +10,8 @@ import torch
 from digits import CPU, digits_recipe, run
 
 from sr_kd.config.loader import load_recipe
+from sr_kd.distributed import World
 from sr_kd.training.cost import cost_columns, cost_note, undistilled_arm
-from sr_kd.training.distributed import World
 from sr_kd.training.report import write_report
 from sr_kd.training.run import run_recipe
 from sr_kd.training.step_times import StepTimes

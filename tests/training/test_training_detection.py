@@ -15,16 +15,16 @@ import torch
 import yaml
 from shapes import CPU, run, shapes_options, shapes_recipe
 
-from sr_kd.archs.build import build_network
-from sr_kd.archs.files import load_network
 from sr_kd.config.check import check_recipe
 from sr_kd.config.loader import load_recipe
 from sr_kd.data.shapes import make_shapes
+from sr_kd.distributed import World
 from sr_kd.errors import UsageError
-from sr_kd.losses.base import Exchange, View
+from sr_kd.losses.base import LossInputs, NetworkOutput
 from sr_kd.losses.build import build_loss
+from sr_kd.networks.build import build_network
+from sr_kd.networks.files import load_network
 from sr_kd.training.detection import VALIDATION_BATCH, Detection
-from sr_kd.training.distributed import World
 from sr_kd.training.report import write_report
 
 LOSSES = {
@@ -91,7 +91,7 @@ def test_features_are_those_of_the_pass_that_gives_the_losses(images):
     with torch.no_grad():
         losses, seen = network.losses(batch.lr, batch.labels, taps)
         alone = network.features(batch.lr, taps)
-    assert set(losses) == {"classification", "box", "centre"}
+    assert set(losses) == {"classification", "box", "center"}
     assert set(seen) == set(alone) == set(taps)
     for name, tap in network.taps.items():
         assert seen[name].shape == (8, tap.channels, 64 / tap.stride, 64 / tap.stride)
@@ -161,14 +161,14 @@ def test_some_steps_improve_the_detectors_loss_and_its_boxes(images):
     detection = task(images, 8)
     assert detection.validate(network.eval())["shapes"]["map50"] < 1
     network.train()
-    optimiser = torch.optim.Adam(network.parameters(), 1e-2)
+    optimizer = torch.optim.Adam(network.parameters(), 1e-2)
     values = []
     for index in range(60):
         batch = detection.batch(index)
         total = torch.stack(list(network.losses(batch.lr, batch.labels, [])[0].values())).sum()
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         total.backward()
-        optimiser.step()
+        optimizer.step()
         values.append(float(total.detach()))
     assert np.mean(values[-10:]) < 0.6 * np.mean(values[:10])
     assert detection.validate(network.eval())["shapes"]["map50"] > 30
@@ -211,7 +211,7 @@ def student(*losses):
     [
         ({"networks": {"teacher": {"type": "FSRCNN", "scale": 2}}}, "is 'FSRCNN', no detector; a detection trains"),
         ({"networks": {"teacher": {"type": "FCOS", "classes": 4}}}, "is 4; the shapes have 3: circle, square,"),
-        ({"networks": {"teacher": {"type": "FCOS", "classes": 3, "init": "kaiming"}}}, "initialisation of FCOS"),
+        ({"networks": {"teacher": {"type": "FCOS", "classes": 3, "init": "kaiming"}}}, "initialization of FCOS"),
         ({"networks": {"teacher": {"type": "FCOS", "classes": 3, "widht": 3}}}, "did you mean 'width'"),
         ({"phases": {"teacher": {"trains": "teacher", "losses": [{"type": "CrossEntropy"}]}}}, "task loss Detection"),
         ({"phases": student({"type": "SRRL", "taps": ["stage3"]})}, "losses between taps: AT, Affinity, FT"),
@@ -245,7 +245,7 @@ def test_other_tasks_refuse_a_detector_and_its_loss(tmp_path):
 
 def test_the_detectors_loss_needs_a_detector():
     with pytest.raises(UsageError, match="needs a detector"):
-        build_loss("Detection")(Exchange(torch.zeros(1), torch.zeros(1), View(torch.zeros(1))))
+        build_loss("Detection")(LossInputs(torch.zeros(1), torch.zeros(1), NetworkOutput(torch.zeros(1))))
 
 
 def test_missing_packages_are_one_sentence_with_the_remedy(tmp_path, monkeypatch):

@@ -12,8 +12,8 @@ import torch
 import yaml
 from digits import CPU, digits_recipe
 
-from sr_kd.archs.files import load_network
-from sr_kd.data.labelled import open_labelled
+from sr_kd.data.labeled import open_labeled
+from sr_kd.networks.files import load_network
 from sr_kd.training.classification import Classification
 from sr_kd.training.workspace import Workspace
 
@@ -137,7 +137,7 @@ def test_two_processes_measure_the_network_that_is_written(tmp_path):
     assert result.returncode == 0, result.stderr
     workspace = Workspace(recipe)
     network = load_network(workspace.models("teacher", 0) / "net_g_latest.pth").network
-    test = open_labelled("scikit-learn:digits", "test")
+    test = open_labeled("scikit-learn:digits", "test")
     options = {"batch_size": 1, "shift": 0, "hflip": False, "seed": 0, "stream": ""}
     expected = Classification(test, [test], **options, world=CPU).validate(network)
     assert workspace.result("teacher", 0)["scores"] == expected

@@ -8,10 +8,10 @@ import pytest
 import torch
 from digits import CPU, digits_recipe, run
 
-from sr_kd.archs.files import load_network
 from sr_kd.config.check import check_recipe
 from sr_kd.config.loader import load_recipe
 from sr_kd.errors import UsageError
+from sr_kd.networks.files import load_network
 from sr_kd.training.checkpoint import read_state
 from sr_kd.training.networks import first_network, new_network
 from sr_kd.training.open_task import task_opener
@@ -122,12 +122,12 @@ def test_a_resumed_run_ends_with_the_same_bits(recipe):
         (folder / file).unlink()
     run(recipe, resume=True)
     assert_same(read_state(folder / "8.state"), whole)
-    assert whole["optimisation"]["partner"]["preparing"]["IEKD"]["optimiser"]["state"]
+    assert whole["optimization"]["partner"]["preparing"]["IEKD"]["optimizer"]["state"]
 
 
 def test_two_super_resolution_students(write_recipe):
     path = write_recipe(
-        networks={"first": {"type": "FSRCNN"}, "second": {"type": "FSRCNN", "d": 24, "s": 8, "colour": "rgb"}},
+        networks={"first": {"type": "FSRCNN"}, "second": {"type": "FSRCNN", "d": 24, "s": 8, "color": "rgb"}},
         phases={
             "mutual": {
                 "trains": "first",

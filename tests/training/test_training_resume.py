@@ -58,7 +58,7 @@ def long_recipe(write_recipe):
         phases__teacher__total_iter=60,
         phases__student__total_iter=90,
         phases__student__optim={"type": "SOAP", "lr": 1e-3},
-        phases__student__losses=[{"type": "L1"}, {"type": "VID", "pull": 0.1, "taps": ["expanding"]}],
+        phases__student__losses=[{"type": "L1"}, {"type": "VID", "gradient_ratio": 0.1, "taps": ["expanding"]}],
         logger__save_checkpoint_freq=7,
     )
 

@@ -8,10 +8,10 @@ import time
 import pytest
 import torch
 
-from sr_kd.archs.files import load_network
 from sr_kd.config.loader import load_recipe
+from sr_kd.distributed import World
 from sr_kd.errors import SrKdError, UsageError
-from sr_kd.training.distributed import World
+from sr_kd.networks.files import load_network
 from sr_kd.training.networks import first_network, new_network
 from sr_kd.training.run import run_recipe
 from sr_kd.training.run_log import RunLog
@@ -20,8 +20,8 @@ from sr_kd.training.workspace import Workspace
 WORLD = World(0, 1, torch.device("cpu"))
 DROPOUT = """
 from torch import nn
-from sr_kd.archs.base import SRNetwork, Tap
-from sr_kd.archs.build import NETWORKS
+from sr_kd.networks.base import SRNetwork, Tap
+from sr_kd.networks.build import NETWORKS
 
 
 class Dropping(SRNetwork):
@@ -29,7 +29,7 @@ class Dropping(SRNetwork):
 
     def __init__(self, scale: int) -> None:
         super().__init__()
-        self.arguments, self.scales, self.colour = {"scale": scale}, (scale,), "y"
+        self.arguments, self.scales, self.color = {"scale": scale}, (scale,), "y"
         self.taps, self.receptive_radius = {"body": Tap(8)}, 2
         self.body = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.Dropout(0.5))
         self.last = nn.Sequential(nn.Conv2d(8, scale**2, 3, padding=1), nn.PixelShuffle(scale))

@@ -14,12 +14,12 @@ from sr_kd.training.schedule import learning_rate
 
 
 def torch_rates(make, total, base=1e-3):
-    optimiser = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=base)
-    scheduler = make(optimiser)
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=base)
+    scheduler = make(optimizer)
     rates = []
     for _ in range(total):
-        rates.append(optimiser.param_groups[0]["lr"])
-        optimiser.step()
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
         scheduler.step()
     return rates
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from sr_kd.config.phase import Optimiser
-from sr_kd.training.optimiser import build_optimiser
+from sr_kd.config.phase import Optimizer
+from sr_kd.training.optimizer import build_optimizer
 from sr_kd.training.soap import SOAP
 
 
@@ -18,10 +18,10 @@ def _gradients(*shape, count=30):
     return [torch.randn(*shape, generator=generator, dtype=torch.float64) * scale for _ in range(count)]
 
 
-def _run(optimiser, parameter, gradients):
+def _run(optimizer, parameter, gradients):
     for gradient in gradients:
         parameter.grad = gradient.clone()
-        optimiser.step()
+        optimizer.step()
     return parameter.detach()
 
 
@@ -78,12 +78,12 @@ def test_it_goes_down_an_ill_conditioned_valley_where_adam_is_slow():
 
     def left_over(make):
         weight = nn.Parameter(torch.zeros(12, 20).double())
-        optimiser = make([weight])
+        optimizer = make([weight])
         for _ in range(300):
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             loss = (left @ (weight - target) @ right).square().sum()
             loss.backward()
-            optimiser.step()
+            optimizer.step()
         return float(loss.detach())
 
     assert left_over(lambda p: SOAP(p, lr=2e-2)) < 0.5 * left_over(lambda p: torch.optim.Adam(p, lr=2e-2))
@@ -91,11 +91,11 @@ def test_it_goes_down_an_ill_conditioned_valley_where_adam_is_slow():
 
 def test_sides_longer_than_largest_keep_their_own_basis():
     parameter = nn.Parameter(torch.zeros(4, 9))
-    optimiser = SOAP([parameter], largest=8)
+    optimizer = SOAP([parameter], largest=8)
     parameter.grad = torch.ones(4, 9)
-    optimiser.step()
-    assert "basis_left" in optimiser.state[parameter]
-    assert "basis_right" not in optimiser.state[parameter]
+    optimizer.step()
+    assert "basis_left" in optimizer.state[parameter]
+    assert "basis_right" not in optimizer.state[parameter]
 
 
 def test_a_dead_layer_stays_finite():
@@ -106,26 +106,26 @@ def test_a_dead_layer_stays_finite():
 
 def test_it_continues_from_a_saved_state_bit_by_bit():
     network = nn.Sequential(nn.Conv2d(1, 6, 3), nn.PReLU(), nn.Conv2d(6, 1, 3))
-    options = Optimiser(type="SOAP", lr=3e-3, precondition_freq=4)
+    options = Optimizer(type="SOAP", lr=3e-3, precondition_freq=4)
 
-    def train(network, optimiser, iterations):
+    def train(network, optimizer, iterations):
         for iteration in iterations:
-            picture = torch.rand(2, 1, 12, 12, generator=torch.Generator().manual_seed(iteration))
-            optimiser.zero_grad()
-            (network(picture) - picture[..., 2:-2, 2:-2]).abs().mean().backward()
-            optimiser.step()
+            image = torch.rand(2, 1, 12, 12, generator=torch.Generator().manual_seed(iteration))
+            optimizer.zero_grad()
+            (network(image) - image[..., 2:-2, 2:-2]).abs().mean().backward()
+            optimizer.step()
 
     whole, halves = copy.deepcopy(network), copy.deepcopy(network)
-    train(whole, build_optimiser(options, [{"params": list(whole.parameters())}]), range(21))
-    first = build_optimiser(options, [{"params": list(halves.parameters())}])
+    train(whole, build_optimizer(options, [{"params": list(whole.parameters())}]), range(21))
+    first = build_optimizer(options, [{"params": list(halves.parameters())}])
     train(halves, first, range(9))
     file = io.BytesIO()
-    torch.save({"optimiser": first.state_dict(), "network": halves.state_dict()}, file)
+    torch.save({"optimizer": first.state_dict(), "network": halves.state_dict()}, file)
     file.seek(0)
     saved = torch.load(file, weights_only=True)
     later = copy.deepcopy(network)
     later.load_state_dict(saved["network"])
-    second = build_optimiser(options, [{"params": list(later.parameters())}])
-    second.load_state_dict(saved["optimiser"])
+    second = build_optimizer(options, [{"params": list(later.parameters())}])
+    second.load_state_dict(saved["optimizer"])
     train(later, second, range(9, 21))
     assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), later.parameters(), strict=True))

@@ -6,15 +6,15 @@ import sys
 import torch
 from two_rank_worker import DoubleTask
 
-from sr_kd.archs import build_network
 from sr_kd.config.build import WeightedLoss
-from sr_kd.config.phase import Optimiser, Phase
+from sr_kd.config.phase import Optimizer, Phase
 from sr_kd.data.patches import open_patches
 from sr_kd.data.sets import open_set
+from sr_kd.distributed import joined
 from sr_kd.losses import TapPair, build_loss
-from sr_kd.training.distributed import joined
-from sr_kd.training.mutual import MutualStage, MutualStep
-from sr_kd.training.step import DistillationStep
+from sr_kd.networks import build_network
+from sr_kd.training.mutual import MutualStage, MutualStudents
+from sr_kd.training.student_with_losses import StudentWithLosses
 
 
 def main() -> None:
@@ -23,7 +23,7 @@ def main() -> None:
         torch.manual_seed(0)
         first, partner = (build_network("FSRCNN", scale=2, init="bicubic", d=d, s=8, m=1) for d in (12, 16))
         patches = open_patches(
-            open_set([folder], scale=2), colour="y", gt_size=24, batch_size=4, use_hflip=True, use_rot=True,
+            open_set([folder], scale=2), color="y", gt_size=24, batch_size=4, use_hflip=True, use_rot=True,
             seed=0, stream="mutual", device=world.device, memory_budget_gib=1, workers=0, quiet=True,
         )  # fmt: skip
         task = DoubleTask(patches, [], 2, ["psnr"], world)
@@ -32,10 +32,10 @@ def main() -> None:
             pair = TapPair("expanding", "expanding", network.taps["expanding"], teacher.taps["expanding"])
             inherits = build_loss("IEKD", [pair], use_bn=False, divide="random")
             losses = [WeightedLoss(build_loss("L1"), 1.0, "L1"), WeightedLoss(inherits, 0.1, "IEKD")]
-            return DistillationStep(network, losses, task).double()
+            return StudentWithLosses(network, losses, task).double()
 
-        step = MutualStep(taught(first, partner), taught(partner, first))
-        options = Phase(trains="first", partner="partner", total_iter=steps, optim=Optimiser(type="SGD", lr=1e-2))
+        step = MutualStudents(taught(first, partner), taught(partner, first))
+        options = Phase(trains="first", partner="partner", total_iter=steps, optim=Optimizer(type="SGD", lr=1e-2))
         stage = MutualStage(options, steps, step, task, world)
         start = copy.deepcopy(step.state_dict())
         for iteration in range(steps):

@@ -8,19 +8,19 @@ from pathlib import Path
 
 import torch
 
-from sr_kd.archs import build_network
 from sr_kd.config.build import WeightedLoss
-from sr_kd.config.phase import Optimiser, Phase
+from sr_kd.config.phase import Optimizer, Phase
 from sr_kd.data.patches import open_patches
 from sr_kd.data.sets import open_set
+from sr_kd.distributed import joined
 from sr_kd.errors import SrKdError
 from sr_kd.losses import TapPair, build_loss
-from sr_kd.training.distributed import joined
-from sr_kd.training.stages import DistillationStage
-from sr_kd.training.step import DistillationStep
+from sr_kd.networks import build_network
+from sr_kd.training.frozen_teacher import FrozenTeacher
+from sr_kd.training.stages import TrainingStage
+from sr_kd.training.student_with_losses import StudentWithLosses
 from sr_kd.training.super_resolution import SuperResolution
 from sr_kd.training.task import Batch
-from sr_kd.training.teaching import Teaching
 
 
 class DoubleTask(SuperResolution):
@@ -43,16 +43,16 @@ def main() -> None:
         pair = TapPair("expanding", "expanding", student.taps["expanding"], teacher.taps["expanding"])
         losses = [
             WeightedLoss(build_loss("L1"), 1.0, "L1"),
-            WeightedLoss(build_loss("VID", [pair]), 1.0, "VID", pull=0.1),
+            WeightedLoss(build_loss("VID", [pair]), 1.0, "VID", gradient_ratio=0.1),
         ]
         patches = open_patches(
-            open_set([folder], scale=2), colour="y", gt_size=32, batch_size=4, use_hflip=True, use_rot=True,
+            open_set([folder], scale=2), color="y", gt_size=32, batch_size=4, use_hflip=True, use_rot=True,
             seed=0, stream="student", device=world.device, memory_budget_gib=1, workers=0, quiet=True,
         )  # fmt: skip
         task = DoubleTask(patches, [], 2, ["psnr"], world)
-        step = DistillationStep(student.double(), losses, task).double()
-        options = Phase(trains="student", total_iter=steps, optim=Optimiser(type="SGD", lr=1e-2))
-        stage = DistillationStage(options, steps, step, Teaching(teacher.double(), step, task), task, None, world)
+        step = StudentWithLosses(student.double(), losses, task).double()
+        options = Phase(trains="student", total_iter=steps, optim=Optimizer(type="SGD", lr=1e-2))
+        stage = TrainingStage(options, steps, step, FrozenTeacher(teacher.double(), step, task), task, None, world)
         start = student.expanding[0].weight.detach().clone()
         gradients = {}
         for iteration in range(steps):

@@ -4,10 +4,10 @@ import json
 import pytest
 import skimage.data
 
-from sr_kd.archs import build_network
-from sr_kd.archs.files import save_network
 from sr_kd.errors import SrKdError, UsageError
-from sr_kd.inference import load
+from sr_kd.imaging import load
+from sr_kd.networks import build_network
+from sr_kd.networks.files import save_network
 from sr_kd.zoo.manifest import shipped_models
 
 
@@ -19,7 +19,7 @@ def zoo(tmp_path, monkeypatch):
         save_network(tmp_path / f"{name}.safetensors", build_network("FSRCNN", scale=scale, init="bicubic"))
         digest = hashlib.sha256((tmp_path / f"{name}.safetensors").read_bytes()).hexdigest()
         entry = {"name": name, "file": f"{name}.safetensors", "scale": scale, "sha256": digest}
-        entries.append({**entry, "default": default, "licence": "Apache-2.0"})
+        entries.append({**entry, "default": default, "license": "Apache-2.0"})
     (tmp_path / "manifest.json").write_text(json.dumps({"models": entries[::-1]}))
     monkeypatch.setattr(load, "shipped_models", lambda: shipped_models(tmp_path))
     return tmp_path
@@ -34,15 +34,15 @@ def test_entries(zoo):
     models = shipped_models(zoo)
     assert list(models) == ["fsrcnn_x4", "small_x2", "fsrcnn_x2"]
     model = models["fsrcnn_x2"]
-    assert (model.scale, model.default, dict(model.details)) == (2, True, {"licence": "Apache-2.0"})
+    assert (model.scale, model.default, dict(model.details)) == (2, True, {"license": "Apache-2.0"})
 
 
 def test_models_by_name_and_by_scale(zoo):
-    picture = skimage.data.astronaut()[:20, :20]
-    assert load.load_model("fsrcnn_x4", device="cpu").upscale(picture).shape == (80, 80, 3)
+    image = skimage.data.astronaut()[:20, :20]
+    assert load.load_model("fsrcnn_x4", device="cpu").upscale(image).shape == (80, 80, 3)
     chosen = {factor: load.load_for_factor(None, factor, device="cpu").name for factor in (None, 1.5, 2, 2.5, 3, 4)}
     assert chosen == dict.fromkeys((None, 1.5, 2), "fsrcnn_x2") | dict.fromkeys((2.5, 3, 4), "fsrcnn_x4")
-    with pytest.raises(UsageError, match=r"no shipped model enlarges x8 \(the largest: x4\)"):
+    with pytest.raises(UsageError, match=r"no shipped model upscales x8 \(the largest: x4\)"):
         load.load_for_factor(None, 8)
     with pytest.raises(UsageError, match=r"'fsrcnn_x3' \(did you mean 'fsrcnn_x.'\?\); models: fsrcnn_x4, small_x2"):
         load.load_model("fsrcnn_x3")

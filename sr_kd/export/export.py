@@ -1,0 +1,170 @@
+"""Networks as files for other programs: ONNX, PyTorch's .pt2, and plain safetensors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.export import ExportedProgram
+
+from .. import __version__
+from ..errors import SrKdError, UsageError, nearest
+from ..files import atomic_path
+from ..networks.base import Color, SRNetwork
+from ..networks.files import load_network, save_network
+from ..networks.state_files import DESCRIPTION_KEY
+from .graph import MACHINE_DEPENDENT, Precision, assemble, quietly, trace
+
+Run = Callable[[Tensor], Tensor]
+FORMATS = (".onnx", ".pt2", ".safetensors")
+OPSETS = range(18, 24)
+TOLERANCE = 1.0  # gray levels of 255
+PROBES = ((1, 12, 16), (3, 11, 9), (1, 21, 7))  # (N, H, W): other batches and sizes than the traced one
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A file that was written, read again, run and compared.
+
+    Attributes:
+        path: the file.
+        difference: the largest difference from the network in float32, in gray levels of 255.
+        description: what the file says about itself.
+    """
+
+    path: Path
+    difference: float
+    description: dict[str, Any]
+
+
+def export_network(
+    network: SRNetwork,
+    path: Path | str,
+    *,
+    rgb: bool = False,
+    precision: Precision = "fp32",
+    opset: int = OPSETS[0],
+) -> Exported:
+    """Write a network for other programs; batch, height and width stay free.
+
+    The graph's input ``lr`` is (N, C, H, W), its output ``sr`` (N, C, H * scale, W * scale), both float32
+    in [0, 1], the output not clamped. The file appears only after it has been read again, run (ONNX
+    Runtime for .onnx), and found within one gray level of the network.
+
+    Args:
+        network: single-scale.
+        path: ends in ``.onnx`` (needs the extra "export"), ``.pt2`` (for ``torch.export.load``), or
+            ``.safetensors`` (for `load_model`: the weights as they are).
+        rgb: a "y" network takes and gives RGB, its color handling inside.
+        precision: of the arithmetic inside.
+        opset: version of ONNX's operators.
+
+    Raises:
+        UsageError: an unknown format, options that do not fit it or the network, a missing extra.
+        SrKdError: the file cannot be written, or its results differ.
+    """
+    path = Path(path)
+    _check(network, path, rgb, precision, opset)
+    description = _describe(network, "rgb" if rgb else network.color, precision)
+    channels = 3 if description["color"] == "rgb" else 1
+    deployed = network.deploy()
+    with atomic_path(path) as temporary:
+        if path.suffix.lower() == ".safetensors":
+            save_network(temporary, network)
+            run: Run = load_network(temporary, scale=network.scale).network
+        else:
+            program = trace(assemble(deployed, rgb=rgb, precision=precision), channels)
+            if path.suffix.lower() == ".onnx":
+                run = _write_onnx(program, temporary, description, opset)
+            else:
+                run = _write_pt2(program, temporary, description)
+        difference = _largest_difference(run, assemble(deployed, rgb=rgb, precision="fp32"), channels)
+        if not difference <= TOLERANCE:
+            raise SrKdError(
+                f"{path} was not written: its results differ from the network's by {difference:.3g} gray levels, "
+                f"more than {TOLERANCE:g}" + ("; try precision fp32" if precision != "fp32" else "")
+            )
+    return Exported(path, difference, description)
+
+
+def _check(network: SRNetwork, path: Path, rgb: bool, precision: str, opset: int) -> None:
+    suffix = path.suffix.lower()
+    if suffix not in FORMATS:
+        raise UsageError(
+            f"cannot export to {path}: unknown suffix '{suffix}'{nearest(suffix, FORMATS)}; known: {', '.join(FORMATS)}"
+        )
+    if rgb and network.color == "rgb":
+        raise UsageError(f"{network.type_name} takes and gives RGB already: leave the option rgb out")
+    if suffix == ".safetensors" and (rgb or precision != "fp32"):
+        raise UsageError("a .safetensors file holds the weights as they are: no option rgb, no other precision")
+    if suffix != ".onnx" and opset != OPSETS[0]:
+        raise UsageError(f"the option opset is for .onnx files; {path} is none: leave it out")
+    if suffix == ".onnx":
+        if opset not in OPSETS:
+            raise UsageError(f"ONNX opset {opset} is not supported; allowed: {OPSETS[0]} to {OPSETS[-1]}")
+        missing = [name for name in ("onnx", "onnxscript", "onnxruntime") if find_spec(name) is None]
+        if missing:
+            raise UsageError(f"exporting to ONNX needs {', '.join(missing)}; run: pip install 'sr_kd[export]'")
+
+
+def _describe(network: SRNetwork, color: Color, precision: Precision) -> dict[str, Any]:
+    return {
+        "type": network.type_name,
+        "arguments": network.arguments,
+        "scale": network.scale,
+        "color": color,
+        "range": [0, 1],
+        "precision": precision,
+        "sr_kd": __version__,
+    }
+
+
+def _write_onnx(program: ExportedProgram, path: Path, description: dict[str, Any], opset: int) -> Run:
+    """The file as ONNX Runtime runs it. Its metadata: each entry of the description, and all as JSON."""
+    import onnxruntime
+
+    with quietly():
+        converted = torch.onnx.export(
+            program,
+            input_names=["lr"],
+            output_names=["sr"],
+            dynamic_shapes=(MACHINE_DEPENDENT,),
+            opset_version=opset,
+            dynamo=True,
+            verbose=False,
+        )
+        if converted is None:
+            raise SrKdError(f"torch {torch.__version__} could not convert the network to ONNX")
+        entries = {key: value if isinstance(value, str) else json.dumps(value) for key, value in description.items()}
+        converted.model.metadata_props.update({**entries, DESCRIPTION_KEY: json.dumps(description)})
+        converted.save(path, external_data=False)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return lambda x: torch.from_numpy(session.run(["sr"], {"lr": x.numpy()})[0])
+
+
+def _write_pt2(program: ExportedProgram, path: Path, description: dict[str, Any]) -> Run:
+    """The file as torch.export reads it; its extra file ``sr_kd.json`` holds the description."""
+    with quietly():
+        torch.export.save(program, path, extra_files={f"{DESCRIPTION_KEY}.json": json.dumps(description)})
+        return torch.export.load(path).module()
+
+
+def _largest_difference(run: Run, network: nn.Module, channels: int) -> float:
+    """In gray levels, over images of several sizes, half noise, half ramp; NaN where there is one."""
+    generator = torch.Generator().manual_seed(0)
+    differences = []
+    for count, height, width in PROBES:
+        image = torch.rand(count, channels, height, width, generator=generator)
+        image[..., width // 2 :] = torch.linspace(0, 1, width - width // 2)
+        with torch.no_grad():
+            expected, found = network(image), run(image)
+        if found.shape != expected.shape:
+            return float("inf")
+        differences.append((found - expected).abs().max())
+    return 255 * float(torch.stack(differences).max())

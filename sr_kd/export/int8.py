@@ -1,0 +1,169 @@
+"""Networks in int8 for ONNX Runtime: calibrated on images, measured, refused where they lose too much."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..data.color import rgb_to_y
+from ..data.sets import ImageSet
+from ..errors import SrKdError, UsageError
+from ..evaluation.benchmark import read_levels, score_network
+from ..evaluation.protocols import find_protocol
+from ..files import atomic_path
+from ..networks.base import SRNetwork
+from ..networks.foreign import ForeignNetwork
+from ..networks.state_files import DESCRIPTION_KEY
+from .export import OPSETS, export_network
+from .graph import assemble, quietly
+
+PROTOCOL = "rgb8"
+CALIBRATION_IMAGES = 32
+CALIBRATION_SIDE = 96  # LR pixels
+LIMIT = 0.3  # dB
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """An int8 file and what it costs.
+
+    Attributes:
+        path: the file.
+        psnr: of the network in float32, mean over the calibration images in dB (protocol "rgb8").
+        quantized_psnr: of the file.
+    """
+
+    path: Path
+    psnr: float
+    quantized_psnr: float
+
+    @property
+    def loss(self) -> float:
+        """PSNR lost, in dB."""
+        return self.psnr - self.quantized_psnr
+
+
+def export_int8(
+    network: SRNetwork,
+    path: Path | str,
+    images: ImageSet,
+    *,
+    rgb: bool = False,
+    opset: int = OPSETS[0],
+    limit: float = LIMIT,
+    quiet: bool = True,
+) -> Quantized:
+    """Write an ONNX file whose convolutions work in int8 (weights per channel, activations per tensor).
+
+    The ranges of the activations are those on the centers of up to 32 LR images. Input and output stay
+    float32, as in :func:`sr_kd.export.export.export_network`. The file appears only if it loses at
+    most `limit` on the images.
+
+    Args:
+        network: single-scale.
+        path: ends in ``.onnx``.
+        images: photographs such as the file will meet, opened at the network's scale.
+        rgb: a "y" network takes and gives RGB, its color handling (in float32) inside.
+        limit: dB of PSNR.
+
+    Raises:
+        UsageError: another suffix, and as `export_network`. SrKdError: the loss is above the limit.
+    """
+    path = Path(path)
+    if path.suffix.lower() != ".onnx":
+        raise UsageError(f"int8 is for ONNX Runtime: {path} must end in .onnx")
+    with tempfile.TemporaryDirectory() as folder, atomic_path(path) as temporary:
+        exported = export_network(network, Path(folder) / "fp32.onnx", rgb=rgb, opset=opset)
+        color = exported.description["color"]
+        _quantize(exported.path, temporary, images, color)
+        _describe(temporary, {**exported.description, "precision": "int8"})
+        measured = network
+        if rgb:
+            measured = ForeignNetwork(assemble(network.deploy(), rgb=True, precision="fp32"), network.scale)
+        options: dict[str, Any] = {"scale": network.scale, "protocol": PROTOCOL, "metrics": ("psnr",), "quiet": quiet}
+        before = score_network(measured, images, **options)
+        after = score_network(measured, images, **options, forward=_Session(temporary))
+        if before.psnr is None or after.psnr is None:
+            raise SrKdError(f"{images.name} has no image whose PSNR is a number")
+        result = Quantized(path, before.psnr, after.psnr)
+        if not result.loss <= limit:
+            raise SrKdError(
+                f"{path} was not written: int8 loses {result.loss:.2f} dB on {images.name} "
+                f"({result.psnr:.2f} to {result.quantized_psnr:.2f} dB), more than {limit:g}; "
+                "use fp16, or raise the limit"
+            )
+    return result
+
+
+class _Session:
+    """An ONNX file as a function of tensors."""
+
+    def __init__(self, path: Path) -> None:
+        import onnxruntime
+
+        self.session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return torch.from_numpy(self.session.run(["sr"], {"lr": x.cpu().numpy()})[0])
+
+
+def _quantize(source: Path, target: Path, images: ImageSet, color: str) -> None:
+    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    prepared = source.with_name("prepared.onnx")
+    with quietly():
+        quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
+        quantize_static(
+            str(prepared),
+            str(target),
+            _Calibration(_inputs(images, color)),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=["Conv"],
+            per_channel=True,
+            weight_type=QuantType.QInt8,
+        )
+
+
+class _Calibration:
+    """What onnxruntime calls a CalibrationDataReader."""
+
+    def __init__(self, inputs: Iterator[Tensor]) -> None:
+        self.inputs = inputs
+
+    def get_next(self) -> dict[str, Any] | None:
+        """The next feed, or None after the last."""
+        x = next(self.inputs, None)
+        return None if x is None else {"lr": x.numpy()}
+
+
+def _inputs(images: ImageSet, color: str) -> Iterator[Tensor]:
+    """Centers of LR images as the network sees them, (1, C, h, w) in [0, 1]."""
+    step = -(-len(images) // CALIBRATION_IMAGES)
+    for index in range(0, len(images), step):
+        _, lr = find_protocol(PROTOCOL).prepare(*read_levels(images, index), images.scale)
+        height, width = (min(side, CALIBRATION_SIDE) for side in lr.shape[-2:])
+        top, left = (lr.shape[-2] - height) // 2, (lr.shape[-1] - width) // 2
+        x = lr[:, top : top + height, left : left + width].float() / 255
+        if color == "rgb":
+            x = x.expand(3, -1, -1)
+        elif x.shape[0] == 3:
+            x = rgb_to_y(x)
+        yield x[None].contiguous()
+
+
+def _describe(path: Path, description: Mapping[str, Any]) -> None:
+    """Write the metadata, which quantization drops or leaves as it was."""
+    import onnx
+
+    model = onnx.load(path)
+    entries = {key: value if isinstance(value, str) else json.dumps(value) for key, value in description.items()}
+    onnx.helper.set_model_props(model, {**entries, DESCRIPTION_KEY: json.dumps(description)})
+    onnx.save(model, path)

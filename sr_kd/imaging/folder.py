@@ -1,0 +1,192 @@
+"""Many files: reading, computing and writing overlap, and a bad file stops nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from threading import Condition, Event, Lock, Semaphore
+from typing import Literal
+
+import torch
+
+from ..data.image import Image, check_holds, read_image, write_image
+from ..errors import SrKdError
+from ..progress import progress_bar
+from .jobs import Job
+from .sizing import Sizing
+from .tiling import Progress
+from .upscaler import Upscaler
+
+READ_AHEAD = 2  # images that are read or wait for their turn
+OVERLAP = 4  # images in work where one is computed at a time: the others are read or written
+AT_ONCE = 16  # where several are computed at once
+LARGE = 2**25  # bytes of what a network makes (11 megapixels of 8-bit RGB) from which an image gets all threads
+WAITING_BYTES = 2**28  # results that are written may take this much memory, one always may
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one image: "done" with its size, "skipped" (there already) or "failed" with why."""
+
+    job: Job
+    status: Literal["done", "skipped", "failed"]
+    error: str | None = None
+    size: tuple[int, int] | None = None  # (width, height) of the result
+    seconds: float = 0.0
+
+
+def upscale_files(
+    upscaler: Upscaler,
+    jobs: Sequence[Job],
+    *,
+    sizing: Sizing = Sizing(),  # noqa: B008 (frozen)
+    quality: int | None = None,
+    skip_existing: bool = False,
+    quiet: bool = False,
+    report: Callable[[Outcome], None] | None = None,
+) -> list[Outcome]:
+    """Upscale files, several of them in work at a time.
+
+    Args:
+        upscaler: the model.
+        jobs: what to read and where to write; from `plan_jobs`.
+        sizing: the size of the results.
+        quality: as in `write_image`.
+        skip_existing: leave images alone whose result is there.
+        quiet: no progress bar.
+        report: called with every outcome as soon as it is known.
+
+    Returns:
+        One outcome per job, in order.
+    """
+    outcomes: dict[Job, Outcome] = {}
+
+    def finish(outcome: Outcome) -> None:
+        outcomes[outcome.job] = outcome
+        if report is not None:
+            report(outcome)
+
+    todo = []
+    for job in jobs:
+        if skip_existing and job.target.exists():
+            finish(Outcome(job, "skipped"))
+        else:
+            todo.append(job)
+    single = len(todo) == 1  # then the bar counts tiles
+    with progress_bar(0 if single else len(todo), "upscale", "tile" if single else "image", quiet) as bar:
+
+        def advance(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        with _Workshop(upscaler, sizing, quality, len(todo), advance if single else None) as workshop:
+            for outcome in workshop.outcomes(todo):
+                finish(outcome)
+                bar.update(not single)
+    return [outcomes[job] for job in jobs]
+
+
+class _Workshop:
+    """Threads that each take an image from its file to the file of its result.
+
+    A CPU's cores share a large image tile by tile and have small ones for themselves: cores that share wait
+    for each other, and a core that encodes keeps all the others waiting. Other devices compute one at a time.
+    """
+
+    def __init__(
+        self, upscaler: Upscaler, sizing: Sizing, quality: int | None, count: int, progress: Progress | None
+    ) -> None:
+        self._upscaler, self._sizing, self._quality, self._progress = upscaler, sizing, quality, progress
+        self._threads = torch.get_num_threads()
+        workers = min(count, self._threads, upscaler.concurrent_images, AT_ONCE)
+        self._apart = workers > 1
+        if not self._apart:
+            workers = min(count, OVERLAP)
+        self._share = max(1, self._threads // workers) if self._apart else self._threads
+        self._pool = ThreadPoolExecutor(max(1, workers), initializer=torch.set_num_threads, initargs=(self._share,))
+        self._ended = Event()
+        self._ahead, self._whole, self._room = Semaphore(READ_AHEAD), Lock(), _Room(WAITING_BYTES)
+
+    def __enter__(self) -> _Workshop:
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self._ended.set()
+        self._pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(self._threads)  # of threads that begin later
+
+    def outcomes(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
+        """Of every job, as they are finished."""
+        for done in as_completed([self._pool.submit(self._work, job) for job in jobs]):
+            yield done.result()
+
+    def _work(self, job: Job) -> Outcome:
+        try:
+            with ExitStack() as writing:
+                with ExitStack() as computing:
+                    with self._ahead:
+                        image = read_image(job.source)
+                        size, needed = self._plan(job, image)
+                        computing.enter_context(self._turn(max(needed, image.nbytes * self._upscaler.scale**2)))
+                    started = time.perf_counter()
+                    self._advance(0, 1)
+                    result = self._upscaler.upscale(image, size=size, progress=self._advance)
+                    writing.enter_context(self._room.of(needed))
+                write_image(job.target, result, quality=self._quality)
+        except (SrKdError, MemoryError) as error:
+            return Outcome(job, "failed", str(error) or "out of memory")
+        return Outcome(job, "done", None, (result.width, result.height), time.perf_counter() - started)
+
+    def _advance(self, done: int, total: int) -> None:
+        """After every tile: show it, and stop where nobody waits for the rest."""
+        if self._ended.is_set():
+            raise _EndedError
+        if self._progress is not None and done:
+            self._progress(done, total)
+
+    def _plan(self, job: Job, image: Image) -> tuple[tuple[int, int] | None, int]:
+        """((height, width) of the result where it is wished for, its bytes); refuses what its file could not hold."""
+        size = self._sizing.size(image.height, image.width)
+        height, width = size or (image.height * self._upscaler.scale, image.width * self._upscaler.scale)
+        check_holds(job.target, width, height, transparent=image.alpha is not None)
+        return size, image.nbytes * height * width // (image.height * image.width)
+
+    @contextmanager
+    def _turn(self, largest: int) -> Iterator[None]:
+        """Small images at once, each with a share of the threads; others one after the other, with all of them."""
+        if self._apart and largest < LARGE:
+            yield
+            return
+        with self._whole:
+            torch.set_num_threads(self._threads)
+            try:
+                yield
+            finally:
+                torch.set_num_threads(self._share)
+
+
+class _EndedError(Exception):
+    """The caller has left, by an interrupt or an error: what is half done is given up."""
+
+
+class _Room:
+    """Memory for results: who finds too little waits, unless he is alone."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit, self._taken, self._changed = limit, 0, Condition()
+
+    @contextmanager
+    def of(self, needed: int) -> Iterator[None]:
+        """Hold so many bytes."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._taken == 0 or self._taken + needed <= self._limit)
+            self._taken += needed
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._taken -= needed
+                self._changed.notify_all()

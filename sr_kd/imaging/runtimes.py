@@ -1,0 +1,81 @@
+"""Other programs that can run a network on a CPU: ONNX Runtime and OpenVINO."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from ..errors import UsageError, unknown_name
+from ..networks.base import SRNetwork
+
+Runtime = Literal["torch", "onnxruntime", "openvino"]
+PRECISIONS = {"onnxruntime": ("fp32",), "openvino": ("fp32", "bf16")}
+_EXTRAS = {"onnxruntime": "export", "openvino": "openvino"}
+
+
+def check_runtime(runtime: str, device: torch.device, precision: str) -> None:
+    """Refuse a runtime that is unknown, not installed, or cannot serve this device or precision, with a UsageError."""
+    if runtime == "torch":
+        return
+    if runtime not in PRECISIONS:
+        raise unknown_name("runtime", runtime, ["torch", *PRECISIONS])
+    if find_spec(runtime) is None:
+        raise UsageError(f"runtime {runtime} is not installed; run: pip install 'sr_kd[export,{_EXTRAS[runtime]}]'")
+    if device.type != "cpu":
+        raise UsageError(f"runtime {runtime} computes on the CPU, not on {device}: add --device cpu")
+    if precision not in PRECISIONS[runtime]:
+        raise UsageError(f"runtime {runtime} has no precision {precision}; it has {', '.join(PRECISIONS[runtime])}")
+
+
+def run_elsewhere(network: SRNetwork, runtime: str, precision: str = "fp32") -> Callable[[Tensor], Tensor]:
+    """The network's forward pass in another runtime, with as many threads as torch has.
+
+    Args:
+        network: single-scale.
+        runtime: "onnxruntime" or "openvino".
+        precision: "fp32"; OpenVINO has "bf16" too, which falls back to fp32 on CPUs without it.
+
+    Returns:
+        (N, C, H, W) float32 -> (N, C, H * scale, W * scale), within one gray level of the network in fp32.
+
+    Raises:
+        UsageError: a package that is missing. SrKdError: the export went wrong.
+    """
+    from ..export.export import export_network  # slow to import, and of no use with torch
+
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "network.onnx"
+        export_network(network, path)
+        return open_exported(path, runtime, precision)
+
+
+def open_exported(path: Path, runtime: str, precision: str = "fp32") -> Callable[[Tensor], Tensor]:
+    """As `run_elsewhere`, from a network's ONNX file, which is read once and not needed afterwards."""
+    return _onnxruntime(path) if runtime == "onnxruntime" else _openvino(path, precision)
+
+
+def _onnxruntime(path: Path) -> Callable[[Tensor], Tensor]:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return lambda x: torch.from_numpy(session.run(["sr"], {"lr": x.contiguous().numpy()})[0])
+
+
+def _openvino(path: Path, precision: str) -> Callable[[Tensor], Tensor]:
+    import openvino
+
+    settings = {
+        "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[precision],
+        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+        "PERFORMANCE_HINT": "LATENCY",
+    }
+    model = openvino.Core().compile_model(path, "CPU", settings)
+    return lambda x: torch.from_numpy(model(x.contiguous().numpy())["sr"].copy())

@@ -1,0 +1,230 @@
+"""Network files: self-describing weights, and the foreign formats that are understood."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from .. import __version__
+from ..errors import SrKdError, UsageError, nearest
+from ..files import atomic_path
+from .base import SRNetwork
+from .build import build_network
+from .recognize import recognize
+from .spandrel import SpandrelNetwork, load_with_spandrel
+from .state_files import DESCRIPTION_KEY, SCALES_KEY, TORCH_SUFFIXES, read_state
+
+
+@dataclass(frozen=True)
+class LoadedNetwork:
+    """A network read from a file, in eval mode on the CPU.
+
+    Attributes:
+        network: an `SRNetwork` or a `PrivilegedTeacher`, with the moving averages where the file has them.
+        metadata: what the caller of `save_network` added; for a foreign file its ``format``.
+    """
+
+    network: nn.Module
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+def save_network(
+    path: Path | str,
+    network: nn.Module,
+    *,
+    ema: Mapping[str, Tensor] | None = None,
+    metadata: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a network's weights and how to rebuild it, atomically.
+
+    A ``.pth`` file holds ``params``, ``params_ema`` if `ema` is given, and the description as JSON
+    text under ``sr_kd``. A ``.safetensors`` file holds one set of weights (`ema`'s if given) and the
+    same JSON in its metadata, and beside the weights the scales as a tensor: programs that are handed
+    tensors only (spandrel) could not tell them otherwise.
+
+    Args:
+        network: with `type_name` and `arguments`, as all networks of this package have.
+        ema: moving averages of the weights, with the keys of its state dict.
+        metadata: anything that JSON can hold: recipe, scores...
+
+    Raises:
+        UsageError: another suffix. SrKdError: the file cannot be written.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in (".safetensors", *TORCH_SUFFIXES):
+        raise UsageError(f"cannot save a network as {path}: the suffix must be .safetensors or .pth")
+    description = _describe(network, metadata or {})
+    text = json.dumps(description)
+    weights = _plain(network.state_dict())
+    if suffix == ".safetensors":
+        tensors = weights if ema is None else _plain(ema)
+        if "scales" in description:
+            tensors[SCALES_KEY] = torch.tensor(description["scales"])
+        data = save(tensors, {DESCRIPTION_KEY: text})
+    else:
+        content: dict[str, Any] = {"params": weights, DESCRIPTION_KEY: text}
+        if ema is not None:
+            content["params_ema"] = _plain(ema)
+        buffer = io.BytesIO()
+        torch.save(content, buffer)
+        data = buffer.getvalue()
+    with atomic_path(path) as temporary:  # written by Python: the libraries hide that a disk is full
+        temporary.write_bytes(data)
+
+
+def load_network(
+    path: Path | str, *, scale: int | None = None, taps: Sequence[str] = (), key: str | None = None
+) -> LoadedNetwork:
+    """Read a network: this package's files, BasicSR-style files of its networks, and the PISR release.
+
+    Other architectures are recognized by spandrel where it is installed.
+
+    Args:
+        scale: which scale a multi-scale network shall serve; the scale itself where neither the
+            file nor its shapes tell it (FSRCNN and IDN have the same shapes at every scale).
+        taps: dotted names of submodules, where the file holds another project's network.
+        key: "params" or "params_ema", of a file that has both; default: the latter.
+
+    Raises:
+        SrKdError: an unreadable file, or weights of no network known here.
+        UsageError: the network does not serve `scale`, or `scale` is needed.
+    """
+    path = Path(path)
+    file = read_state(path, key)
+    described = file.description is not None and file.description["type"] != SpandrelNetwork.type_name
+    found = None if described else recognize(file.tensors)
+    if file.description is not None and described:
+        kind, arguments, tensors = file.description["type"], _renamed(file.description["arguments"]), file.tensors
+        metadata = dict(file.description.get("metadata", {}))
+    elif found is not None:
+        kind, arguments, tensors = found.type_name, found.arguments_for(path, scale), found.tensors
+        metadata = {"format": found.format}
+    else:
+        foreign = load_with_spandrel(file.tensors, path, taps)
+        return LoadedNetwork(foreign if scale is None else _serve(foreign, scale, path), {"format": "spandrel"})
+    if taps:
+        arguments = {**arguments, "taps": list(taps)}
+    with torch.random.fork_rng(devices=[]):  # the initialization is thrown away: draw it from nobody's stream
+        try:
+            network = build_network(kind, **arguments)
+        except UsageError as error:
+            raise SrKdError(f"{path}: {error}") from None
+    _load_strictly(network, tensors, path)
+    if scale is not None:
+        network = _serve(network, scale, path)
+    return LoadedNetwork(network.eval(), metadata)
+
+
+def load_weights(network: nn.Module, path: Path | str, *, part: str | None = None, key: str | None = None) -> None:
+    """Load a file's weights into a network that exists; every key must match.
+
+    Only a multi-scale file's heads for scales that the network does not serve are passed over.
+
+    Args:
+        part: "decoder" or "encoder": that part of the teacher in the file.
+        key: as in `load_network`.
+
+    Raises:
+        SrKdError: an unreadable file, or keys or shapes that do not fit (counted and named).
+    """
+    path = Path(path)
+    file = read_state(path, key)
+    tensors = file.tensors
+    if file.description is None and tensors.keys() != network.state_dict().keys():
+        found = recognize(tensors)
+        tensors = tensors if found is None else found.tensors
+    if part is not None:
+        inside = {key.removeprefix(f"{part}."): value for key, value in tensors.items() if key.startswith(f"{part}.")}
+        if not inside:
+            known = sorted({key.split(".")[0] for key in tensors})
+            raise SrKdError(f"{path}: has no part '{part}'{nearest(part, known)}; it holds: {', '.join(known)}")
+        tensors = inside
+    if isinstance(network, SRNetwork):
+        tensors = network.own_tensors(tensors)
+    _load_strictly(network, tensors, path)
+
+
+def _describe(network: nn.Module, metadata: Mapping[str, Any]) -> dict[str, Any]:
+    kind = getattr(network, "type_name", None)
+    if kind is None:
+        raise UsageError(f"cannot describe a {type(network).__name__} in a file: it has no type_name and arguments")
+    description = {"type": kind, "arguments": network.arguments}
+    if hasattr(network, "color"):  # a super-resolution network or its teacher, not a classifier
+        scales = network.scales if isinstance(network, SRNetwork) else (network.scale,)
+        description |= {"scales": scales, "color": network.color}
+    return {
+        **description,
+        "sr_kd": __version__,
+        "torch": str(torch.__version__),
+        "metadata": dict(metadata),
+    }
+
+
+def _renamed(arguments: Any) -> Any:
+    """Arguments with today's names: files of version 0.1 say "colour"."""
+    if not isinstance(arguments, dict):
+        return arguments
+    return {"color" if name == "colour" else name: _renamed(value) for name, value in arguments.items()}
+
+
+def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Own, contiguous copies on the CPU: a view would write its whole storage."""
+    return {key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}
+
+
+def _serve(network: nn.Module, scale: int, path: Path) -> nn.Module:
+    if isinstance(network, SRNetwork):
+        try:
+            return network.for_scale(scale)
+        except UsageError as error:
+            raise UsageError(f"{path}: {error}") from None
+    if getattr(network, "scale", scale) != scale:
+        raise UsageError(f"{path}: the teacher is for x{network.scale}, not x{scale}")
+    return network
+
+
+def _load_strictly(network: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+    expected = network.state_dict()
+    problems = [
+        _list_keys("missing", [key for key in expected if key not in tensors], tensors),
+        _list_keys("surplus", [key for key in tensors if key not in expected], expected),
+        _list_shapes({key: value for key, value in tensors.items() if key in expected}, expected),
+    ]
+    kinds = {
+        str(value.dtype).removeprefix("torch.") for key, value in tensors.items() if _loses(value, expected.get(key))
+    }
+    if kinds:
+        problems.append(f"its weights are no floating-point numbers but {', '.join(sorted(kinds))}")
+    if any(problems):
+        name = getattr(network, "type_name", type(network).__name__)
+        raise SrKdError(f"{path} does not fit {name}: {'; '.join(filter(None, problems))}")
+    network.load_state_dict(dict(tensors))
+
+
+def _loses(given: Tensor, expected: Tensor | None) -> bool:
+    """Whether loading would quietly turn integers or complex numbers into weights."""
+    return expected is not None and expected.is_floating_point() and not given.is_floating_point()
+
+
+def _list_keys(what: str, keys: list[str], others: Mapping[str, Tensor], shown: int = 3) -> str:
+    if not keys:
+        return ""
+    names = ", ".join(f"{key}{nearest(key, others)}" for key in keys[:shown])
+    return f"{len(keys)} {what}: {names}{', ...' if len(keys) > shown else ''}"
+
+
+def _list_shapes(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], shown: int = 3) -> str:
+    wrong = [key for key, value in tensors.items() if value.shape != expected[key].shape]
+    if not wrong:
+        return ""
+    names = ", ".join(f"{key} {tuple(tensors[key].shape)} for {tuple(expected[key].shape)}" for key in wrong[:shown])
+    return f"{len(wrong)} of another shape: {names}{', ...' if len(wrong) > shown else ''}"

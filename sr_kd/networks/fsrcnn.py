@@ -1,0 +1,117 @@
+"""FSRCNN (Dong, Loy, Tang, ECCV 2016), in the variant of PISR: one PReLU slope per layer."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+
+from torch import nn
+
+from .activation import PReLU, fix_slopes
+from .base import Color, SRNetwork, Stage, Tap, check_scales
+from .bicubic import kaiming_, set_delta, shifted_upscale_kernels
+from .subpixel import SubPixelConvolution, TransposedConvolution
+
+
+class FSRCNN(SRNetwork):
+    """Five stages at LR resolution and a 9x9 transposed convolution.
+
+    Args:
+        scale: upscaling factor, 2 to 8.
+        color: "y" or "rgb".
+        d: feature channels. s: shrunken channels. m: number of mapping convolutions.
+        slope_per_channel: one PReLU slope per channel (the Caffe original) instead of per layer.
+        input_channels: channels of the input where it is not an image (a wider compact feature).
+
+    12,644 parameters with the defaults, at every scale.
+    """
+
+    type_name = "FSRCNN"
+
+    def __init__(
+        self,
+        scale: int,
+        color: Color = "y",
+        d: int = 56,
+        s: int = 12,
+        m: int = 4,
+        slope_per_channel: bool = False,
+        input_channels: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.arguments = {
+            "scale": scale,
+            "color": color,
+            "d": d,
+            "s": s,
+            "m": m,
+            "slope_per_channel": slope_per_channel,
+            "input_channels": input_channels,
+        }
+        self.scales, self.color = check_scales(self.type_name, range(2, 9), scale), color
+        self.taps = {
+            "feature_extraction": Tap(d),
+            "shrinking": Tap(s),
+            "mapping": Tap(s),
+            "expanding": Tap(d),
+        }
+        self.receptive_radius = 2 + m + (scale + 3) // scale
+
+        def activated(cin: int, cout: int, kernel: int) -> nn.Sequential:
+            slopes = PReLU(cout if slope_per_channel else 1)
+            return nn.Sequential(nn.Conv2d(cin, cout, kernel, padding=kernel // 2), slopes)
+
+        self.feature_extraction = activated(self.input_channels, d, 5)
+        self.shrinking = activated(d, s, 1)
+        self.mapping = nn.Sequential(*(activated(s, s, 3) for _ in range(m)))
+        self.expanding = activated(s, d, 1)
+        self.last_layer: nn.Module = TransposedConvolution(d, self.channels, 9, scale, padding=4)
+
+    def stages(self) -> Sequence[Stage]:
+        return [
+            ("feature_extraction", lambda state, _: self.feature_extraction(state)),
+            ("shrinking", lambda state, _: self.shrinking(state)),
+            ("mapping", lambda state, _: self.mapping(state)),
+            ("expanding", lambda state, _: self.expanding(state)),
+            ("output", lambda state, _: self.last_layer(state)),
+        ]
+
+    def deploy(self) -> FSRCNN:
+        network = copy.deepcopy(self).eval()
+        if isinstance(network.last_layer, TransposedConvolution):
+            network.last_layer = SubPixelConvolution(network.last_layer)
+        fix_slopes(network)
+        return network
+
+    def initializations(self) -> dict[str, Callable[[], None]]:
+        return {**super().initializations(), "kaiming": self._kaiming, "bicubic": self._bicubic}
+
+    def _kaiming(self) -> None:
+        """He-normal convolutions, a small transposed convolution, zero biases."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+                if module is self.last_layer:
+                    module.weight.normal_(0.0, 0.001)
+                else:
+                    kaiming_(module.weight)
+                if module.bias is not None:
+                    module.bias.zero_()
+
+    def _bicubic(self) -> None:
+        """Start as (most of) a bicubic interpolator: exact at x2 and x3, nearly so at x4, where s = 16 makes it so.
+
+        The first channels carry deltas through every layer (PReLU passes them, images being
+        positive) and the transposed convolution holds the kernel; the others stay random.
+        """
+        self._kaiming()
+        last = self.last_layer
+        convolutions = [module for module in self.modules() if isinstance(module, nn.Conv2d)]
+        room = min(module.out_channels for module in convolutions)
+        kernels = shifted_upscale_kernels(self.scale)
+        held = [(color, shift) for shift in kernels for color in range(self.channels)][:room]
+        for carrier, (color, shift) in enumerate(held):
+            set_delta(convolutions[0].weight, convolutions[0].bias, carrier, color, shift)
+            for convolution in convolutions[1:]:
+                set_delta(convolution.weight, convolution.bias, carrier, carrier)
+            last.weight[carrier] = 0  # type: ignore[operator]
+            last.weight[carrier, color] = kernels[shift].to(last.weight)  # type: ignore[operator,arg-type]

@@ -1,0 +1,95 @@
+"""The privileged teacher of PISR: an encoder that sees HR, and a decoder with an SR network's shape."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+from typing import Literal
+
+from torch import Tensor, nn
+
+from ..errors import UsageError
+from .activation import fix_slopes
+from .base import Color, SRNetwork, Tap
+from .hourglass import Hourglass
+
+
+class PrivilegedTeacher(nn.Module):
+    """Encoder and decoder (PISR, section 3.1): the compact feature takes the place of LR.
+
+    Args:
+        encoder: HR (N, C, H * scale, W * scale) -> compact feature (N, C * k, H, W).
+        decoder: an SR network, treating the compact feature as it does LR: VDSR and IDN upscale it
+            bicubically, CARN subtracts its mean. It may be larger than the student.
+
+    Raises:
+        UsageError: encoder and decoder of different scale or color, or a compact feature that is
+            wider than the decoder's input.
+    """
+
+    type_name = "PrivilegedTeacher"
+
+    def __init__(self, encoder: Hourglass, decoder: SRNetwork) -> None:
+        super().__init__()
+        if (encoder.scale,) != decoder.scales or encoder.color != decoder.color:
+            raise UsageError(
+                f"teacher: the encoder is x{encoder.scale} {encoder.color}, "
+                f"the decoder x{', x'.join(map(str, decoder.scales))} {decoder.color}; they must agree"
+            )
+        if encoder.compact_channels != decoder.input_channels:
+            raise UsageError(
+                f"teacher: the compact feature has {encoder.compact_channels} channels, the decoder's input "
+                f"{decoder.input_channels}: set the decoder's input_channels (FSRCNN, CARN) or the encoder's k"
+            )
+        self.encoder = encoder
+        self.decoder = decoder
+
+    @property
+    def arguments(self) -> dict[str, object]:
+        """Constructor arguments as nested option mappings."""
+        return {
+            name: {"type": part.type_name, **part.arguments}
+            for name, part in (("encoder", self.encoder), ("decoder", self.decoder))
+        }
+
+    @property
+    def scale(self) -> int:
+        """Upscaling factor of the decoder, reduction factor of the encoder."""
+        return self.decoder.scale
+
+    @property
+    def color(self) -> Color:
+        """ "y" or "rgb"."""
+        return self.decoder.color
+
+    @property
+    def taps(self) -> dict[str, Tap]:
+        """The decoder's taps."""
+        return dict(self.decoder.taps)
+
+    def forward(self, hr: Tensor) -> tuple[Tensor, Tensor]:
+        """HR (N, C, H * scale, W * scale) -> (SR of the same size, compact feature (N, C * k, H, W))."""
+        compact = self.encoder(hr)
+        return self.decoder(compact), compact
+
+    def features(self, hr: Tensor, taps: Iterable[str], output: bool = True) -> tuple[Tensor | None, dict[str, Tensor]]:
+        """As `SRNetwork.features`, on HR; the compact feature is always among the features, as "compact"."""
+        compact = self.encoder(hr)
+        sr, found = self.decoder.features(compact, taps, output)
+        return sr, {**found, "compact": compact}
+
+    def deploy(self) -> PrivilegedTeacher:
+        """A faster equivalent with a deployed decoder, equal up to rounding as `SRNetwork.deploy`."""
+        encoder = copy.deepcopy(self.encoder)
+        fix_slopes(encoder)
+        return PrivilegedTeacher(encoder, self.decoder.deploy()).eval()
+
+    def initialize(self, how: str) -> None:
+        """Initialize encoder and decoder alike. Raises UsageError where one cannot hold it."""
+        self.encoder.initialize(how)
+        self.decoder.initialize(how)
+
+
+def part_of(network: nn.Module, part: Literal["encoder", "decoder"] | None) -> nn.Module:
+    """That part of a privileged teacher; without a name the network itself."""
+    return network if part is None else getattr(network, part)

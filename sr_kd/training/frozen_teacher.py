@@ -1,0 +1,79 @@
+"""The frozen teacher of a phase, and how its and the student's passes are computed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..config.section import Compile, Precision
+from ..losses.base import NetworkOutput
+from ..losses.numerics import widen
+from .student_with_losses import StudentWithLosses, TeacherOutput, output_for
+from .task import Batch, Task
+
+
+class FrozenTeacher:
+    """A frozen teacher, asked only for what the losses need.
+
+    Args:
+        network: put in eval mode, without gradients, by this class.
+        step: its losses say which taps and whether the output are wanted.
+        precision: in which the network computes; what it teaches is never less than float32.
+        compile: through torch.compile, but never as CUDA graphs: what one captured graph gives may be overwritten
+            when the next one, the student's, begins.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        step: StudentWithLosses,
+        task: Task,
+        precision: Precision = "fp32",
+        compile: bool = False,
+    ) -> None:
+        self.network = network.eval().requires_grad_(False)
+        self.student = step.student
+        self.task = task
+        self.taps = step.teacher_taps
+        self.needs_output = step.needs_teacher_output
+        self.precision = precision
+        self._view = compiled(task.view, compile)
+
+    def output(self, batch: Batch) -> TeacherOutput:
+        """The teacher's features, its output (in the student's color), its tail, and its answers to other pairs.
+
+        `no_grad`, because inference tensors cannot be saved.
+        """
+        with torch.no_grad(), autocast(batch.lr.device, self.precision):
+            view = self._view(self.network, batch, self.taps, self.needs_output)
+        view = NetworkOutput(
+            None if view.output is None else widen(view.output),
+            {tap: widen(feature) for tap, feature in view.features.items()},
+        )
+        tail = self.task.tail(self.network, batch, view)
+        output = None if view.output is None else self.task.seen_by(self.student, view.output)
+        return TeacherOutput(
+            NetworkOutput(output, view.features),
+            lambda tap, feature: self.task.seen_by(self.student, tail(tap, feature)),
+            self._forward,
+        )
+
+    def _forward(self, lr: Tensor, hr: Tensor) -> Tensor:
+        """The teacher's output for a pair other than the batch."""
+        with torch.no_grad(), autocast(lr.device, self.precision):
+            return widen(output_for(self.network, lr, hr, self.task))
+
+
+def compiled(function: Callable[..., Any], how: Compile) -> Callable[..., Any]:
+    """A function through torch.compile; as it is for False."""
+    return torch.compile(function, mode=None if how is True else how) if how else function
+
+
+def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[Any]:
+    """Mixed precision, or with "fp32" none, whatever is in force around it."""
+    dtype = torch.float16 if precision == "fp16" else torch.bfloat16
+    return torch.autocast(device.type, dtype=dtype, enabled=precision != "fp32")

@@ -1,0 +1,131 @@
+"""The student and its losses: the one module that training wraps, so every adapter's gradient is synchronized."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..config.build import WeightedLoss
+from ..errors import SrKdError
+from ..losses.base import Forward, LossInputs, NetworkOutput, TeacherTail
+from .gradient_ratio import GradientRatios
+from .task import Batch, Task
+
+
+@dataclass(frozen=True)
+class TeacherOutput:
+    """What a frozen teacher gives for one batch: attributes as in :class:`~sr_kd.losses.base.LossInputs`."""
+
+    view: NetworkOutput
+    tail: TeacherTail
+    forward: Forward
+
+
+class StudentWithLosses(nn.Module):
+    """One forward pass of the trained network and all losses on it.
+
+    Args:
+        student: the network that this phase trains (in a teacher phase, the teacher).
+        losses: built losses with their weights and distinct names.
+        task: how a network sees a batch.
+    """
+
+    def __init__(self, student: nn.Module, losses: Sequence[WeightedLoss], task: Task) -> None:
+        super().__init__()
+        self.student = student
+        self.losses = nn.ModuleDict({entry.name: entry.loss for entry in losses})
+        self.weights = {entry.name: entry.weight if entry.gradient_ratio is None else None for entry in losses}
+        gradient_ratios = {
+            f"{entry.name}/{term}": entry.gradient_ratio / len(entry.loss.terms)
+            for entry in losses
+            if entry.gradient_ratio is not None
+            for term in entry.loss.terms
+        }
+        self.gradient_ratios = GradientRatios(gradient_ratios) if gradient_ratios else None
+        self.task = task
+        self.student_taps = [pair.student for entry in losses for pair in entry.loss.pairs]
+        self.teacher_taps = [pair.teacher for entry in losses for pair in entry.loss.pairs]
+        # Then the layers behind the deepest tap get no gradient.
+        self.compares_features_only = all(entry.loss.needs_pairs or entry.loss.needs_compact for entry in losses)
+        self.needs_teacher_output = any(entry.loss.needs_teacher_output for entry in losses)
+
+    def forward(
+        self, batch: Batch, teacher_output: TeacherOutput | None = None, iteration: int = 0
+    ) -> dict[str, Tensor]:
+        """Unweighted loss terms, named ``<loss>/<term>``."""
+        inputs = self.inputs(batch, teacher_output, iteration)
+        terms: dict[str, Tensor] = {}
+        for name, loss in self.losses.items():
+            terms.update(loss.named_terms(name, inputs))  # type: ignore[operator]
+        return terms
+
+    def inputs(self, batch: Batch, teacher_output: TeacherOutput | None = None, iteration: int = 0) -> LossInputs:
+        """One forward pass of the trained network, and what its losses are shown of it."""
+        return LossInputs(
+            self.task.seen_by(self.student, batch.lr),
+            self.task.seen_by(self.student, batch.hr),
+            self.task.view(self.student, batch, self.student_taps, output=True),
+            teacher_output.view if teacher_output else None,
+            teacher_output.tail if teacher_output else None,
+            batch.labels,
+            iteration,
+            lambda lr, hr: output_for(self.student, lr, hr, self.task),
+            teacher_output.forward if teacher_output else None,
+        )
+
+    def weighted(self, terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The terms times their weights."""
+        return {key: self.weight(key) * value for key, value in terms.items()}
+
+    def weight(self, key: str) -> float | Tensor:
+        """Of the term `key`, named ``<loss>/<term>``."""
+        if self.gradient_ratios is not None and key in self.gradient_ratios:
+            return self.gradient_ratios.weight(key)
+        name, term = key.split("/", 1)
+        weight = self.weights[name]
+        if weight is None:
+            raise SrKdError(
+                f"loss {name} returns the term '{term}', which its 'terms' do not name: it has no gradient_ratio"
+            )
+        return weight[term] if isinstance(weight, Mapping) else weight
+
+    def diagnostics(self) -> dict[str, Tensor]:
+        """What the losses have to say of the last forward pass, named ``<loss>/<what>``."""
+        return {
+            f"{name}/{what}": value
+            for name, loss in self.losses.items()
+            for what, value in loss.diagnostics().items()  # type: ignore[operator]
+        }
+
+
+def output_for(network: nn.Module, lr: Tensor, hr: Tensor, task: Task) -> Tensor:
+    """A network's output for a pair other than the batch."""
+    output = task.view(network, Batch(lr, hr), (), output=True).output
+    if output is None:
+        raise ValueError("the task's view left the output out")
+    return output
+
+
+def gradient_norms(step: StudentWithLosses, weighted: Mapping[str, Tensor]) -> dict[str, float]:
+    """Norm of each weighted term's gradient with respect to the student's parameters, on this process' own batch; the
+    graph is kept."""
+    parameters = [parameter for parameter in step.student.parameters() if parameter.requires_grad]
+    norms = {}
+    for key, value in weighted.items():
+        if value.requires_grad:
+            gradients = torch.autograd.grad(value, parameters, retain_graph=True, allow_unused=True)
+            found = [gradient for gradient in gradients if gradient is not None]
+            norms[key] = float(torch.nn.utils.get_total_norm(found)) if found else 0.0
+    return norms
+
+
+def flat_gradient(step: StudentWithLosses, value: Tensor) -> Tensor:
+    """A term's gradient with respect to all of the student's parameters, one after the other; the graph is kept."""
+    parameters = [parameter for parameter in step.student.parameters() if parameter.requires_grad]
+    if not value.requires_grad:
+        return torch.zeros(sum(parameter.numel() for parameter in parameters), device=value.device)
+    gradients = torch.autograd.grad(value, parameters, retain_graph=True, materialize_grads=True)
+    return torch.cat([gradient.reshape(-1) for gradient in gradients])

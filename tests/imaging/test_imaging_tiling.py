@@ -1,0 +1,115 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sr_kd.imaging.tiling import spans, upscale_tiled
+from sr_kd.imaging.upscaler import Upscaler
+from sr_kd.imaging.window import WindowUpscaler
+from sr_kd.networks import NETWORKS, SRNetwork, build_network
+
+CPU = torch.device("cpu")
+
+
+def networks() -> list[tuple[str, int, str]]:
+    """Every super-resolution network of the package at every scale and color it offers."""
+    return [("FSRCNN", scale, color) for scale in (2, 3, 4) for color in ("y", "rgb")] + [
+        (name, scale, "rgb" if name == "CARN" else "y")
+        for name in ("VDSR", "IDN", "CARN")
+        if name in NETWORKS.names()
+        for scale in (2, 3, 4)
+    ]
+
+
+@pytest.fixture(scope="module")
+def random_network():
+    """Networks with weights large enough that a seam would show, built once."""
+    made: dict[tuple, SRNetwork] = {}
+
+    def get(name: str, scale: int, color: str) -> SRNetwork:
+        key = (name, scale, color)
+        if key not in made:
+            torch.manual_seed(0)
+            try:
+                network = build_network(name, scale=scale, color=color)
+            except ModuleNotFoundError:
+                pytest.skip(f"{name} is not there yet")
+            for parameter in network.parameters():
+                if parameter.ndim == 4:
+                    torch.nn.init.kaiming_normal_(parameter, a=0.25)
+            made[key] = network.eval()
+        return made[key]
+
+    return get
+
+
+@given(st.integers(1, 300), st.integers(1, 200), st.integers(0, 40))
+def test_spans_cover_an_axis_once_and_carry_their_radius(length, tile, radius):
+    found = spans(length, tile, radius)
+    assert [pixel for span in found for pixel in range(span.begin, span.end)] == list(range(length))
+    assert len({span.stop - span.start for span in found}) == 1
+    for span in found:
+        assert span.end - span.begin <= tile
+        assert 0 <= span.start <= max(span.begin - radius, 0)
+        assert min(span.end + radius, length) <= span.stop <= length
+
+
+@pytest.mark.parametrize(("name", "scale", "color"), networks())
+@settings(max_examples=5, deadline=None)
+@given(
+    long=st.integers(1, 60), short=st.integers(1, 9), tile=st.integers(8, 40), gray=st.booleans(), wide=st.booleans()
+)
+def test_tiled_equals_whole(random_network, name, scale, color, long, short, tile, gray, wide):
+    network = random_network(name, scale, color)
+    height, width = (short, long) if wide else (long, short)
+    image = np.random.default_rng(tile).random((height, width) if gray else (height, width, 3))
+    for precision, dtype, tolerance in (("fp64", np.float64, 1e-12), ("fp32", np.float32, 1e-5)):
+        window_upscaler = WindowUpscaler(network, scale, CPU, precision, tta=False)
+        source = image.reshape(height, width, -1).astype(dtype)
+        run = {"scale": scale, "radius": window_upscaler.radius, "device": CPU}
+        whole = upscale_tiled(_unit(window_upscaler), source, tile=max(height, width), **run)
+        pieces = upscale_tiled(_unit(window_upscaler), source, tile=tile, **run)
+        np.testing.assert_allclose(pieces, whole, rtol=0, atol=tolerance)
+
+
+def _unit(window_upscaler: WindowUpscaler):
+    """Squeeze what random weights give into [0, 1], so that no difference hides behind the clamp."""
+    return lambda window: torch.sigmoid(window_upscaler(window))
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_the_radius_is_not_larger_than_needed_by_much_nor_smaller(random_network, scale):
+    network = random_network("FSRCNN", scale, "y").double()
+    x = torch.rand(1, 1, 41, 41, dtype=torch.float64, requires_grad=True)
+    center = network(x)[..., 20 * scale : 21 * scale, 20 * scale : 21 * scale]
+    (gradient,) = torch.autograd.grad(center.sum(), x)
+    reach = (gradient[0, 0].abs().sum(0) > 0).nonzero().flatten()
+    measured = max(20 - int(reach.min()), int(reach.max()) - 20)
+    assert measured <= network.receptive_radius <= measured + 1
+    random_network("FSRCNN", scale, "y").float()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("tta", [False, True])
+def test_tiles_differ_by_one_gray_level_at_most(random_network, dtype, tta):
+    network = build_network("FSRCNN", scale=2, init="bicubic")
+    image = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, (70, 53, 4), dtype, endpoint=True)
+    whole = Upscaler(network, tile=0, tta=tta, device="cpu").upscale(image)
+    tiled = Upscaler(network, tile=16, tta=tta, device="cpu").upscale(image)
+    assert whole.dtype == dtype and whole.shape == (140, 106, 4)
+    assert np.abs(whole.astype(int) - tiled).max() <= 1
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 7])
+def test_batches_of_tiles(random_network, batch):
+    window_upscaler = WindowUpscaler(random_network("FSRCNN", 2, "y"), 2, CPU, "fp64", tta=False)
+    source = np.random.default_rng(0).random((50, 70, 3))
+    options = {"scale": 2, "radius": window_upscaler.radius, "tile": 16, "device": CPU}
+    calls = []
+    one = upscale_tiled(_unit(window_upscaler), source, **options)
+    many = upscale_tiled(
+        _unit(window_upscaler), source, batch=batch, progress=lambda *done: calls.append(done), **options
+    )
+    np.testing.assert_allclose(many, one, rtol=0, atol=1e-12)
+    assert calls[-1] == (20, 20) and len(calls) == -(-20 // batch)
