@@ -35,19 +35,7 @@ BELOW = {
     "training": {"evaluation", "imaging", "config", "losses", "data", "networks", "zoo"},
     "interop": {"evaluation", "imaging", "config", "losses", "data", "networks", "zoo"},
     "bench": {"training", "export", "interop", "evaluation", "imaging", "config", "losses", "data", "networks", "zoo"},
-    "cli": {"bench", "training", "export", "interop", "evaluation", "imaging", "config", "losses", "data", "zoo"} | {"networks"},
-        "bench",
-        "training",
-        "export",
-        "interop",
-        "evaluation",
-        "imaging",
-        "config",
-        "losses",
-        "data",
-        "networks",
-        "zoo",
-    },
+    "cli": {"bench", "training", "export", "interop", "evaluation", "imaging", "config", "data", "networks", "zoo"},
 }
 # Doors beside the rooms: thin modules that open the command line.
 DOORS = {"__init__", "__main__", "train", "test"}

@@ -20,7 +20,7 @@ OBSOLETE: dict[tuple[str, ...], frozenset[str]] = {
     (): frozenset({"model_type", "num_gpu", "find_unused_parameters", "dist_params"}),
     ("datasets", "*"): frozenset(
         {"use_shuffle", "use_flip", "prefetch_mode", "num_prefetch_queue", "pin_memory"}
-        | {"persistent_workers", "dataset_upscale_ratio", "color", "phase", "scale"}
+        | {"persistent_workers", "dataset_enlarge_ratio", "color", "phase", "scale"}
     ),
     ("val",): frozenset({"pbar", "use_pbar", "suffix"}),
     ("path",): frozenset({"strict_load_g", "ignore_resume_networks"}),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -272,3 +274,14 @@ def test_a_classification_refuses_the_options_of_others(write_options, old, new,
     with pytest.raises(UsageError) as caught:
         load_recipe(write_options(CLASSIFICATION, (old, new)))
     assert problem in str(caught.value)
+
+
+def test_old_names_of_ours_are_read_with_one_notice_each(pisr, caplog):
+    path = pisr(("weight: 1e-6", "pull: 0.1"), ("student: {type: FSRCNN}", "student: {type: FSRCNN, colour: y}"))
+    with caplog.at_level(logging.WARNING, logger="sr_kd"):
+        recipe = load_recipe(path)
+    notices = [record.getMessage() for record in caplog.records]
+    assert recipe.phases["student"].losses[-1].gradient_ratio == 0.1
+    assert "key 'networks" in notices[0] and notices[0].endswith("colour' is now called 'color'")
+    assert notices[1].endswith("pull' is now called 'gradient_ratio'")
+    assert len(notices) == 2

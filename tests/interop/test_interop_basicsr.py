@@ -189,7 +189,7 @@ def test_basicsrs_own_training_trains_our_network(basicsr, pairs, tmp_path):
                 "use_rot": True,
                 "num_worker_per_gpu": 0,
                 "batch_size_per_gpu": 4,
-                "dataset_upscale_ratio": 20,
+                "dataset_enlarge_ratio": 20,
             },
             "val": {**data, "name": "Set5"},
         },

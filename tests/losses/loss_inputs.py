@@ -25,7 +25,7 @@ def maps(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tens
     return torch.where(values > 0, values, 0.25 * values).to(dtype)
 
 
-def exchange_of(student: Tensor, teacher: Tensor, iteration: int = 0) -> LossInputs:
+def loss_inputs_of(student: Tensor, teacher: Tensor, iteration: int = 0) -> LossInputs:
     """An inputs of one tap; outputs and the tail are simple functions of the maps, forwards of LR."""
     lr = maps(student.shape[0], 1, 6, 10, seed=7, dtype=student.dtype).abs()
     hr = maps(student.shape[0], 1, 12, 20, seed=8, dtype=student.dtype).abs()

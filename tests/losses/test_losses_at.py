@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from loss_inputs import exchange_of, maps, pair
+from loss_inputs import loss_inputs_of, maps, pair
 from numpy_reference import block_mean, numerical_gradient, unit_rows
 
 from sr_kd.losses import build_loss
@@ -36,7 +36,7 @@ def test_value_and_gradient_follow_the_formula(p, form):
 
 def test_the_larger_map_is_averaged_down_each_side_for_itself():
     student, teacher = maps(2, 4, 6, 20), maps(2, 6, 12, 10, seed=1)
-    value = build_loss("AT", [pair()])(exchange_of(student, teacher))["at"]
+    value = build_loss("AT", [pair()])(loss_inputs_of(student, teacher))["at"]
     expected = reference(block_mean(student.numpy(), 1, 2), block_mean(teacher.numpy(), 2, 1), 2, "code")
     assert value.item() == pytest.approx(expected, rel=1e-9)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from loss_inputs import exchange_of, maps, network_inputs, networks, pair
+from loss_inputs import loss_inputs_of, maps, network_inputs, networks, pair
 from skimage import data
 
 from sr_kd.data.resize import imresize
@@ -128,7 +128,7 @@ def test_flat_patches_leave_everything_finite(variant):
         student, teacher = maps(2, 4, 6, 10, dtype=torch.float32), maps(2, 6, 6, 10, seed=1, dtype=torch.float32)
         student[:, dead], teacher[:, dead] = 0, 0
         student.requires_grad_()
-        value = total(loss(exchange_of(student, teacher)))
+        value = total(loss(loss_inputs_of(student, teacher)))
         value.backward()
         adapters = [parameter.grad for parameter in loss.parameters() if parameter.grad is not None]
         assert value.isfinite() and all(gradient.isfinite().all() for gradient in [student.grad, *adapters])
@@ -140,7 +140,7 @@ def test_flat_patches_leave_everything_finite(variant):
 def test_maps_of_other_size_and_width_are_accepted(variant):
     loss = build(variant, 4, 6, "tap").double()
     student, teacher = maps(2, 4, 7, 10).requires_grad_(), maps(2, 6, 12, 5, seed=1)
-    value = total(loss(exchange_of(student, teacher)))
+    value = total(loss(loss_inputs_of(student, teacher)))
     value.backward()
     assert value.isfinite() and student.grad.abs().sum() > 0
 
@@ -211,10 +211,10 @@ def test_equal_networks_lose_nothing(variant, batch):
 
 
 def test_several_taps_are_summed():
-    inputs = exchange_of(maps(2, 4, 6, 10), maps(2, 6, 6, 10, seed=1))
+    inputs = loss_inputs_of(maps(2, 4, 6, 10), maps(2, 6, 6, 10, seed=1))
     features = {"tap": inputs.trained.features["tap"], "other": maps(2, 3, 6, 10, seed=2)}
     taught = {"tap": inputs.teacher.features["tap"], "other": maps(2, 5, 6, 10, seed=3)}
-    both = replace(inputs, student=NetworkOutput(None, features), teacher=NetworkOutput(inputs.teacher.output, taught))
+    both = replace(inputs, trained=NetworkOutput(None, features), teacher=NetworkOutput(inputs.teacher.output, taught))
     pairs = [pair(), pair(3, 5, "other")]
     single = [build_loss("AT", [one])(both)["at"] for one in pairs]
     assert build_loss("AT", pairs)(both)["at"].item() == pytest.approx(sum(single).item(), rel=1e-12)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from loss_inputs import exchange_of, maps, pair
+from loss_inputs import loss_inputs_of, maps, pair
 from numpy_reference import apply, block_mean, numerical_gradient, unit_rows
 
 from sr_kd.losses import build_loss
@@ -31,7 +31,7 @@ def build():
 def test_value_and_gradient_follow_the_formula(build, p, k, kernel_size, use_bn):
     loss = build(p=p, k=k, kernel_size=kernel_size, use_bn=use_bn)
     student, teacher = maps(2, 4, 3, 4).requires_grad_(), maps(2, 6, 3, 4, seed=1)
-    value = loss(exchange_of(student, teacher))["ft"]
+    value = loss(loss_inputs_of(student, teacher))["ft"]
     value.backward()
     # The paraphraser is frozen, so its batch norm, if any, applies the statistics it was born with: none.
     encoder = loss.autoencoders["tap"].encoder
@@ -54,12 +54,12 @@ def test_pretraining_measures_the_reconstruction(build, reconstruction, measure)
     teacher = maps(2, 6, 5, 4, seed=1)
     part = loss.autoencoders["tap"]
     made = apply(part.decoder, apply(part.encoder, teacher.numpy()))
-    value = objective.loss(exchange_of(maps(2, 4, 5, 4), teacher))
+    value = objective.loss(loss_inputs_of(maps(2, 4, 5, 4), teacher))
     assert value.item() == pytest.approx(measure(made - teacher.numpy()).mean(), rel=1e-9)
 
 
 def test_pretraining_learns_and_is_frozen_again(build):
-    loss, inputs = build(use_bn=True), exchange_of(maps(2, 4, 6, 10), maps(2, 6, 6, 10, seed=1))
+    loss, inputs = build(use_bn=True), loss_inputs_of(maps(2, 4, 6, 10), maps(2, 6, 6, 10, seed=1))
     objective = loss.pretraining()
     objective.module.train().requires_grad_(True)
     optimizer = torch.optim.Adam(objective.module.parameters(), lr=0.01)
@@ -81,7 +81,7 @@ def test_a_translator_like_the_paraphraser_loses_nothing():
     loss = build_loss("FT", [pair(6, 6)])
     loss.translators["tap"].load_state_dict(loss.autoencoders["tap"].encoder.state_dict())
     feature = maps(2, 6, 6, 10, dtype=torch.float32)
-    assert loss(exchange_of(feature, feature))["ft"].item() == 0
+    assert loss(loss_inputs_of(feature, feature))["ft"].item() == 0
 
 
 def test_factors_of_other_size_are_averaged_down():

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import torch
 import yaml
-from loss_inputs import exchange_of, maps
+from loss_inputs import loss_inputs_of, maps
 
 from sr_kd.config.build import build_losses
 from sr_kd.config.check import check_recipe
@@ -32,8 +32,8 @@ def test_the_guides_loss_is_found_checked_and_trained(repository, tmp_path):
     loss = build_losses(recipe, "student", networks["student"], networks["teacher"])[1].loss
     student, teacher = maps(2, 56, 6, 10, dtype=torch.float32), maps(2, 56, 6, 10, seed=1, dtype=torch.float32)
     inputs = replace(
-        exchange_of(student, teacher),
-        student=NetworkOutput(None, {"expanding": student}),
+        loss_inputs_of(student, teacher),
+        trained=NetworkOutput(None, {"expanding": student}),
         teacher=NetworkOutput(None, {"expanding": teacher}),
     )
     value = loss(inputs)["sorted_means"]

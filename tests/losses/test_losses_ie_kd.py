@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from loss_inputs import exchange_of, maps, pair
+from loss_inputs import loss_inputs_of, maps, pair
 from numpy_reference import apply, numerical_gradient, unit_rows
 
 from sr_kd.errors import UsageError
@@ -93,7 +93,7 @@ def test_the_loss_is_the_coders_on_the_two_halves(use_bn):
     torch.manual_seed(0)
     loss = build_loss("IEKD", [pair()], use_bn=use_bn, divide="random").double()
     student, teacher = maps(2, 4, 6, 10), maps(2, 6, 6, 10, seed=1)
-    terms = loss(exchange_of(student, teacher))
+    terms = loss(loss_inputs_of(student, teacher))
     halves, knowledge = loss.halves["tap"], loss.autoencoders["tap"].factor(teacher).numpy()
     first, second = halves.order[:2].tolist(), halves.order[2:].tolist()
     assert sorted(first + second) == [0, 1, 2, 3] and knowledge.shape == (2, 3, 6, 10)
@@ -125,7 +125,7 @@ def test_a_random_split_survives_a_resumed_run():
     resumed = build_loss("IEKD", [pair(12, 6)], divide="random")
     assert not torch.equal(saved.halves["tap"].order, resumed.halves["tap"].order)
     resumed.load_state_dict(saved.state_dict())
-    inputs = exchange_of(maps(2, 12, 6, 10, dtype=torch.float32), maps(2, 6, 6, 10, seed=1, dtype=torch.float32))
+    inputs = loss_inputs_of(maps(2, 12, 6, 10, dtype=torch.float32), maps(2, 6, 6, 10, seed=1, dtype=torch.float32))
     before, after = saved(inputs), resumed(inputs)
     assert {name: value.item() for name, value in before.items()} == {n: v.item() for n, v in after.items()}
 

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from loss_inputs import exchange_of, maps, pair
+from loss_inputs import loss_inputs_of, maps, pair
 from numpy_reference import block_mean, numerical_gradient
 
 from sr_kd.losses import build_loss
@@ -80,8 +80,8 @@ def test_the_channel_form_equals_the_gram_matrix_of_positions():
 def test_channel_order_and_map_size_may_differ(kernel):
     loss = build_loss("NST", [pair()], kernel=kernel, eps=TINY)
     student, teacher = maps(2, 4, 6, 20), maps(2, 6, 12, 10, seed=1)
-    value = loss(exchange_of(student, teacher))["nst"].item()
-    permuted = loss(exchange_of(student[:, [2, 0, 3, 1]], teacher))["nst"].item()
+    value = loss(loss_inputs_of(student, teacher))["nst"].item()
+    permuted = loss(loss_inputs_of(student[:, [2, 0, 3, 1]], teacher))["nst"].item()
     assert permuted == pytest.approx(value, rel=1e-9)
     pooled = block_mean(student.numpy(), 1, 2), block_mean(teacher.numpy(), 2, 1)
     assert value == pytest.approx(reference(*pooled, KERNELS[kernel][1]), rel=1e-9)
@@ -93,7 +93,7 @@ def test_dead_channels_get_gradients_of_ordinary_size(kernel):
     student[0, 1], student[1] = 0, 0
     teacher[:, 2] = 0
     student.requires_grad_()
-    value = build_loss("NST", [pair()], kernel=kernel)(exchange_of(student, teacher))["nst"]
+    value = build_loss("NST", [pair()], kernel=kernel)(loss_inputs_of(student, teacher))["nst"]
     value.backward()
     dead, alive = student.grad[0, 1].abs().max(), student.grad[0, [0, 2, 3]].abs().max()
     assert torch.isfinite(value) and torch.isfinite(student.grad).all()
@@ -105,8 +105,8 @@ def test_float32_keeps_the_difference_of_nearly_equal_maps(kernel):
     teacher = maps(2, 8, 24, 32)
     student = teacher + 0.03 * maps(2, 8, 24, 32, seed=1)
     loss = build_loss("NST", [pair(8, 8)], kernel=kernel)
-    wide = loss(exchange_of(student, teacher))["nst"].item()
-    narrow = loss(exchange_of(student.float(), teacher.float()))["nst"].item()
+    wide = loss(loss_inputs_of(student, teacher))["nst"].item()
+    narrow = loss(loss_inputs_of(student.float(), teacher.float()))["nst"].item()
     assert narrow == pytest.approx(wide, rel=2e-3)
 
 
@@ -114,9 +114,9 @@ def test_float32_keeps_the_difference_of_nearly_equal_maps(kernel):
 def test_autocast_does_not_reach_it(kernel):
     student, teacher = maps(2, 4, 6, 10).bfloat16(), maps(2, 6, 6, 10, seed=1).bfloat16()
     loss = build_loss("NST", [pair()], kernel=kernel)
-    expected = loss(exchange_of(student.float(), teacher.float()))["nst"]
+    expected = loss(loss_inputs_of(student.float(), teacher.float()))["nst"]
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = loss(exchange_of(student, teacher))["nst"]
+        found = loss(loss_inputs_of(student, teacher))["nst"]
     assert found.dtype == torch.float32
     assert found.item() == expected.item()
 

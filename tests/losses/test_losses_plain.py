@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from loss_inputs import exchange_of, maps, pair
+from loss_inputs import loss_inputs_of, maps, pair
 from numpy_reference import apply, block_mean, numerical_gradient
 
 from sr_kd.errors import UsageError
@@ -62,7 +62,7 @@ def test_feature_and_hint(name, distance):
     torch.manual_seed(0)
     loss = build_loss(name, [pair()], distance=distance).double()
     student, teacher = maps(2, 4, 6, 10).requires_grad_(), maps(2, 6, 12, 5, seed=1)
-    (value,) = loss(exchange_of(student, teacher)).values()
+    (value,) = loss(loss_inputs_of(student, teacher)).values()
     value.backward()
     ((_, adapter),) = [*(loss.adapters if name == "Feature" else loss.regressors).items()]
     target = block_mean(teacher.numpy(), 2, 1)
@@ -78,7 +78,7 @@ def test_feature_and_hint(name, distance):
 def test_equal_widths_need_no_adapter_but_a_hint_always_regresses():
     assert not list(build_loss("Feature", [pair(6, 6)]).parameters())
     feature = maps(2, 6, 6, 10)
-    assert build_loss("Feature", [pair(6, 6)])(exchange_of(feature, feature))["feature"].item() == 0
+    assert build_loss("Feature", [pair(6, 6)])(loss_inputs_of(feature, feature))["feature"].item() == 0
     assert sum(parameter.numel() for parameter in build_loss("Hint", [pair(6, 6)]).parameters()) == 6 * 6 + 6
 
 
@@ -93,13 +93,13 @@ def affinities(feature: np.ndarray) -> np.ndarray:
 
 def test_affinity():
     student, teacher = (2 + maps(2, 4, 3, 4)).requires_grad_(), 2 + maps(2, 6, 3, 4, seed=1)
-    value = build_loss("Affinity", [pair()])(exchange_of(student, teacher))["affinity"]
+    value = build_loss("Affinity", [pair()])(loss_inputs_of(student, teacher))["affinity"]
     value.backward()
     s, t = student.detach().numpy(), teacher.numpy()
     assert value.item() == pytest.approx(np.abs(affinities(s) - affinities(t)).mean(), rel=1e-5)
     slope = numerical_gradient(lambda x: np.abs(affinities(x) - affinities(t)).mean(), s, 1e-5)
     np.testing.assert_allclose(student.grad.numpy(), slope, atol=1e-5)
-    assert build_loss("Affinity", [pair(6, 6)])(exchange_of(teacher, teacher))["affinity"].item() == 0
+    assert build_loss("Affinity", [pair(6, 6)])(loss_inputs_of(teacher, teacher))["affinity"].item() == 0
 
 
 @pytest.mark.parametrize(("size", "pooled"), [((32, 32), (24, 24)), ((7, 12), (5, 12)), ((9, 4), (2, 3))])
@@ -113,7 +113,7 @@ def test_pooling_by_matrices_is_adaptive_pooling(size, pooled):
 @pytest.mark.parametrize(("shape", "positions", "pooled"), [((24, 24), 36, (6, 6)), ((12, 48), 36, (3, 12))])
 def test_affinity_of_large_maps_is_of_pooled_positions(shape, positions, pooled):
     student, teacher = maps(2, 4, *shape), maps(2, 6, *shape, seed=1)
-    value = build_loss("Affinity", [pair()], positions=positions)(exchange_of(student, teacher))["affinity"]
+    value = build_loss("Affinity", [pair()], positions=positions)(loss_inputs_of(student, teacher))["affinity"]
     blocks = shape[0] // pooled[0], shape[1] // pooled[1]
     small = [torch.from_numpy(block_mean(feature.numpy(), *blocks)) for feature in (student, teacher)]
     assert small[0].shape[2:] == pooled

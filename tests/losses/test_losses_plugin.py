@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from loss_inputs import exchange_of, maps, pair
+from loss_inputs import loss_inputs_of, maps, pair
 
 from sr_kd.errors import UsageError
 from sr_kd.losses import LOSSES, Loss, LossInputs, TapPair, build_loss
@@ -42,7 +42,7 @@ def registered(monkeypatch):
 
 
 def named_terms(kind: str) -> dict[str, torch.Tensor]:
-    return build_loss("Careless", kind=kind).named_terms("Careless", exchange_of(maps(1, 2, 3, 4), maps(1, 2, 3, 4)))
+    return build_loss("Careless", kind=kind).named_terms("Careless", loss_inputs_of(maps(1, 2, 3, 4), maps(1, 2, 3, 4)))
 
 
 def test_terms_are_named_after_their_loss():

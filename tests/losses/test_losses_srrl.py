@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from loss_inputs import exchange_of, maps, network_inputs, networks, pair
+from loss_inputs import loss_inputs_of, maps, network_inputs, networks, pair
 from numpy_reference import apply, block_mean, numerical_gradient
 
 from sr_kd.errors import UsageError
@@ -20,7 +20,7 @@ def test_values_and_gradients_follow_the_formula(pool, regression, use_bn, use_r
     torch.manual_seed(0)
     loss = build_loss("SRRL", [pair()], pool=pool, regression=regression, use_bn=use_bn, use_relu=use_relu).double()
     student, teacher = maps(2, 4, 6, 10).requires_grad_(), maps(2, 6, 6, 10, seed=1)
-    terms = loss(exchange_of(student, teacher))
+    terms = loss(loss_inputs_of(student, teacher))
     sum(terms.values()).backward()
     t = teacher.numpy()
 
@@ -61,7 +61,7 @@ def test_the_gradient_passes_the_frozen_tail_and_stays_out_of_it():
 def test_a_student_map_of_other_size_is_brought_to_the_teachers():
     loss = build_loss("SRRL", [pair(6, 6)])
     student, teacher = maps(2, 6, 12, 5), maps(2, 6, 6, 10, seed=1)
-    terms = loss(exchange_of(student, teacher))
+    terms = loss(loss_inputs_of(student, teacher))
     pooled = torch.from_numpy(block_mean(student.numpy(), 2, 1))
     upscaled = torch.nn.functional.interpolate(pooled, size=(6, 10), mode="bilinear", align_corners=False)
     assert terms["feature_matching"].item() == pytest.approx(feature_matching(upscaled, teacher).item(), rel=1e-9)

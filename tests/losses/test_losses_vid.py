@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from loss_inputs import exchange_of, maps, pair
+from loss_inputs import loss_inputs_of, maps, pair
 from numpy_reference import apply, block_mean, numerical_gradient, softplus
 
 from sr_kd.losses import build_loss
@@ -33,7 +33,7 @@ def test_pisr_value_and_gradients(likelihood, scale):
     torch.manual_seed(0)
     loss = build_loss("VID", [pair()], likelihood=likelihood, scale=scale).double()
     student, teacher = maps(2, 4, 3, 4).requires_grad_(), 0.1 * maps(2, 6, 3, 4, seed=1)
-    value = loss(exchange_of(student, teacher))["vid"]
+    value = loss(loss_inputs_of(student, teacher))["vid"]
     value.backward()
     s, t = student.detach().numpy(), teacher.numpy()
     assert value.item() == pytest.approx(pisr(loss, s, t, likelihood, scale), rel=1e-9)
@@ -45,7 +45,7 @@ def test_pisr_value_and_gradients(likelihood, scale):
 def test_pisr_diagnostics_show_the_calibration():
     loss = build_loss("VID", [pair()])
     student, teacher = maps(2, 4, 6, 20, dtype=torch.float32), maps(2, 6, 12, 10, seed=1, dtype=torch.float32)
-    loss(exchange_of(student, teacher))
+    loss(loss_inputs_of(student, teacher))
     location, scale = loss.estimators["tap"](torch.from_numpy(block_mean(student.numpy(), 1, 2)))
     target = torch.from_numpy(block_mean(teacher.numpy(), 2, 1))
     seen = {name: value.item() for name, value in loss.diagnostics().items()}
@@ -69,7 +69,7 @@ def test_original_value_and_gradients(eps):
     student, teacher = maps(2, 4, 3, 4).requires_grad_(), maps(2, 6, 3, 4, seed=1)
     with torch.no_grad():
         loss.predictors["tap"].log_scale.add_(torch.linspace(-4, 1, 6))
-    value = loss(exchange_of(student, teacher))["vid"]
+    value = loss(loss_inputs_of(student, teacher))["vid"]
     value.backward()
     s, t = student.detach().numpy(), teacher.numpy()
     assert value.item() == pytest.approx(original(loss, s, t, eps), rel=1e-9)
@@ -89,10 +89,10 @@ def test_original_starts_at_the_teachers_variance_on_request():
     loss = build_loss("OriginalVID", [pair()], init_pred_var="teacher", eps=1e-8)
     student, teacher = maps(2, 4, 6, 10, dtype=torch.float32), maps(2, 6, 6, 10, seed=1, dtype=torch.float32)
     teacher = 0.01 * teacher * torch.arange(6).reshape(1, 6, 1, 1)  # channel 0 is dead
-    loss(exchange_of(student, teacher))
+    loss(loss_inputs_of(student, teacher))
     expected = np.maximum(teacher.numpy().var((0, 2, 3)), 2e-8)
     np.testing.assert_allclose(loss.predictors["tap"].variance().detach(), expected, rtol=1e-3)
-    loss(exchange_of(student, 100 * teacher, iteration=1))
+    loss(loss_inputs_of(student, 100 * teacher, iteration=1))
     np.testing.assert_allclose(loss.predictors["tap"].variance().detach(), expected, rtol=1e-3)
     shown = loss.diagnostics()["tap/mean_variance"].item()
     assert shown == pytest.approx(expected.mean(), rel=1e-3)

@@ -12,7 +12,7 @@ from sr_kd.cli.main import main
 from sr_kd.training.gradient_ratio import EVERY, GradientRatios
 
 
-def test_a_weight_is_the_pull_over_the_measured_strength():
+def test_a_weight_is_the_gradient_ratio_over_the_measured_strength():
     gradient_ratios = GradientRatios({"VID/vid": 0.1})
     assert float(gradient_ratios.weight("VID/vid")) == 0
     gradient_ratios.follow(torch.tensor([2.0, 10.0]))
@@ -43,7 +43,7 @@ def _log(tmp_path: Path) -> str:
     return next(tmp_path.rglob("train_tiny.log")).read_text()
 
 
-def test_the_gradients_in_the_log_pull_as_asked(write_recipe, tmp_path):
+def test_the_gradients_in_the_log_have_the_ratio_asked_for(write_recipe, tmp_path):
     path = write_recipe(
         phases__student__losses=LOSSES,
         phases__student__total_iter=18 * EVERY,
@@ -73,7 +73,7 @@ def test_the_gradients_in_the_log_pull_as_asked(write_recipe, tmp_path):
         ([{"type": "L1"}, {"type": "Response", "gradient_ratio": 0}], "losses[1].gradient_ratio' must be"),
     ],
 )
-def test_a_pull_needs_a_loss_to_be_compared_with_and_no_weight(write_recipe, capsys, losses, sentence):
+def test_a_gradient_ratio_needs_a_loss_to_be_compared_with_and_no_weight(write_recipe, capsys, losses, sentence):
     path = write_recipe(phases__student__losses=losses)
     assert main(["train", "-opt", str(path), "--quiet"]) == 2
     assert sentence in capsys.readouterr().err
@@ -94,7 +94,7 @@ def register():
 """
 
 
-def test_a_term_that_a_loss_does_not_declare_has_no_pull(write_recipe, tmp_path, capsys):
+def test_a_term_that_a_loss_does_not_declare_has_no_gradient_ratio(write_recipe, tmp_path, capsys):
     (tmp_path / "undeclared.py").write_text(UNDECLARED)
     losses = [{"type": "L1"}, {"type": "Undeclared", "gradient_ratio": 0.1}]
     path = write_recipe(plugins=[str(tmp_path / "undeclared.py")], phases__student__losses=losses)
@@ -102,7 +102,7 @@ def test_a_term_that_a_loss_does_not_declare_has_no_pull(write_recipe, tmp_path,
     assert "loss Undeclared returns the term 'unknown', which its 'terms' do not name" in capsys.readouterr().err
 
 
-def test_a_term_that_suddenly_pulls_hard_is_not_waited_for():
+def test_a_term_with_a_sudden_gradient_is_not_waited_for():
     gradient_ratios = GradientRatios({"VID/vid": 0.1})
     gradient_ratios.follow(torch.tensor([1.0, 1e-9]))
     gradient_ratios.follow(torch.tensor([1.0, 1.0]))
