@@ -2,7 +2,8 @@
 # Installs sr_kd (editable) and prints the path of the Python that has it; everything else goes to standard error.
 #
 #   bash scripts/install.sh           what training, evaluating and upscaling need
-#   bash scripts/install.sh test      and what the tests need (any extra of setup.py may be named)
+#   bash scripts/install.sh basicsr   and BasicSR, where it can be installed (any extra of pyproject.toml may be named)
+#   bash scripts/install.sh test      and all that the tests need
 #
 # Installs into the active virtual environment, else into .venv, which is made with $PYTHON or the first Python 3.11+
 # found. A torch that is there already (a CPU build, say) is kept. A finished installation is recognized and left alone.
@@ -67,14 +68,17 @@ fi
 installed_version() {
     "$python" -c 'import sys; from importlib.metadata import version; print(version(sys.argv[1]))' "$1" 2>/dev/null
 }
-below_313() {
-    "$python" -c 'import sys; sys.exit(sys.version_info >= (3, 13))'
-}
 
-# tb-nightly comes with basicsr (below Python 3.13) and owns the same folder as tensorboard.
-if below_313 && installed_version tensorboard >/dev/null; then
-    fail "tensorboard is installed in $environment, and basicsr brings tb-nightly, which owns the same files; run: $python -m pip uninstall -y tensorboard tb-nightly"
-fi
+# basicsr, without the tb-nightly that it asks for (which owns tensorboard's folder), built against the torch that is
+# there. Nothing else needs it, so that its failure is a warning.
+install_basicsr() {
+    if ! "$python" -c 'import sys; sys.exit(sys.version_info >= (3, 13))'; then
+        echo "install: basicsr does not build on Python 3.13 and later; everything else works without it" >&2
+    elif ! "$python" -m pip install --constraint "$constraints" torchvision cython addict future requests scipy yapf >&2 ||
+        ! "$python" -m pip install --no-build-isolation --no-deps "basicsr>=1.4.2" >&2; then
+        echo "install: warning: basicsr could not be installed (pip's words are above); everything else works without it" >&2
+    fi
+}
 
 echo "install: installing into $environment (a few minutes the first time)" >&2
 run_pip install --quiet --upgrade pip setuptools wheel
@@ -85,15 +89,11 @@ if version="$(installed_version torch)"; then
     echo "torch==$version" >"$constraints"
     echo "install: keeping the installed torch $version" >&2
 fi
-if below_313; then
-    # basicsr asks for torch, numpy and cython when it is built: installed first, and built without isolation, torch is
-    # downloaded once. torch and torchvision in one command, because each torchvision goes with exactly one torch.
-    run_pip install --constraint "$constraints" torch torchvision numpy cython
-    run_pip install --constraint "$constraints" --no-build-isolation --editable ".${extra:+[$extra]}"
-else
-    run_pip install --constraint "$constraints" --editable ".${extra:+[$extra]}"
-fi
-
+case "$extra" in
+    "" | basicsr) run_pip install --constraint "$constraints" --editable . ;;
+    *) run_pip install --constraint "$constraints" --editable ".[$extra]" ;;
+esac
+case "$extra" in basicsr | test) install_basicsr ;; esac
 version="$("$python" -m sr_kd --version)" || fail "the installation finished, but sr-kd does not start; its words are above"
 echo "install: $version is ready in $environment" >&2
 echo "$stamp" | tee "$environment/sr_kd-base.stamp" >"$environment/sr_kd-${extra:-base}.stamp"

@@ -12,7 +12,26 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+MAY_SKIP = ("hardware: ", "shared: ", "system: ")  # what a reason to skip a test must begin with
 THREADS = min(os.cpu_count() or 1, int(os.environ.get("OMP_NUM_THREADS", "1")))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--forbid-skips``: for continuous integration, where everything that a test needs is installed."""
+    parser.addoption("--forbid-skips", action="store_true", help="fail where a test is skipped for want of a package")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """With ``--forbid-skips``: a skip for any other reason than hardware, system and ../shared fails the run."""
+    terminal = session.config.pluginmanager.get_plugin("terminalreporter")
+    if terminal is None or not session.config.getoption("--forbid-skips"):
+        return
+    for report in terminal.stats.get("skipped", []):
+        reason = str(report.longrepr[-1]).removeprefix("Skipped: ")
+        if not reason.startswith(MAY_SKIP) and not hasattr(report, "wasxfail"):
+            terminal.write_line(f"FORBIDDEN SKIP {report.nodeid}: {reason}", red=True)
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -42,7 +61,7 @@ def shared() -> Path:
     """The folder of public images and weights beside the repository, or a skip where there is none."""
     folder = REPOSITORY.parent / "shared"
     if not (folder / "data").is_dir():
-        pytest.skip("needs the public images and weights in ../shared")
+        pytest.skip("shared: needs the public images and weights in ../shared")
     return folder
 
 

@@ -22,6 +22,7 @@ COMMANDS = {
     "report": "tables and images of a finished recipe",
     "export": "a network as a file for other programs (ONNX, .pt2, safetensors)",
     "prepare": "make LR images, sub-images or LMDBs of a training set",
+    "recipes": "list and copy the option files that ship with the package",
     "models": "list the models that ship with the package",
     "bench": "measure speed beside peers and what the machine could do",
     "check": "validate an option file without running it",

@@ -12,6 +12,7 @@ import yaml
 
 from ..errors import UsageError, nearest
 from .origin import KeyPath, dotted
+from .recipe_files import find_option_file, packaged_recipes
 
 Place = Callable[[int], str]  # line number -> how a message names the place
 
@@ -41,12 +42,12 @@ class Document:
 
 
 def read_document(path: Path | str) -> Document:
-    """Read an option file.
+    """Read an option file, or the packaged recipe of that name.
 
     Raises:
         UsageError: no such file (with the nearest one), not text, not valid YAML, a key given twice.
     """
-    path = Path(path)
+    path = find_option_file(path)
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
@@ -134,8 +135,6 @@ def _construct(loader: _Loader, node: yaml.Node, path: KeyPath, place: Place, pl
 
 
 def _missing(path: Path) -> str:
-    folder = path.parent
-    if not folder.is_dir():
-        return f"there is no option file {path} (and no folder {folder})"
-    siblings = [entry.name for entry in folder.iterdir() if entry.suffix in (".yml", ".yaml")]
-    return f"there is no option file {path}{nearest(path.name, siblings)}"
+    siblings = [entry.name for entry in path.parent.glob("*.y*ml")]
+    hint = nearest(path.name, siblings) or nearest(path.as_posix(), packaged_recipes())
+    return f"there is no option file {path}{hint}; 'sr-kd recipes' lists the packaged ones"

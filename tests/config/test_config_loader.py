@@ -190,9 +190,12 @@ def test_a_missing_file_names_its_nearest_neighbor(pisr, tmp_path):
     pisr()
     assert (
         refusal(tmp_path / "option.yml")
-        == f"there is no option file {tmp_path}/option.yml (did you mean 'options.yml'?)"
+        == f"there is no option file {tmp_path}/option.yml (did you mean 'options.yml'?); "
+        "'sr-kd recipes' lists the packaged ones"
     )
-    assert "no folder" in refusal(tmp_path / "nowhere" / "options.yml")
+    assert refusal("pisr/fsrcn_x2_cpu").startswith(
+        "there is no option file pisr/fsrcn_x2_cpu (did you mean 'pisr/fsrcnn_x2_cpu'?)"
+    )
 
 
 def test_a_binary_file_is_refused(tmp_path):
