@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from .. import __version__
 from ..errors import SrKdError, UsageError, nearest
 from ..files import atomic_path
+from ..imaging.graph import (
+    OPSETS,
+    TOLERANCE,
+    Precision,
+    Run,
+    assemble,
+    check_onnx_packages,
+    largest_difference,
+    quietly,
+    trace,
+    write_onnx,
+)
+from ..imaging.runtimes import open_onnx
 from ..networks.base import Color, SRNetwork
 from ..networks.files import load_network, save_network
 from ..networks.state_files import DESCRIPTION_KEY
-from .graph import MACHINE_DEPENDENT, Precision, assemble, quietly, trace
 
-Run = Callable[[Tensor], Tensor]
 FORMATS = (".onnx", ".pt2", ".safetensors")
-OPSETS = range(18, 24)
-TOLERANCE = 1.0  # gray levels of 255
-PROBES = ((1, 12, 16), (3, 11, 9), (1, 21, 7))  # (N, H, W): other batches and sizes than the traced one
 
 
 @dataclass(frozen=True)
@@ -81,10 +86,11 @@ def export_network(
         else:
             program = trace(assemble(deployed, rgb=rgb, precision=precision), channels)
             if path.suffix.lower() == ".onnx":
-                run = _write_onnx(program, temporary, description, opset)
+                write_onnx(program, temporary, description, opset)
+                run = open_onnx(temporary)
             else:
                 run = _write_pt2(program, temporary, description)
-        difference = _largest_difference(run, assemble(deployed, rgb=rgb, precision="fp32"), channels)
+        difference = largest_difference(run, assemble(deployed, rgb=rgb, precision="fp32"), channels)
         if not difference <= TOLERANCE:
             raise SrKdError(
                 f"{path} was not written: its results differ from the network's by {difference:.3g} gray levels, "
@@ -108,9 +114,7 @@ def _check(network: SRNetwork, path: Path, rgb: bool, precision: str, opset: int
     if suffix == ".onnx":
         if opset not in OPSETS:
             raise UsageError(f"ONNX opset {opset} is not supported; allowed: {OPSETS[0]} to {OPSETS[-1]}")
-        missing = [name for name in ("onnx", "onnxscript", "onnxruntime") if find_spec(name) is None]
-        if missing:
-            raise UsageError(f"exporting to ONNX needs {', '.join(missing)}; run: pip install 'sr_kd[export]'")
+        check_onnx_packages()
 
 
 def _describe(network: SRNetwork, color: Color, precision: Precision) -> dict[str, Any]:
@@ -125,46 +129,8 @@ def _describe(network: SRNetwork, color: Color, precision: Precision) -> dict[st
     }
 
 
-def _write_onnx(program: ExportedProgram, path: Path, description: dict[str, Any], opset: int) -> Run:
-    """The file as ONNX Runtime runs it. Its metadata: each entry of the description, and all as JSON."""
-    import onnxruntime
-
-    with quietly():
-        converted = torch.onnx.export(
-            program,
-            input_names=["lr"],
-            output_names=["sr"],
-            dynamic_shapes=(MACHINE_DEPENDENT,),
-            opset_version=opset,
-            dynamo=True,
-            verbose=False,
-        )
-        if converted is None:
-            raise SrKdError(f"torch {torch.__version__} could not convert the network to ONNX")
-        entries = {key: value if isinstance(value, str) else json.dumps(value) for key, value in description.items()}
-        converted.model.metadata_props.update({**entries, DESCRIPTION_KEY: json.dumps(description)})
-        converted.save(path, external_data=False)
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    return lambda x: torch.from_numpy(session.run(["sr"], {"lr": x.numpy()})[0])
-
-
 def _write_pt2(program: ExportedProgram, path: Path, description: dict[str, Any]) -> Run:
     """The file as torch.export reads it; its extra file ``sr_kd.json`` holds the description."""
     with quietly():
         torch.export.save(program, path, extra_files={f"{DESCRIPTION_KEY}.json": json.dumps(description)})
         return torch.export.load(path).module()
-
-
-def _largest_difference(run: Run, network: nn.Module, channels: int) -> float:
-    """In gray levels, over images of several sizes, half noise, half ramp; NaN where there is one."""
-    generator = torch.Generator().manual_seed(0)
-    differences = []
-    for count, height, width in PROBES:
-        image = torch.rand(count, channels, height, width, generator=generator)
-        image[..., width // 2 :] = torch.linspace(0, 1, width - width // 2)
-        with torch.no_grad():
-            expected, found = network(image), run(image)
-        if found.shape != expected.shape:
-            return float("inf")
-        differences.append((found - expected).abs().max())
-    return 255 * float(torch.stack(differences).max())

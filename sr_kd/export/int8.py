@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from ..data.color import rgb_to_y
@@ -18,11 +16,11 @@ from ..errors import SrKdError, UsageError
 from ..evaluation.benchmark import read_levels, score_network
 from ..evaluation.protocols import find_protocol
 from ..files import atomic_path
+from ..imaging.graph import OPSETS, assemble, onnx_metadata, quietly
+from ..imaging.runtimes import open_onnx
 from ..networks.base import SRNetwork
 from ..networks.foreign import ForeignNetwork
-from ..networks.state_files import DESCRIPTION_KEY
-from .export import OPSETS, export_network
-from .graph import assemble, quietly
+from .export import export_network
 
 PROTOCOL = "rgb8"
 CALIBRATION_IMAGES = 32
@@ -89,7 +87,7 @@ def export_int8(
             measured = ForeignNetwork(assemble(network.deploy(), rgb=True, precision="fp32"), network.scale)
         options: dict[str, Any] = {"scale": network.scale, "protocol": PROTOCOL, "metrics": ("psnr",), "quiet": quiet}
         before = score_network(measured, images, **options)
-        after = score_network(measured, images, **options, forward=_Session(temporary))
+        after = score_network(measured, images, **options, forward=open_onnx(temporary))
         if before.psnr is None or after.psnr is None:
             raise SrKdError(f"{images.name} has no image whose PSNR is a number")
         result = Quantized(path, before.psnr, after.psnr)
@@ -100,18 +98,6 @@ def export_int8(
                 "use fp16, or raise the limit"
             )
     return result
-
-
-class _Session:
-    """An ONNX file as a function of tensors."""
-
-    def __init__(self, path: Path) -> None:
-        import onnxruntime
-
-        self.session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return torch.from_numpy(self.session.run(["sr"], {"lr": x.cpu().numpy()})[0])
 
 
 def _quantize(source: Path, target: Path, images: ImageSet, color: str) -> None:
@@ -164,6 +150,5 @@ def _describe(path: Path, description: Mapping[str, Any]) -> None:
     import onnx
 
     model = onnx.load(path)
-    entries = {key: value if isinstance(value, str) else json.dumps(value) for key, value in description.items()}
-    onnx.helper.set_model_props(model, {**entries, DESCRIPTION_KEY: json.dumps(description)})
+    onnx.helper.set_model_props(model, onnx_metadata(description))
     onnx.save(model, path)

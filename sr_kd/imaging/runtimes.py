@@ -11,8 +11,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ..errors import UsageError, unknown_name
+from ..errors import SrKdError, UsageError, unknown_name
 from ..networks.base import SRNetwork
+from .graph import TOLERANCE, check_onnx_packages, largest_difference, trace, write_onnx
 
 Runtime = Literal["torch", "onnxruntime", "openvino"]
 PRECISIONS = {"onnxruntime": ("fp32",), "openvino": ("fp32", "bf16")}
@@ -27,6 +28,7 @@ def check_runtime(runtime: str, device: torch.device, precision: str) -> None:
         raise unknown_name("runtime", runtime, ["torch", *PRECISIONS])
     if find_spec(runtime) is None:
         raise UsageError(f"runtime {runtime} is not installed; run: pip install 'sr_kd[export,{_EXTRAS[runtime]}]'")
+    check_onnx_packages()
     if device.type != "cpu":
         raise UsageError(f"runtime {runtime} computes on the CPU, not on {device}: add --device cpu")
     if precision not in PRECISIONS[runtime]:
@@ -45,28 +47,33 @@ def run_elsewhere(network: SRNetwork, runtime: str, precision: str = "fp32") -> 
         (N, C, H, W) float32 -> (N, C, H * scale, W * scale), within one gray level of the network in fp32.
 
     Raises:
-        UsageError: a package that is missing. SrKdError: the export went wrong.
+        SrKdError: the network cannot be converted, or the results of fp32 differ.
     """
-    from ..export.export import export_network  # slow to import, and of no use with torch
-
+    channels = network.channels
     with TemporaryDirectory() as folder:
         path = Path(folder) / "network.onnx"
-        export_network(network, path)
-        return open_exported(path, runtime, precision)
+        deployed = network.deploy()
+        write_onnx(trace(deployed, channels), path, {})
+        run = open_exported(path, runtime, precision)
+        difference = largest_difference(run, deployed, channels)
+    if precision == "fp32" and not difference <= TOLERANCE:
+        raise SrKdError(f"{runtime}: results differ from PyTorch's by {difference:.3g} gray levels: use runtime torch")
+    return run
 
 
 def open_exported(path: Path, runtime: str, precision: str = "fp32") -> Callable[[Tensor], Tensor]:
     """As `run_elsewhere`, from a network's ONNX file, which is read once and not needed afterwards."""
-    return _onnxruntime(path) if runtime == "onnxruntime" else _openvino(path, precision)
+    return open_onnx(path) if runtime == "onnxruntime" else _openvino(path, precision)
 
 
-def _onnxruntime(path: Path) -> Callable[[Tensor], Tensor]:
+def open_onnx(path: Path) -> Callable[[Tensor], Tensor]:
+    """An ONNX file of a network as a function of tensors, (N, C, H, W) float32 on the CPU."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    return lambda x: torch.from_numpy(session.run(["sr"], {"lr": x.contiguous().numpy()})[0])
+    return lambda x: torch.from_numpy(session.run(["sr"], {"lr": x.cpu().contiguous().numpy()})[0])
 
 
 def _openvino(path: Path, precision: str) -> Callable[[Tensor], Tensor]:

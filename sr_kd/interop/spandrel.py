@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..errors import SrKdError
-from ..export.graph import luma_in_rgb
+from ..imaging.graph import luma_in_rgb
 from ..networks.base import SRNetwork
 from ..networks.build import build_network
 from ..networks.recognize import recognize

@@ -1,0 +1,145 @@
+"""Networks as self-contained graphs for other runtimes: color, precision and free sizes inside; ONNX files of them."""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+
+from ..data.color import rgb_to_ycbcr, ycbcr_to_rgb
+from ..errors import SrKdError, UsageError
+from ..networks.base import SRNetwork
+from ..networks.bicubic import upscale
+from ..networks.state_files import DESCRIPTION_KEY
+
+Precision = Literal["fp32", "fp16"]
+Run = Callable[[Tensor], Tensor]
+MACHINE_DEPENDENT = {0: Dim("batch"), 2: Dim("height"), 3: Dim("width")}
+OPSETS = range(18, 24)
+TOLERANCE = 1.0  # gray levels of 255
+PROBES = ((1, 12, 16), (3, 11, 9), (1, 21, 7))  # (N, H, W): other batches and sizes than the traced one
+
+
+def luma_in_rgb(network: nn.Module, scale: int, rgb: Tensor) -> Tensor:
+    """RGB through a network of luma; chroma is upscaled bicubically.
+
+    Args:
+        network: (N, 1, H, W) -> (N, 1, H * scale, W * scale).
+        rgb: (N, 3, H, W) in [0, 1].
+
+    Returns:
+        (N, 3, H * scale, W * scale), not clamped.
+    """
+    ycbcr = rgb_to_ycbcr(rgb)
+    return ycbcr_to_rgb(torch.cat([network(ycbcr[:, :1]), upscale(ycbcr[:, 1:], scale)], dim=1))
+
+
+class LumaInRGB(nn.Module):
+    """A "y" network with its color handling, `luma_in_rgb` as a module."""
+
+    def __init__(self, network: nn.Module, scale: int) -> None:
+        super().__init__()
+        self.network = network
+        self.scale = scale
+
+    def forward(self, rgb: Tensor) -> Tensor:
+        """(N, 3, H, W) in [0, 1] -> (N, 3, H * scale, W * scale), not clamped."""
+        return luma_in_rgb(self.network, self.scale, rgb)
+
+
+class HalfInside(nn.Module):
+    """A copy of a network in half precision, between float32 input and output."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = copy.deepcopy(network).half()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) float32 -> (N, C, H * scale, W * scale) float32."""
+        return self.network(x.half()).float()
+
+
+def assemble(network: SRNetwork, *, rgb: bool, precision: Precision) -> nn.Module:
+    """A deployed network with what goes around it, in eval mode; color stays in float32."""
+    inner: nn.Module = HalfInside(network) if precision == "fp16" else network
+    return (LumaInRGB(inner, network.scale) if rgb else inner).eval()
+
+
+def trace(graph: nn.Module, channels: int) -> ExportedProgram:
+    """The graph with batch, height and width free; `channels` is its input's."""
+    with torch.no_grad(), quietly():
+        return torch.export.export(graph, (torch.rand(2, channels, 17, 23),), dynamic_shapes=(MACHINE_DEPENDENT,))
+
+
+def check_onnx_packages() -> None:
+    """Raise a UsageError where a package is missing that writes or checks ONNX files."""
+    missing = [name for name in ("onnx", "onnxscript", "onnxruntime") if find_spec(name) is None]
+    if missing:
+        raise UsageError(f"exporting to ONNX needs {', '.join(missing)}; run: pip install 'sr_kd[export]'")
+
+
+def write_onnx(program: ExportedProgram, path: Path, description: Mapping[str, Any], opset: int = OPSETS[0]) -> None:
+    """A traced graph as an ONNX file. Its metadata: each entry of the description, and all of it as JSON.
+
+    Raises:
+        SrKdError: torch cannot convert the graph.
+    """
+    with quietly():
+        converted = torch.onnx.export(
+            program,
+            input_names=["lr"],
+            output_names=["sr"],
+            dynamic_shapes=(MACHINE_DEPENDENT,),
+            opset_version=opset,
+            dynamo=True,
+            verbose=False,
+        )
+        if converted is None:
+            raise SrKdError(f"torch {torch.__version__} could not convert the network to ONNX")
+        converted.model.metadata_props.update(onnx_metadata(description))
+        converted.save(path, external_data=False)
+
+
+def onnx_metadata(description: Mapping[str, Any]) -> dict[str, str]:
+    """What an ONNX file says about itself: ONNX's metadata maps text to text."""
+    entries = {key: value if isinstance(value, str) else json.dumps(value) for key, value in description.items()}
+    return {**entries, DESCRIPTION_KEY: json.dumps(description)}
+
+
+def largest_difference(run: Run, network: nn.Module, channels: int) -> float:
+    """In gray levels, over images of several sizes, half noise, half ramp; NaN where there is one."""
+    generator = torch.Generator().manual_seed(0)
+    differences = []
+    for count, height, width in PROBES:
+        image = torch.rand(count, channels, height, width, generator=generator)
+        image[..., width // 2 :] = torch.linspace(0, 1, width - width // 2)
+        with torch.no_grad():
+            expected, found = network(image), run(image)
+        if found.shape != expected.shape:
+            return float("inf")
+        differences.append((found - expected).abs().max())
+    return 255 * float(torch.stack(differences).max())
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Without the exporters' remarks on their own internals."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
