@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib import import_module
@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from .device import pick_device
 from .errors import SrKdError
@@ -56,6 +57,37 @@ class World:
         if self.size > 1:
             for buffer in module.buffers():
                 distributed.broadcast(buffer, 0)
+
+    def parallel(self, module: nn.Module, find_unused: bool) -> nn.Module:
+        """The module so that its gradients are averaged over all processes; as it is for one process.
+
+        Args:
+            find_unused: some of its trained parameters may get no gradient.
+        """
+        if self.size == 1:
+            return module
+        devices = [self.device] if self.device.type == "cuda" else None
+        return DistributedDataParallel(module, device_ids=devices, find_unused_parameters=find_unused)
+
+    def synchronizing(self, module: nn.Module, now: bool) -> AbstractContextManager[Any]:
+        """Gradients of a `parallel` module are averaged once per iteration, with its last part."""
+        return nullcontext() if now or not isinstance(module, DistributedDataParallel) else module.no_sync()
+
+    def check_gradients(self, module: nn.Module) -> None:
+        """After the first backward pass of a `parallel` module.
+
+        Raises:
+            SrKdError: a trained parameter without gradient, for which the processes would wait.
+        """
+        if not isinstance(module, DistributedDataParallel) or module.find_unused_parameters:
+            return
+        unused = [name for name, each in module.module.named_parameters() if each.requires_grad and each.grad is None]
+        if unused:
+            layers = ", ".join(dict.fromkeys(name.rpartition(".")[0] for name in unused))
+            raise SrKdError(
+                f"{layers} got no gradient, and several processes would wait for it: leave it out of the network, "
+                "or set 'find_unused_parameters: true' in the phase"
+            )
 
     def barrier(self) -> None:
         """Wait for all processes."""

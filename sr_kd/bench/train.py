@@ -19,7 +19,8 @@ from ..networks.base import SRNetwork
 from ..networks.build import build_network
 from ..networks.teacher import PrivilegedTeacher
 from ..training.frozen_teacher import FrozenTeacher
-from ..training.stages import Stage, TrainingStage
+from ..training.loop import TrainingStage
+from ..training.stage import Stage
 from ..training.student_with_losses import StudentWithLosses
 from ..training.super_resolution import SuperResolution
 from .machine import Machine

@@ -138,6 +138,8 @@ class Phase(Section):
     whose frozen result teaches; `partner` a network that trains beside this one, each the other's teacher
     (in `taps`, the teacher's are the partner's). `total_iter` is a number or a sum of phases ("teacher + student").
     `teacher_precision`: of the frozen teacher, where not `precision`. `compile`: by torch.compile, maybe in a mode.
+    A step whose gradient is NaN or Inf is left out; after `max_skipped_steps` in a row the run stops.
+    `find_unused_parameters`: for several processes, of networks with layers that get no gradient.
     """
 
     trains: str
@@ -153,6 +155,8 @@ class Phase(Section):
     ema_decay: Decay = 0.0
     gradient_clip: NonNegative = 0.0
     accumulate: PositiveInt = 1
+    max_skipped_steps: PositiveInt = 10
+    find_unused_parameters: bool = False
     precision: Precision = "fp32"
     teacher_precision: Precision | None = None
     channels_last: bool = True

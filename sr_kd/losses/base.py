@@ -53,7 +53,7 @@ class NetworkOutput:
 
 @dataclass(frozen=True)
 class LossInputs:
-    """All that a loss may look at in one iteration.
+    """One batch and all that a loss may look at: a task gives the images, the networks add what they make of them.
 
     Attributes:
         lr: LR images (N, C, H, W), in the trained network's color (classification, detection: the input images).
@@ -72,7 +72,7 @@ class LossInputs:
 
     lr: Tensor
     hr: Tensor
-    trained: NetworkOutput
+    trained: NetworkOutput = NetworkOutput(None)
     teacher: NetworkOutput | None = None
     teacher_tail: TeacherTail | None = None
     labels: Any = None

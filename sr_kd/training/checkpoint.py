@@ -6,10 +6,12 @@ import hashlib
 import io
 import logging
 import zipfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ..errors import SrKdError
 from ..files import atomic_path
@@ -33,8 +35,10 @@ class StateFolder:
     def save(self, iteration: int, state: dict[str, Any]) -> Path:
         """Write the state of an iteration (number of finished iterations), then drop old ones.
 
-        The file is a torch zip file followed by its SHA-256 digest. Raises SrKdError if it cannot be written.
+        The file is a torch zip file followed by its SHA-256 digest. Raises SrKdError if it cannot be written, or if
+        weights are NaN or Inf.
         """
+        check_finite(state, f"the state of iteration {iteration}")
         buffer = io.BytesIO()
         torch.save(state, buffer)
         content = buffer.getbuffer()
@@ -68,6 +72,31 @@ class StateFolder:
     def iterations(self) -> list[int]:
         """The saved iterations, ascending."""
         return sorted(int(path.stem) for path in self.folder.glob("*.state") if path.stem.isdigit())
+
+
+def check_finite(weights: Any, what: str) -> None:
+    """Refuse weights that are NaN or Inf, wherever they are in a tree of mappings. Raises SrKdError.
+
+    They are looked at all at once, by one norm, and one by one only where that is not finite.
+    """
+    found = dict(_weights(weights))
+    if not torch.isfinite(torch.nn.utils.get_total_norm(list(found.values()))):
+        bad = [name for name, value in found.items() if not torch.isfinite(value).all()]
+        if bad:
+            raise SrKdError(
+                f"{what} is not written: {len(bad)} of {len(found)} tensors are NaN or Inf, the first is {bad[0]}; "
+                "lower the learning rate or set gradient_clip, and go on from an older state with --auto_resume "
+                "--continue_with"
+            )
+
+
+def _weights(tree: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
+    """The floating tensors that must be finite: not what a gradient ratio does not know yet."""
+    if isinstance(tree, Mapping):
+        for key, value in tree.items():
+            yield from _weights(value, f"{name}.{key}" if name else str(key))
+    elif isinstance(tree, Tensor) and tree.is_floating_point() and not name.endswith("gradient_ratios.strength"):
+        yield name, tree
 
 
 def read_state(path: Path) -> dict[str, Any]:

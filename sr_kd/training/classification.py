@@ -12,8 +12,8 @@ from ..data.batch import orient
 from ..data.labeled import LabeledImages
 from ..data.sampler import PatchSampler
 from ..distributed import World
-from ..losses.base import NetworkOutput, TeacherTail
-from .task import Batch, Keep, Scores
+from ..losses.base import LossInputs, NetworkOutput, TeacherTail
+from .task import Keep, Scores
 
 VALIDATION_BATCH = 512
 
@@ -52,23 +52,23 @@ class Classification:
         sizes = np.full((len(train.labels), 2), self.side + 2 * shift)
         self.sampler = PatchSampler(sizes, self.side, batch_size, hflip=hflip, rotate=False, seed=seed, stream=stream)
 
-    def batch(self, index: int) -> Batch:
+    def batch(self, index: int) -> LossInputs:
         draw = self.sampler.draw(index).share(self.world.rank, self.world.size)
         image, top, left = (torch.from_numpy(part).to(self.home) for part in (draw.image, draw.top, draw.left))
         along = torch.arange(self.side, device=self.home)
         rows, columns = top[:, None] + along, left[:, None] + along
         window = self.pixels[image[:, None, None], rows[:, :, None], columns[:, None, :]]
         images = orient(network_images(window).contiguous(), draw).to(self.world.device)
-        return Batch(images, images, self.labels[image].to(self.world.device))
+        return LossInputs(images, images, labels=self.labels[image].to(self.world.device))
 
-    def view(self, network: nn.Module, batch: Batch, taps: Iterable[str], output: bool) -> NetworkOutput:
-        return NetworkOutput(*network.features(batch.lr, taps, output))  # type: ignore[operator]
+    def view(self, network: nn.Module, inputs: LossInputs, taps: Iterable[str], output: bool) -> NetworkOutput:
+        return NetworkOutput(*network.features(inputs.lr, taps, output))  # type: ignore[operator]
 
     def seen_by(self, network: nn.Module, image: Tensor) -> Tensor:
         return image
 
-    def tail(self, network: nn.Module, batch: Batch, view: NetworkOutput) -> TeacherTail:
-        return lambda tap, feature: network.tail(tap, feature, batch.lr)  # type: ignore[operator]
+    def tail(self, network: nn.Module, inputs: LossInputs, view: NetworkOutput) -> TeacherTail:
+        return lambda tap, feature: network.tail(tap, feature, inputs.lr)  # type: ignore[operator]
 
     @torch.no_grad()
     def validate(self, network: nn.Module, keep: Keep | None = None) -> Scores:

@@ -14,9 +14,9 @@ from ..data.shapes import DetectionImages
 from ..distributed import World
 from ..errors import UsageError
 from ..evaluation.average_precision import mean_average_precision
-from ..losses.base import NetworkOutput, TeacherTail
+from ..losses.base import LossInputs, NetworkOutput, TeacherTail
 from .classification import network_images
-from .task import Batch, Keep, Scores
+from .task import Keep, Scores
 
 VALIDATION_BATCH = 50
 Objects = dict[str, Tensor]  # of one image: boxes (K, 4), labels (K,), and scores (K,) where they were detected
@@ -50,26 +50,26 @@ class Detection:
         sizes = np.full((len(train.images), 2), self.side)
         self.sampler = PatchSampler(sizes, self.side, batch_size, hflip=hflip, rotate=False, seed=seed, stream=stream)
 
-    def batch(self, index: int) -> Batch:
+    def batch(self, index: int) -> LossInputs:
         draw = self.sampler.draw(index).share(self.world.rank, self.world.size)
         images = orient(network_images(torch.from_numpy(self.train.images[draw.image])).contiguous(), draw)
         images = images.to(self.world.device)
-        return Batch(
+        return LossInputs(
             images,
             images,
-            [self._objects(image, flip) for image, flip in zip(draw.image, draw.hflip, strict=True)],
+            labels=[self._objects(image, flip) for image, flip in zip(draw.image, draw.hflip, strict=True)],
         )
 
-    def view(self, network: nn.Module, batch: Batch, taps: Iterable[str], output: bool) -> NetworkOutput:
+    def view(self, network: nn.Module, inputs: LossInputs, taps: Iterable[str], output: bool) -> NetworkOutput:
         if not output:
-            return NetworkOutput(None, network.features(batch.lr, taps))  # type: ignore[operator]
-        losses, features = network.losses(batch.lr, batch.labels, taps)  # type: ignore[operator]
+            return NetworkOutput(None, network.features(inputs.lr, taps))  # type: ignore[operator]
+        losses, features = network.losses(inputs.lr, inputs.labels, taps)  # type: ignore[operator]
         return NetworkOutput(None, features, losses)
 
     def seen_by(self, network: nn.Module, image: Tensor) -> Tensor:
         return image
 
-    def tail(self, network: nn.Module, batch: Batch, view: NetworkOutput) -> TeacherTail:
+    def tail(self, network: nn.Module, inputs: LossInputs, view: NetworkOutput) -> TeacherTail:
         def refuse(tap: str, feature: Tensor) -> Tensor:
             raise UsageError("a detector's feature maps lead to no single output: such a loss is for other tasks")
 

@@ -61,9 +61,10 @@ def _diagnose_phase(recipe: TrainingRecipe, name: str, world: World, opener: Tas
     goal, *others = losses
     with closing(opener.open(name, seed, [student] if teacher is None else [student, teacher])) as task:
         step = StudentWithLosses(student, losses, task).to(world.device).train()
-        batch = task.batch(0)
-        teacher_output = None if teacher is None else FrozenTeacher(teacher.to(world.device), step, task).output(batch)
-        inputs = step.inputs(batch, teacher_output)
+        inputs = task.batch(0)
+        if teacher is not None:
+            inputs = FrozenTeacher(teacher.to(world.device), step, task).shown(inputs)
+        inputs = step.shown(inputs)
         rows = diagnose(goal.loss, {entry.name: entry.loss for entry in others}, inputs, list(student.parameters()))
     return PhaseDiagnosis(name, goal.name, "; ".join(filter(None, (of_student, of_teacher))), rows)
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ..config.section import Compile, Precision
-from ..losses.base import NetworkOutput
+from ..losses.base import LossInputs, NetworkOutput
 from ..losses.numerics import widen
-from .student_with_losses import StudentWithLosses, TeacherOutput, output_for
-from .task import Batch, Task
+from .student_with_losses import StudentWithLosses, output_for
+from .task import Task
 
 
 class FrozenTeacher:
@@ -43,23 +44,21 @@ class FrozenTeacher:
         self.precision = precision
         self._view = compiled(task.view, compile)
 
-    def output(self, batch: Batch) -> TeacherOutput:
-        """The teacher's features, its output (in the student's color), its tail, and its answers to other pairs.
+    def shown(self, inputs: LossInputs) -> LossInputs:
+        """The batch with the teacher's features, output (in the student's color), tail, and answers to other pairs.
 
         `no_grad`, because inference tensors cannot be saved.
         """
-        with torch.no_grad(), autocast(batch.lr.device, self.precision):
-            view = self._view(self.network, batch, self.taps, self.needs_output)
-        view = NetworkOutput(
-            None if view.output is None else widen(view.output),
-            {tap: widen(feature) for tap, feature in view.features.items()},
-        )
-        tail = self.task.tail(self.network, batch, view)
-        output = None if view.output is None else self.task.seen_by(self.student, view.output)
-        return TeacherOutput(
-            NetworkOutput(output, view.features),
-            lambda tap, feature: self.task.seen_by(self.student, tail(tap, feature)),
-            self._forward,
+        with torch.no_grad(), autocast(inputs.lr.device, self.precision):
+            view = self._view(self.network, inputs, self.taps, self.needs_output)
+        output = None if view.output is None else self.task.seen_by(self.student, widen(view.output))
+        made = NetworkOutput(output, {tap: widen(feature) for tap, feature in view.features.items()})
+        tail = self.task.tail(self.network, inputs, made)
+        return replace(
+            inputs,
+            teacher=made,
+            teacher_tail=lambda tap, feature: self.task.seen_by(self.student, tail(tap, feature)),
+            teacher_forward=self._forward,
         )
 
     def _forward(self, lr: Tensor, hr: Tensor) -> Tensor:

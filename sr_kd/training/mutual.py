@@ -9,7 +9,8 @@ from torch import nn
 from ..config.phase import Phase
 from ..distributed import World
 from .frozen_teacher import FrozenTeacher
-from .stages import PretrainingStage, TrainingStage
+from .loop import TrainingStage
+from .pretraining import PretrainingStage
 from .student_with_losses import StudentWithLosses
 from .task import Task
 
@@ -48,8 +49,10 @@ class MutualStage:
         total_iter: its length. step: on the device.
     """
 
+    name = "mutual training"
+
     def __init__(self, options: Phase, total_iter: int, step: MutualStudents, task: Task, world: World) -> None:
-        self.name, self.total_iter = "mutual training", total_iter
+        self.total_iter = total_iter
         first, partner = step.first, step.partner
         self.partner = _Turn(options, total_iter, partner, first.student, task, world)
         self.first = _Turn(options, total_iter, first, partner.student, task, world)
@@ -57,6 +60,10 @@ class MutualStage:
     def update(self, iteration: int, measure: bool) -> dict[str, float]:
         of_partner = self.partner.update(iteration, measure)
         return self.first.update(iteration, measure) | {f"partner/{key}": value for key, value in of_partner.items()}
+
+    @property
+    def skipped(self) -> int:
+        return self.partner.skipped + self.first.skipped
 
     def state_dict(self) -> dict[str, Any]:
         return {"partner": self.partner.state_dict(), "first": self.first.state_dict()}
@@ -77,7 +84,7 @@ class _Turn:
         frozen_teacher = FrozenTeacher(fixed, step, task, options.precision)
         self.training = TrainingStage(options, total_iter, step, frozen_teacher, task, None, world)
         self.preparing = {
-            name: PretrainingStage(name, objective, frozen_teacher, task, world)
+            name: PretrainingStage(name, objective, frozen_teacher, task, world, options.max_skipped_steps)
             for name, loss in step.losses.items()
             if (objective := loss.pretraining()) is not None  # type: ignore[operator]
         }
@@ -91,6 +98,10 @@ class _Turn:
             values |= {f"{key}/{name}": value for key, value in stage.update(iteration, measure).items()}
         self.step.train()  # and freezes what was just prepared
         return self.training.update(iteration, measure) | values
+
+    @property
+    def skipped(self) -> int:
+        return self.training.skipped + sum(stage.skipped for stage in self.preparing.values())
 
     def state_dict(self) -> dict[str, Any]:
         preparing = {name: stage.state_dict() for name, stage in self.preparing.items()}

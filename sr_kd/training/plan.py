@@ -2,46 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from typing import TypeVar
 
 import torch
 from torch import nn
 
-from ..config.build import WeightedLoss, build_losses
+from ..config.build import build_losses
+from ..config.phase import Phase
 from ..config.schema import TrainingRecipe
 from ..distributed import World
 from ..networks.base import SRNetwork
 from ..networks.teacher import PrivilegedTeacher
 from .ema import EMA
 from .frozen_teacher import FrozenTeacher
+from .loop import TrainingStage
 from .mutual import MutualStage, MutualStudents
 from .networks import seeded
-from .stages import PretrainingStage, Stage, TrainingStage
+from .pretraining import PretrainingStage
+from .stage import PhasePlan, Stage
 from .student_with_losses import StudentWithLosses
 from .task import Task
 
-
-@dataclass(frozen=True)
-class PhasePlan:
-    """A phase, ready to run.
-
-    Attributes:
-        step: all that trains, and what a saved state holds of it; `step.student` is the phase's result.
-        stages: factories, each called when its turn comes. lengths: their iterations.
-        losses: of the student. ema: its average, if any.
-    """
-
-    step: StudentWithLosses | MutualStudents
-    stages: Sequence[Callable[[], Stage]]
-    lengths: Sequence[int]
-    losses: Sequence[WeightedLoss]
-    ema: EMA | None = None
-
-    @property
-    def total_iter(self) -> int:
-        """Iterations of all stages."""
-        return sum(self.lengths)
+Module = TypeVar("Module", bound=nn.Module)
 
 
 def plan_phase(
@@ -60,14 +43,13 @@ def plan_phase(
         other: its teacher, or the partner of a mutual phase, if there is one.
     """
     options = recipe.phases[name]
-    layout = torch.channels_last if options.channels_last else torch.contiguous_format
     with seeded(seed, f"{name} losses"):
         losses = build_losses(recipe, name, student, other)
-    step = StudentWithLosses(student, losses, task).to(world.device).to(memory_format=layout)  # type: ignore[call-overload]
+    step = _placed(StudentWithLosses(student, losses, task), options, world)
     if options.partner is not None and other is not None:
         with seeded(seed, f"{name} partner's losses"):
             reverse = build_losses(recipe, name, other, student, reverse=True)
-        partner = StudentWithLosses(other, reverse, task).to(world.device).to(memory_format=layout)  # type: ignore[call-overload]
+        partner = _placed(StudentWithLosses(other, reverse, task), options, world)
         mutual = MutualStudents(step, partner)
         length = recipe.length(name)
         return PhasePlan(mutual, [lambda: MutualStage(options, length, mutual, task, world)], [length], losses)
@@ -75,9 +57,8 @@ def plan_phase(
     if other is not None:
         # It is never trained here, so it may as well be fast: an image from its tail costs a third.
         fast = other.deploy() if isinstance(other, SRNetwork | PrivilegedTeacher) else other
-        fast = fast.to(world.device).to(memory_format=layout)  # type: ignore[call-overload]
         precision = options.teacher_precision or options.precision
-        frozen_teacher = FrozenTeacher(fast, step, task, precision, bool(options.compile))
+        frozen_teacher = FrozenTeacher(_placed(fast, options, world), step, task, precision, bool(options.compile))
     ema = EMA(step.student, options.ema_decay) if options.ema_decay else None
     stages: list[Callable[[], Stage]] = []
     lengths = []
@@ -86,10 +67,25 @@ def plan_phase(
         if objective is not None and frozen_teacher is not None:
             stages.append(
                 lambda entry=entry, objective=objective: PretrainingStage(  # type: ignore[misc]
-                    entry.name, objective, frozen_teacher, task, world
+                    entry.name, objective, frozen_teacher, task, world, options.max_skipped_steps
                 )
             )
             lengths.append(objective.total_iter)
     total_iter = recipe.length(name)
     stages.append(lambda: TrainingStage(options, total_iter, step, frozen_teacher, task, ema, world))
     return PhasePlan(step, stages, [*lengths, total_iter], losses, ema)
+
+
+def _placed(module: Module, options: Phase, world: World) -> Module:
+    """On the device, in the phase's memory layout.
+
+    Buffers stay contiguous: processes that share them accept nothing else (CARN's mean of four dimensions).
+    """
+    module = module.to(world.device)
+    if options.channels_last:
+        module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        for owner in module.modules():
+            for name, buffer in owner._buffers.items():
+                if buffer is not None:
+                    owner._buffers[name] = buffer.clone(memory_format=torch.contiguous_format)
+    return module

@@ -20,14 +20,16 @@ from ..networks.base import SRNetwork
 from ..networks.files import save_network
 from ..networks.teacher import PrivilegedTeacher
 from .lock import only_run_of
+from .loop import PhaseRun
 from .mutual import MutualStudents
 from .networks import first_network, new_network, teacher_network
 from .open_task import TaskOpener, task_opener
-from .phase import PhaseRun
+from .phase_files import PhaseFiles
 from .plan import plan_phase
 from .run_log import RunLog, log_to_file
 from .step_times import StepTimes
 from .stopping import StopRequest
+from .validation import Validation
 from .workspace import PARTNER_FILE, Workspace
 
 logger = logging.getLogger("sr_kd")
@@ -107,34 +109,23 @@ def _run_phase(
         RunLog(folder if world.leads and recipe.logger.use_tb_logger else None, start) as log,
         StopRequest() as stop,
     ):
-        run = PhaseRun(
-            label=workspace.run_name(name, seed),
-            step=plan.step,
-            stages=plan.stages,
-            lengths=plan.lengths,
-            ema=plan.ema,
-            task=task,
-            states=states,
-            seed=seed,
-            models=workspace.models(name, seed),
-            log=log,
-            world=world,
-            stop=stop,
-            times=StepTimes(states.folder / "step_times.json"),
-            print_every=recipe.logger.print_freq,
-            save_every=recipe.logger.save_checkpoint_freq,
-            validate_every=recipe.val.val_freq,
-            metadata={"recipe": recipe.name, "phase": name, "seed": seed, "sr_kd": __version__},
-            images=workspace.root / "visualization" if recipe.val.save_img else None,
-            select_by=recipe.val.metrics[0],
-            quiet=quiet,
+        files = PhaseFiles(
+            workspace.run_name(name, seed),
+            states,
+            workspace.models(name, seed),
+            workspace.root / "visualization" if recipe.val.save_img else None,
+            {"recipe": recipe.name, "phase": name, "seed": seed, "sr_kd": __version__},
         )
-        scores = run.run(None if saved is None else saved[1])
-        report = task.report(run.network)
+        validation = Validation(plan, task, files, log, world, recipe.val.metrics[0])
+        times = StepTimes(states.folder / "step_times.json")
+        run = PhaseRun(recipe, seed, plan, validation, files, log, world, stop, times)
+        scores = run.run(None if saved is None else saved[1], quiet)
+        report = task.report(plan.network)
         log.scalars(plan.total_iter, {f"report/{key}": value for key, value in report.items()})
         result = {
             "iterations": plan.total_iter,
-            "seconds_per_step": run.times.median,
+            "seconds_per_step": times.median,
+            "skipped_steps": run.skipped,
             "scores": scores,
             "report": report,
         }
@@ -143,14 +134,14 @@ def _run_phase(
             world.share_buffers(partner)
             result["partner"] = partner_scores = task.validate(partner)
             if world.leads:
-                metadata = {**run.metadata, "partner": True, "iteration": plan.total_iter, "scores": partner_scores}
-                save_network(run.models / PARTNER_FILE, partner, metadata=metadata)
+                metadata = {**files.metadata, "partner": True, "iteration": plan.total_iter, "scores": partner_scores}
+                save_network(files.models / PARTNER_FILE, partner, metadata=metadata)
     if world.leads:
         if report:
-            logger.info("%s: %s", run.label, ", ".join(f"{key} {value:.2f} dB" for key, value in report.items()))
+            logger.info("%s: %s", files.label, ", ".join(f"{key} {value:.2f} dB" for key, value in report.items()))
         workspace.finish(name, seed, result)
     if stop.requested(world):  # all wait here for the files, too
-        raise SrKdError(f"stopped after {run.label}; continue with --auto_resume")
+        raise SrKdError(f"stopped after {files.label}; continue with --auto_resume")
 
 
 def _announce(label: str, start: int, total: int, student: nn.Module, losses: Sequence[WeightedLoss]) -> None:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
+import torch
+
+from ..device import wait_for
 from ..files import write_text
 
 _KEPT = 1000
@@ -28,13 +34,22 @@ class StepTimes:
         self._first = True
         self._seconds, self._count = 0.0, 0
 
-    def add(self, seconds: float) -> None:
-        """Record an iteration."""
-        self._seconds += seconds
-        self._count += 1
+    @contextmanager
+    def iteration(self, device: torch.device, logged: bool) -> Iterator[None]:
+        """Around one iteration; a logged one waits for the device before and after, and is not timed."""
+        began = time.perf_counter()
+        if logged:
+            wait_for(device)
+            self._end_interval(time.perf_counter() - began)
+        yield
+        if logged:
+            wait_for(device)
+        else:
+            self._seconds += time.perf_counter() - began
+            self._count += 1
 
-    def end_interval(self, seconds: float) -> None:
-        """Before a logged iteration; `seconds` were spent on waiting for those before it."""
+    def _end_interval(self, seconds: float) -> None:
+        """`seconds` were spent on waiting for the iterations before."""
         if self._count:
             if not self._first:
                 self._means.append((self._seconds + seconds) / self._count)

@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 from ..config.build import WeightedLoss
 from ..errors import SrKdError
-from ..losses.base import Forward, LossInputs, NetworkOutput, TeacherTail
+from ..losses.base import LossInputs
 from .gradient_ratio import GradientRatios
-from .task import Batch, Task
-
-
-@dataclass(frozen=True)
-class TeacherOutput:
-    """What a frozen teacher gives for one batch: attributes as in :class:`~sr_kd.losses.base.LossInputs`."""
-
-    view: NetworkOutput
-    tail: TeacherTail
-    forward: Forward
+from .task import Task
 
 
 class StudentWithLosses(nn.Module):
@@ -52,28 +41,31 @@ class StudentWithLosses(nn.Module):
         self.compares_features_only = all(entry.loss.needs_pairs or entry.loss.needs_compact for entry in losses)
         self.needs_teacher_output = any(entry.loss.needs_teacher_output for entry in losses)
 
-    def forward(
-        self, batch: Batch, teacher_output: TeacherOutput | None = None, iteration: int = 0
-    ) -> dict[str, Tensor]:
+    def forward(self, inputs: LossInputs) -> dict[str, Tensor]:
         """Unweighted loss terms, named ``<loss>/<term>``."""
-        inputs = self.inputs(batch, teacher_output, iteration)
+        shown = self.shown(inputs)
         terms: dict[str, Tensor] = {}
         for name, loss in self.losses.items():
-            terms.update(loss.named_terms(name, inputs))  # type: ignore[operator]
+            terms.update(loss.named_terms(name, shown))  # type: ignore[operator]
         return terms
 
-    def inputs(self, batch: Batch, teacher_output: TeacherOutput | None = None, iteration: int = 0) -> LossInputs:
-        """One forward pass of the trained network, and what its losses are shown of it."""
+    def shown(self, inputs: LossInputs) -> LossInputs:
+        """The batch as the trained network sees it, with what it makes of it."""
+        seen = LossInputs(
+            self.task.seen_by(self.student, inputs.lr),
+            self.task.seen_by(self.student, inputs.hr),
+            labels=inputs.labels,
+        )
         return LossInputs(
-            self.task.seen_by(self.student, batch.lr),
-            self.task.seen_by(self.student, batch.hr),
-            self.task.view(self.student, batch, self.student_taps, output=True),
-            teacher_output.view if teacher_output else None,
-            teacher_output.tail if teacher_output else None,
-            batch.labels,
-            iteration,
+            seen.lr,
+            seen.hr,
+            self.task.view(self.student, seen, self.student_taps, output=True),
+            inputs.teacher,
+            inputs.teacher_tail,
+            inputs.labels,
+            inputs.iteration,
             lambda lr, hr: output_for(self.student, lr, hr, self.task),
-            teacher_output.forward if teacher_output else None,
+            inputs.teacher_forward,
         )
 
     def weighted(self, terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -103,29 +95,7 @@ class StudentWithLosses(nn.Module):
 
 def output_for(network: nn.Module, lr: Tensor, hr: Tensor, task: Task) -> Tensor:
     """A network's output for a pair other than the batch."""
-    output = task.view(network, Batch(lr, hr), (), output=True).output
+    output = task.view(network, LossInputs(lr, hr), (), output=True).output
     if output is None:
         raise ValueError("the task's view left the output out")
     return output
-
-
-def gradient_norms(step: StudentWithLosses, weighted: Mapping[str, Tensor]) -> dict[str, float]:
-    """Norm of each weighted term's gradient with respect to the student's parameters, on this process' own batch; the
-    graph is kept."""
-    parameters = [parameter for parameter in step.student.parameters() if parameter.requires_grad]
-    norms = {}
-    for key, value in weighted.items():
-        if value.requires_grad:
-            gradients = torch.autograd.grad(value, parameters, retain_graph=True, allow_unused=True)
-            found = [gradient for gradient in gradients if gradient is not None]
-            norms[key] = float(torch.nn.utils.get_total_norm(found)) if found else 0.0
-    return norms
-
-
-def flat_gradient(step: StudentWithLosses, value: Tensor) -> Tensor:
-    """A term's gradient with respect to all of the student's parameters, one after the other; the graph is kept."""
-    parameters = [parameter for parameter in step.student.parameters() if parameter.requires_grad]
-    if not value.requires_grad:
-        return torch.zeros(sum(parameter.numel() for parameter in parameters), device=value.device)
-    gradients = torch.autograd.grad(value, parameters, retain_graph=True, materialize_grads=True)
-    return torch.cat([gradient.reshape(-1) for gradient in gradients])

@@ -13,9 +13,9 @@ from ..data.sets import ImageSet
 from ..distributed import World
 from ..errors import UsageError
 from ..evaluation.benchmark import merge_scores, score_network
-from ..losses.base import NetworkOutput, TeacherTail
+from ..losses.base import LossInputs, NetworkOutput, TeacherTail
 from ..networks.teacher import PrivilegedTeacher
-from .task import Batch, Keep, Scores
+from .task import Keep, Scores
 from .teacher_report import privileged_scores, teacher_report
 
 
@@ -40,11 +40,11 @@ class SuperResolution:
         self.patches, self.scale = patches, scale
         self.validation, self.metrics, self.world = tuple(validation), tuple(metrics), world
 
-    def batch(self, index: int) -> Batch:
-        return Batch(*self.patches.batch(index, self.world.rank, self.world.size))
+    def batch(self, index: int) -> LossInputs:
+        return LossInputs(*self.patches.batch(index, self.world.rank, self.world.size))
 
-    def view(self, network: nn.Module, batch: Batch, taps: Iterable[str], output: bool) -> NetworkOutput:
-        image = batch.hr if isinstance(network, PrivilegedTeacher) else batch.lr
+    def view(self, network: nn.Module, inputs: LossInputs, taps: Iterable[str], output: bool) -> NetworkOutput:
+        image = inputs.hr if isinstance(network, PrivilegedTeacher) else inputs.lr
         sr, features = network.features(self.seen_by(network, image), taps, output)  # type: ignore[operator]
         return NetworkOutput(sr, features)
 
@@ -56,11 +56,11 @@ class SuperResolution:
             return rgb_to_y(image)
         raise UsageError("a 'y' image cannot serve an 'rgb' network")
 
-    def tail(self, network: nn.Module, batch: Batch, view: NetworkOutput) -> TeacherTail:
+    def tail(self, network: nn.Module, inputs: LossInputs, view: NetworkOutput) -> TeacherTail:
         if isinstance(network, PrivilegedTeacher):
             compact = view.features["compact"]
             return lambda tap, feature: network.decoder.tail(tap, feature, compact)
-        lr = self.seen_by(network, batch.lr)
+        lr = self.seen_by(network, inputs.lr)
         return lambda tap, feature: network.tail(tap, feature, lr)  # type: ignore[operator]
 
     def validate(self, network: nn.Module, keep: Keep | None = None) -> Scores:

@@ -3,41 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from torch import Tensor, nn
 
-from ..losses.base import NetworkOutput, TeacherTail
+from ..losses.base import LossInputs, NetworkOutput, TeacherTail
 
 Scores = dict[str, dict[str, float]]
 # (set, image, pixels (H, W, C) uint8); may be called from several threads
 Keep = Callable[[str, str, np.ndarray], None]
 
 
-@dataclass(frozen=True)
-class Batch:
-    """One global or per-rank batch.
-
-    Attributes:
-        lr: LR images (N, C, H, W) in [0, 1] (classification, detection: the input images).
-        hr: HR images (N, C, H * scale, W * scale) (classification, detection: the same as `lr`).
-        labels: class indices (N,), or per image a detector's boxes and labels; None for super-resolution.
-    """
-
-    lr: Tensor
-    hr: Tensor
-    labels: Any = None
-
-
 class Task(Protocol):
     """The part of training that differs between super-resolution, classification and detection."""
 
-    def batch(self, index: int) -> Batch:
-        """This rank's share of the global batch with this index: a pure function of seed and index."""
+    def batch(self, index: int) -> LossInputs:
+        """This rank's share of the global batch with this index, its images and labels: a pure function of seed and
+        index. For classification and detection, `hr` is `lr`."""
 
-    def view(self, network: nn.Module, batch: Batch, taps: Iterable[str], output: bool) -> NetworkOutput:
+    def view(self, network: nn.Module, inputs: LossInputs, taps: Iterable[str], output: bool) -> NetworkOutput:
         """What a network makes of the batch; a privileged one is shown HR."""
 
     def seen_by(self, network: nn.Module, image: Tensor) -> Tensor:
@@ -47,7 +32,7 @@ class Task(Protocol):
             UsageError: it cannot be brought into that form.
         """
 
-    def tail(self, network: nn.Module, batch: Batch, view: NetworkOutput) -> TeacherTail:
+    def tail(self, network: nn.Module, inputs: LossInputs, view: NetworkOutput) -> TeacherTail:
         """(tap, feature) -> output, through the network's layers behind the tap."""
 
     def validate(self, network: nn.Module, keep: Keep | None = None) -> Scores:

@@ -4,6 +4,7 @@ import gc
 import os
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -17,10 +18,9 @@ from sr_kd.errors import SrKdError
 from sr_kd.losses import TapPair, build_loss
 from sr_kd.networks import build_network
 from sr_kd.training.frozen_teacher import FrozenTeacher
-from sr_kd.training.stages import TrainingStage
+from sr_kd.training.loop import TrainingStage
 from sr_kd.training.student_with_losses import StudentWithLosses
 from sr_kd.training.super_resolution import SuperResolution
-from sr_kd.training.task import Batch
 
 
 class DoubleTask(SuperResolution):
@@ -28,7 +28,7 @@ class DoubleTask(SuperResolution):
 
     def batch(self, index):
         batch = super().batch(index)
-        return Batch(batch.lr.double(), batch.hr.double())
+        return replace(batch, lr=batch.lr.double(), hr=batch.hr.double())
 
 
 def main() -> None:

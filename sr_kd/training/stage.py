@@ -1,0 +1,67 @@
+"""What the loop drives: the stages of a phase, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from torch import nn
+
+from ..config.build import WeightedLoss
+from .ema import EMA
+from .student_with_losses import StudentWithLosses
+
+if TYPE_CHECKING:
+    from .mutual import MutualStudents
+
+
+class Stage(Protocol):
+    """Iterations from 0 to `total_iter`, each one call of `update`."""
+
+    name: str
+    total_iter: int
+
+    def update(self, iteration: int, measure: bool) -> dict[str, float]:
+        """One iteration; values worth logging if `measure`, otherwise nothing is read back.
+
+        Raises:
+            SrKdError: too many steps in a row had a gradient that was NaN or Inf.
+        """
+
+    @property
+    def skipped(self) -> int:
+        """How many steps were left out because their gradient was NaN or Inf."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Of the optimizers; the modules' weights belong to the phase."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from `state_dict`."""
+
+
+@dataclass(frozen=True)
+class PhasePlan:
+    """A phase, ready to run.
+
+    Attributes:
+        step: all that trains, and what a saved state holds of it; `step.student` is the phase's result.
+        stages: factories, each called when its turn comes. lengths: their iterations.
+        losses: of the student. ema: its average, if any.
+    """
+
+    step: StudentWithLosses | MutualStudents
+    stages: Sequence[Callable[[], Stage]]
+    lengths: Sequence[int]
+    losses: Sequence[WeightedLoss]
+    ema: EMA | None = None
+
+    @property
+    def total_iter(self) -> int:
+        """Iterations of all stages."""
+        return sum(self.lengths)
+
+    @property
+    def network(self) -> nn.Module:
+        """The network that counts: the average of the weights where there is one."""
+        return self.ema.network if self.ema is not None else self.step.student

@@ -1,0 +1,87 @@
+"""Validating a phase's network: scores to the log, the network to a file, and the best one kept."""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..data.image import Image, write_image
+from ..distributed import World
+from .phase_files import PhaseFiles
+from .run_log import RunLog
+from .stage import PhasePlan
+from .task import Scores, Task
+
+logger = logging.getLogger("sr_kd")
+
+
+@dataclass
+class Validation:
+    """Measures, logs and exports.
+
+    Attributes:
+        select_by: metric of the first validation set that chooses the best network, where it is measured.
+        best: its value, with the set and the metric that it was measured by.
+    """
+
+    plan: PhasePlan
+    task: Task
+    files: PhaseFiles
+    log: RunLog
+    world: World
+    select_by: str = "psnr"
+    best: dict[str, Any] = field(default_factory=dict)
+    _shown: dict[str, str] = field(default_factory=dict)
+
+    def run(self, clock: int, final: bool = False) -> Scores:
+        """Validate after `clock` iterations of the phase; exports the network as "latest" if it is the final one."""
+        network = self.plan.network
+        self.plan.step.student.eval()
+        self.world.share_buffers(network)  # all measure the network that rank 0 writes
+        scores = self.task.validate(network, partial(self._keep, clock))
+        self.plan.step.student.train()
+        flat = {f"metrics/{name}/{metric}": value for name, row in scores.items() for metric, value in row.items()}
+        self.log.scalars(clock, flat)
+        if self.world.leads:
+            for name, row in scores.items():
+                shown = ", ".join(f"{metric} {value:.4f}" for metric, value in row.items())
+                logger.info("%s, iteration %d, %s: %s", self.files.label, clock, name, shown)
+            self.files.export("latest" if final else str(clock), self.plan, clock, scores)
+            self._keep_best(clock, scores)
+        return scores
+
+    def export_unmeasured(self, clock: int) -> None:
+        """The network beside its state, as in BasicSR."""
+        self.world.share_buffers(self.plan.network)
+        if self.world.leads:
+            self.files.export(str(clock), self.plan, clock, {})
+
+    def load_best(self, saved: Any) -> None:
+        """What a saved state knows of the best network; in one of an earlier version, of an unnamed set and metric."""
+        self.best = dict(saved) if isinstance(saved, dict) else {"value": saved}
+
+    def _keep_best(self, clock: int, scores: Scores) -> None:
+        """Export the network as "best" if it is; another set or metric than before begins anew."""
+        for name, row in list(scores.items())[:1]:
+            metric = self.select_by if self.select_by in row else next(iter(row))
+            measured_by = {"set": name, "metric": metric}
+            if measured_by != {key: self.best.get(key, value) for key, value in measured_by.items()}:
+                logger.warning("%s: the best network is chosen anew, by %s of %s", self.files.label, metric, name)
+                self.best = {}
+            if row[metric] > self.best.get("value", -math.inf):
+                self.best = {**measured_by, "value": row[metric]}
+                self.files.export("best", self.plan, clock, scores)
+
+    def _keep(self, clock: int, images: str, name: str, pixels: np.ndarray) -> None:
+        """One validated image: a crop of it for TensorBoard, all of it as a file where that is asked for."""
+        if self.files.images is not None:
+            folder = self.files.images / images / name
+            write_image(folder / f"{name}_{self.files.label}_{clock}.png", Image(pixels))
+        if name == self._shown.setdefault(images, name):
+            self.log.image(clock, f"{images}/{name}", torch.from_numpy(pixels[:256, :256]).permute(2, 0, 1) / 255)
