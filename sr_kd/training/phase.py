@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..data.image import Image, write_image
 from ..device import wait_for
 from ..distributed import World
 from ..errors import SrKdError
+from ..images import Image, write_image
 from ..networks.files import save_network
 from ..progress import progress_bar
 from .checkpoint import StateFolder
