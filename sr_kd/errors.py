@@ -22,6 +22,17 @@ class UsageError(SrKdError):
     exit_code = 2
 
 
+def printable(text: str) -> str:
+    """Text for a terminal: what would move its cursor or change its colors, as the name of a file may, is escaped.
+
+    >>> printable("a\x1b[31m.png")
+    'a\\\\x1b[31m.png'
+    """
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
+    )
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint like ``" (did you mean 'expanding'?)"``, or an empty string when nothing is near."""
     lowered = {candidate.lower(): candidate for candidate in known}

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 
 from .errors import SrKdError, UsageError
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 _ONE_AT_A_TIME = Lock()
+_STEM = 40  # characters of a file's name in that of its temporary one
+_ABANDONED = 60.0  # seconds after which a temporary file without an owner is taken for a killed run's
 
 
 @contextmanager
@@ -26,12 +36,14 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem[:40]}.", suffix=path.suffix)
-        os.close(handle)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem[:_STEM]}.", suffix=path.suffix)
     except OSError as error:
         raise SrKdError(f"cannot write {path}: {error.strerror or error}") from None
     temporary = Path(name)
+    owned = _lock(handle)  # until this process ends, in whatever way
     try:
+        if not owned:
+            os.close(handle)
         yield temporary
         with temporary.open("r+b") as written:  # Windows flushes only what may be written
             os.fsync(written.fileno())
@@ -41,6 +53,39 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         raise SrKdError(f"cannot write {path}: {error.strerror or error}") from None
     finally:
         temporary.unlink(missing_ok=True)
+        if owned:
+            os.close(handle)
+
+
+def sweep_leftovers(paths: Iterable[Path]) -> None:
+    """Remove the temporary files that killed runs left beside these files; those in work are left alone."""
+    wanted: dict[Path, set[tuple[str, str]]] = {}
+    for path in paths:
+        wanted.setdefault(path.parent, set()).add((path.stem[:_STEM], path.suffix))
+    for folder, names in wanted.items():
+        with contextlib.suppress(OSError):
+            for entry in os.scandir(folder):
+                found = re.fullmatch(r"\.(.*)\.[a-z0-9_]{8}(\.[^.]*)?", entry.name, re.DOTALL)
+                if found and (found[1], found[2] or "") in names and _is_abandoned(Path(entry.path)):
+                    Path(entry.path).unlink(missing_ok=True)
+
+
+def _lock(handle: int) -> bool:
+    """Whether the file is now this process's own; the system gives it up when the process ends."""
+    if fcntl is None:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # some network file systems know no locks
+        return False
+    return True
+
+
+def _is_abandoned(path: Path) -> bool:
+    if time.time() - path.lstat().st_mtime < _ABANDONED or not path.is_file() or path.is_symlink():
+        return False
+    with path.open("rb") as file:
+        return _lock(file.fileno())
 
 
 def write_text(path: Path | str, text: str) -> None:

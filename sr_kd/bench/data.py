@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, RandomSampler
 
-from ..data.image import Image, write_image
 from ..data.image_set import ImageSet
 from ..data.patches import PatchSource, open_patches
 from ..data.sets import open_set
+from ..images import Image, write_image
 from ..networks.base import Color
 from .baselines import PEER, find_basicsr
 from .machine import Machine

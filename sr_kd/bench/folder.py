@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ..data.image import Image, read_image, write_image
 from ..data.image_set import ImageSet
+from ..images import Image, read_image, write_image
 from ..imaging.folder import upscale_files
 from ..imaging.jobs import Naming, plan_jobs
 from ..imaging.upscaler import Upscaler

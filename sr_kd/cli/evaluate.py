@@ -44,9 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print a table."""
-    from ..data.image import output_format
     from ..evaluation.tables import comparison_table, difference_table, json_document
     from ..files import check_target
+    from ..images import output_format
     from .console import log_to_console
     from .summary import check_json, write_json
 
@@ -73,10 +73,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _score_models(args: argparse.Namespace) -> dict[str, list[SetScore]]:
-    from ..data.image import Image, write_image
     from ..evaluation.api import open_sets
     from ..evaluation.montage import compare_visually
     from ..evaluation.suite import TestSet, label_models, load_models, measure
+    from ..images import Image, write_image
 
     models = load_models(label_models(args.model), args.scale, args.device)
     sets = [TestSet(images, args.protocol) for images in open_sets(args.hr, args.lr, args.scale)]

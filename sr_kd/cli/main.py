@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import Any
 
 from .. import __version__
-from ..errors import SrKdError, UsageError, nearest
+from ..errors import SrKdError, UsageError, nearest, printable
 from ..memory import keep_freed_memory
 
 COMMANDS = {
@@ -59,7 +59,6 @@ def build_parser(only: str | None = None) -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0, 1 (failed work) or 2 (wrong usage or options)."""
-    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")  # its warnings about files would tear the progress bar
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files are bytes that need not be text
     given = list(sys.argv[1:] if arguments is None else arguments)
@@ -70,14 +69,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _refuse_empty(parsed)
         return int(parsed.run(parsed) or 0)
     except SrKdError as error:
-        print(f"sr-kd {parsed.command}: error: {error}", file=sys.stderr)
+        lines = "\n".join(map(printable, str(error).split("\n")))
+        print(f"sr-kd {parsed.command}: error: {lines}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:  # a path too long, no permission, a full disk: whatever was not foreseen
         place = f"{error.filename}: " if error.filename is not None else ""
-        print(f"sr-kd {parsed.command}: error: {place}{error.strerror or error}", file=sys.stderr)
+        print(f"sr-kd {parsed.command}: error: {printable(f'{place}{error.strerror or error}')}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"sr-kd {parsed.command}: stopped", file=sys.stderr)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import signal
 import sys
 import time
 import warnings
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from ..errors import UsageError
+from ..errors import SrKdError, UsageError, printable
 from .summary import check_json, write_json
 
 if TYPE_CHECKING:
@@ -70,10 +73,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Upscale everything; 1 if an image failed."""
+    try:
+        with _stopped_by_signals():
+            return _run(args)
+    except SrKdError as error:
+        raise type(error)(printable(str(error))) from None  # names of files may hold anything
+
+
+def _run(args: argparse.Namespace) -> int:
     import PIL.Image
 
+    from ..files import sweep_leftovers
     from ..imaging.folder import upscale_files
-    from ..imaging.jobs import Naming, plan_jobs
+    from ..imaging.jobs import Naming, count_not_read, plan_jobs
     from ..imaging.load import load_for_factor
     from ..imaging.ranks import join_ranks
     from ..imaging.sizing import Sizing
@@ -105,6 +117,8 @@ def run(args: argparse.Namespace) -> int:
             tta=args.tta,
             runtime=args.runtime,
         )
+        if ranks.rank == 0:
+            sweep_leftovers(job.target for job in jobs)
         outcomes = ranks.gather(
             upscale_files(
                 upscaler,
@@ -117,8 +131,26 @@ def run(args: argparse.Namespace) -> int:
             )
         )
     if ranks.rank == 0:
-        _summarize(args, upscaler, outcomes, time.monotonic() - started)
+        not_read = count_not_read(inputs, args.output)
+        _summarize(args, upscaler, outcomes, not_read, time.monotonic() - started)
     return int(any(outcome.status == "failed" for outcome in outcomes))
+
+
+@contextmanager
+def _stopped_by_signals() -> Iterator[None]:
+    """What a closed terminal or a shutdown sends stops as Ctrl-C does, so that nothing half done stays."""
+
+    def stop(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    numbers = [number for name in ("SIGTERM", "SIGHUP") if (number := getattr(signal, name, None)) is not None]
+    ignored = [number for number in numbers if signal.getsignal(number) is signal.SIG_IGN]  # nohup
+    before = {number: signal.signal(number, stop) for number in numbers if number not in ignored}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _report(outcome: Outcome) -> None:
@@ -126,24 +158,46 @@ def _report(outcome: Outcome) -> None:
     from tqdm import tqdm
 
     if outcome.status == "failed":
-        tqdm.write(f"sr-kd upscale: {outcome.job.source}: failed: {outcome.error}", file=sys.stderr)
+        line = f"sr-kd upscale: {outcome.job.source}: failed: {outcome.error}"
+        tqdm.write(printable(line), file=sys.stderr)
 
 
-def _summarize(args: argparse.Namespace, upscaler: Upscaler, outcomes: Sequence[Outcome], seconds: float) -> None:
+def _summarize(
+    args: argparse.Namespace,
+    upscaler: Upscaler,
+    outcomes: Sequence[Outcome],
+    not_read: Mapping[str, int],
+    seconds: float,
+) -> None:
     counts = {status: sum(outcome.status == status for outcome in outcomes) for status in ("done", "skipped", "failed")}
+    if not args.quiet:
+        for line in _notes(outcomes):
+            print(printable(f"sr-kd upscale: note: {line}"), file=sys.stderr)
     if not args.quiet and args.json != "-":
         words = ", ".join(f"{count} {status}" for status, count in counts.items() if count or status == "done")
-        print(f"{words} in {seconds:.1f} s by {upscaler.name} (x{upscaler.scale}, {upscaler.device}) -> {args.output}")
+        if not_read:
+            words += f", not read: {', '.join(f'{count} {suffix}' for suffix, count in not_read.items())}"
+        line = f"{words} in {seconds:.1f} s by {upscaler.name} (x{upscaler.scale}, {upscaler.device}) -> {args.output}"
+        print(printable(line))
     if args.json:
         summary = {
             "model": upscaler.name,
             "scale": upscaler.scale,
             "device": str(upscaler.device),
             **counts,
+            "not_read": dict(not_read),
             "seconds": round(seconds, 3),
             "files": [_as_json(outcome) for outcome in outcomes],
         }
         write_json(args.json, summary)
+
+
+def _notes(outcomes: Sequence[Outcome]) -> Iterator[str]:
+    """Each thing that could not be kept, once, with the first image and how many more there are."""
+    counts = Counter(note for outcome in outcomes for note in outcome.notes)
+    for note, count in counts.items():
+        first = next(outcome.job.source for outcome in outcomes if note in outcome.notes)
+        yield f"{first}{f' and {count - 1} more' if count > 1 else ''}: {note}"
 
 
 def _as_json(outcome: Outcome) -> dict[str, Any]:
@@ -153,6 +207,7 @@ def _as_json(outcome: Outcome) -> dict[str, Any]:
         "output": str(outcome.job.target),
         "status": outcome.status,
         "error": outcome.error,
+        "notes": list(outcome.notes),
         "width": width,
         "height": height,
         "seconds": round(outcome.seconds, 3),
@@ -163,7 +218,13 @@ def _listed() -> list[str]:
     """Paths on standard input, one a line (or separated by NUL, as ``find -print0`` writes them)."""
     if sys.stdin.isatty():
         raise UsageError("'-i -' reads a list of files from standard input: pipe one in")
-    text = os.fsdecode(sys.stdin.buffer.read())  # names are bytes, whatever their encoding
+    from ..images.formats import names_a_format
+
+    content = sys.stdin.buffer.read()
+    kind = names_a_format(content)
+    if kind and (kind != "BMP" or b"\0" in content[6:10]):  # a name may begin with "BM"
+        raise UsageError(f"'-i -' reads a list of files from standard input, and there is {kind}: save it to a file")
+    text = os.fsdecode(content)  # names are bytes, whatever their encoding
     lines = text.split("\0") if "\0" in text else [line.removesuffix("\r") for line in text.split("\n")]
     return [line for line in lines if line.strip()]
 

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from ..errors import UsageError, nearest
-from .image import SUFFIXES
+from ..images import SUFFIXES
 
 
 def natural_key(name: str) -> tuple[list[str | int], str]:

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from ..errors import SrKdError, UsageError
-from .image import Image
+from ..images import Image
 from .resize import make_lr
 from .stored import StoredImage
 

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from ..errors import SrKdError, UsageError, unknown_name
+from ..images import read_image
 from .folders import image_files, natural_key
-from .image import read_image
 from .image_set import eight_bit
 from .resize import imresize
 

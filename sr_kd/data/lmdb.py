@@ -18,8 +18,7 @@ import lmdb
 
 from ..errors import SrKdError, UsageError, nearest
 from ..files import write_text
-from .image import Image, decode_image
-from .stored import Header
+from ..images import Header, Image, decode_image
 
 COMPRESSION = 1  # zlib level of the PNG files, as BasicSR's: quick to decode
 _META = "meta_info.txt"

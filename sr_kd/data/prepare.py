@@ -14,12 +14,12 @@ import numpy as np
 
 from ..errors import UsageError
 from ..files import atomic_path, write_text
+from ..images import Header
 from ..progress import progress_bar
 from .image_set import ImageSet
 from .lmdb import COMPRESSION, LmdbWriter, meta_line
 from .parallel import parallel_map
 from .resize import make_lr
-from .stored import Header
 
 _SETTINGS = "prepare.json"
 

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 
 from ..data.folders import find_folder, image_files
-from ..data.image import read_image
 from ..data.image_set import eight_bit
 from ..data.sets import ImageSet
 from ..errors import SrKdError, UsageError, nearest
+from ..images import read_image
 from ..progress import progress_bar
 from .benchmark import score_image
 from .protocols import find_protocol, to_levels

@@ -12,9 +12,10 @@ import PIL.Image
 import torch
 from torch import Tensor
 
-from ..data.image import Image, Metadata, count_frames
-from ..data.plain import fitting_profile, plain
-from ..errors import UsageError
+from ..errors import SrKdError, UsageError
+from ..images import Image, Metadata
+from ..images.color import fitting_profile
+from ..images.pillow import count_frames, flatten
 
 AnyImage = np.ndarray | PIL.Image.Image | Tensor | Image
 Restore = Callable[[Image], Any]
@@ -27,7 +28,7 @@ def unpack(image: Any) -> tuple[Image, Restore]:
     """An image as an `Image` (pixels may be floating point, too), and how to give it back as it came.
 
     Raises:
-        UsageError: not an image: a wrong type, shape or pixel type.
+        UsageError: not an image: a wrong type, shape or pixel type. SrKdError: a PIL image of a damaged file.
     """
     if isinstance(image, Image):
         return image, lambda result: result
@@ -43,6 +44,8 @@ def unpack(image: Any) -> tuple[Image, Restore]:
 
 
 def _from_array(array: np.ndarray) -> Image:
+    if isinstance(array, np.matrix):  # whose third axis NumPy would not keep
+        raise UsageError("an np.matrix is no image: give np.asarray(image)")
     samples = array[..., None] if array.ndim == 2 else array
     if samples.ndim != 3 or samples.shape[2] not in (1, 2, 3, 4) or samples.size == 0:
         raise UsageError(f"an array must be (H, W) or (H, W, 1 to 4); this one is {array.shape}")
@@ -81,11 +84,18 @@ def _from_pil(image: PIL.Image.Image) -> Image:
     if image.mode in ("I", "F"):
         raise UsageError(f"PIL images of mode {image.mode} are not supported: convert to L, RGB or I;16")
     icc = image.info.get("icc_profile")
-    if image.mode.startswith("I;16"):
-        samples = np.asarray(image).astype(np.uint16)
-    else:
-        flat, icc = plain(image, icc)
-        samples = np.asarray(flat)
+    deep = image.mode.startswith("I;16")
+    if deep and "transparency" in image.info:
+        raise UsageError(
+            "a PIL image of 16-bit gray with a transparent level: PIL has no mode for the result. Give an array of gray "
+            "and alpha (H, W, 2), or what sr_kd.images.read_image reads; or delete image.info['transparency']"
+        )
+    try:
+        image.load()
+        flat, icc = (image, icc) if deep else flatten(image, icc)
+    except (OSError, ValueError, SyntaxError) as error:  # Pillow decodes a file only now
+        raise SrKdError(f"the PIL image cannot be decoded: {error}") from None
+    samples = np.asarray(flat).astype(np.uint16) if deep else np.asarray(flat)
     return replace(_from_array(samples), metadata=Metadata(icc))
 
 

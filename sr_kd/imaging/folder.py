@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -12,14 +13,15 @@ from typing import Literal
 
 import torch
 
-from ..data.image import Image, check_holds, read_image, write_image
 from ..errors import SrKdError
+from ..images import Image, check_holds, read_image, write_image
 from ..progress import progress_bar
 from .jobs import Job
 from .sizing import Sizing
 from .tiling import Progress
 from .upscaler import Upscaler
 
+logger = logging.getLogger(__name__)
 READ_AHEAD = 2  # images that are read or wait for their turn
 OVERLAP = 4  # images in work where one is computed at a time: the others are read or written
 AT_ONCE = 16  # where several are computed at once
@@ -36,6 +38,7 @@ class Outcome:
     error: str | None = None
     size: tuple[int, int] | None = None  # (width, height) of the result
     seconds: float = 0.0
+    notes: tuple[str, ...] = ()  # what of the file could not be kept
 
 
 def upscale_files(
@@ -135,10 +138,16 @@ class _Workshop:
                     self._advance(0, 1)
                     result = self._upscaler.upscale(image, size=size, progress=self._advance)
                     writing.enter_context(self._room.of(needed))
-                write_image(job.target, result, quality=self._quality)
+                lost = write_image(job.target, result, quality=self._quality)
+        except _EndedError:
+            raise
         except (SrKdError, MemoryError) as error:
             return Outcome(job, "failed", str(error) or "out of memory")
-        return Outcome(job, "done", None, (result.width, result.height), time.perf_counter() - started)
+        except Exception as error:  # whatever an image leads to is its own matter: the others go on
+            logger.debug("%s", job.source, exc_info=True)
+            return Outcome(job, "failed", f"unexpected {type(error).__name__}: {' '.join(str(error).split())}")
+        seconds = time.perf_counter() - started
+        return Outcome(job, "done", None, (result.width, result.height), seconds, (*image.notes, *lost))
 
     def _advance(self, done: int, total: int) -> None:
         """After every tile: show it, and stop where nobody waits for the rest."""
@@ -151,7 +160,7 @@ class _Workshop:
         """((height, width) of the result where it is wished for, its bytes); refuses what its file could not hold."""
         size = self._sizing.size(image.height, image.width)
         height, width = size or (image.height * self._upscaler.scale, image.width * self._upscaler.scale)
-        check_holds(job.target, width, height, transparent=image.alpha is not None)
+        check_holds(job.target, image, width, height)
         return size, image.nbytes * height * width // (image.height * image.width)
 
     @contextmanager

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import fnmatch
 import glob
 import os
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import PIL.Image
 
-from ..data.image import FORMATS, SPECIAL, SUFFIXES, is_special, output_format
 from ..errors import UsageError, nearest
 from ..files import check_folder
+from ..images import FORMATS, NOT_READ, SPECIAL, SUFFIXES, is_special, output_format
 
 
 @dataclass(frozen=True)
@@ -83,9 +85,10 @@ def plan_jobs(
     for name in listed:
         found.extend(_walk(Path(name), folder) if Path(name).is_dir() else [_Found(Path(name), Path(), False)])
     found = list({os.path.realpath(item.source): item for item in reversed(found)}.values())[::-1]
+    names_a_file = _names_a_file(output, naming)
     if not found:
-        raise UsageError(f"no images in {', '.join(inputs) or 'the list'}; known suffixes: {_suffixes()}")
-    if _names_a_file(folder, naming):
+        raise UsageError(f"no images in {', '.join(inputs) or 'the list'}{_others(inputs, output)}")
+    if names_a_file:
         if len(found) > 1:
             raise UsageError(f"{len(found)} images cannot all go into the file {output}: name a folder with -o")
         jobs = [Job(found[0].source, folder)]
@@ -99,15 +102,31 @@ def plan_jobs(
     return jobs
 
 
-def _names_a_file(output: Path, naming: Naming) -> bool:
-    if output.is_dir():
+def count_not_read(inputs: Sequence[str], output: str) -> Counter[str]:
+    """How many images of other formats `plan_jobs` passes over in the folders and patterns named, by suffix."""
+    folders = (_pattern(Path(name)) for name in inputs if not Path(name).is_file())
+    found = {os.path.realpath(path) for root, pattern in folders for path in _tree(root, Path(output), pattern)}
+    return Counter(sorted(suffix for path in found if (suffix := Path(path).suffix.lower()) in NOT_READ))
+
+
+def _names_a_file(output: str, naming: Naming) -> bool:
+    path = Path(output)
+    if output == "-":
+        raise UsageError("-o -: results do not go to standard output; name a file or a folder")
+    if path.is_dir():
         return False
-    suffix = output.suffix.lower()
-    if suffix not in SUFFIXES and (not suffix or suffix not in PIL.Image.registered_extensions()):
-        check_folder(output, "-o")
+    suffix, folder = path.suffix.lower(), output.endswith(("/", os.sep))
+    known = suffix in SUFFIXES or suffix in NOT_READ or suffix in PIL.Image.registered_extensions()
+    meant = nearest(suffix, SUFFIXES)
+    if folder or not suffix or not (known or meant):
+        check_folder(path, "-o")
         return False
-    check_folder(output.parent, "-o")
-    output_format(output.suffix)
+    if suffix not in FORMATS:
+        raise UsageError(
+            f"-o {output}: cannot write '{path.suffix}' files{meant}; use one of {', '.join(sorted(FORMATS))} "
+            f"(a folder of that name: -o {output}/)"
+        )
+    check_folder(path.parent, "-o")
     if naming != Naming():
         raise UsageError(f"--suffix and --ext do not go with an output file ({output}): name a folder with -o")
     return True
@@ -151,34 +170,68 @@ def _find(name: str, output: Path) -> list[_Found]:
     if not glob.has_magic(name):
         beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
         raise UsageError(f"no such file or folder: {name}{nearest(path.name, beside)}")
-    root = Path(*_plain_parts(path))
-    images = list(_walk(root, output, str(path.relative_to(root))))
+    images = list(_walk(path, output))
     if not images:
-        raise UsageError(f"no images match {name}; known suffixes: {_suffixes()}")
+        raise UsageError(f"no images match {name}{_others([name], str(output))}")
     return images
 
 
-def _walk(root: Path, output: Path, pattern: str = "**/*") -> Iterator[_Found]:
-    """The images below a folder, sorted, without hidden files and what lies in a nested output folder."""
-    nested = _below(output, root)
-    for path in sorted(root.glob(pattern)):
-        inner = path.relative_to(root)
-        hidden = any(part.startswith(".") for part in inner.parts)
-        if path.suffix.lower() not in SUFFIXES or hidden or (nested and _below(path, output)):
-            continue
+def _walk(path: Path, output: Path) -> Iterator[_Found]:
+    """The images below a folder, or those that match a pattern."""
+    root, pattern = _pattern(path)
+    for file in _tree(root, output, pattern):
         # A link that leads nowhere is an image that is lost: the run reports it.
-        if path.is_file() or (path.is_symlink() and not path.exists()):
-            yield _Found(path, inner.parent, True)
+        lost = file.is_symlink() and not file.exists()
+        if file.is_dir() or (file.suffix.lower() in SUFFIXES and (file.is_file() or lost)):
+            yield _Found(file, file.parent.relative_to(root) if file != root else Path(), True)
 
 
-def _plain_parts(pattern: Path) -> list[str]:
-    """The leading parts of a pattern that hold no wildcard."""
-    parts: list[str] = []
-    for part in pattern.parts[:-1]:
-        if glob.has_magic(part):
-            break
-        parts.append(part)
-    return parts
+def _tree(root: Path, output: Path, pattern: tuple[str, ...]) -> list[Path]:
+    """What lies below a folder and matches, sorted, but for hidden files and what lies in a nested output folder.
+
+    Links to folders are followed, after all that is no link; a folder that was met already is left out.
+    """
+    found, seen = [], set[str]()
+    left_out = os.path.realpath(output) if _below(output, root) else None
+    folders: deque[tuple[Path, tuple[str, ...]]] = deque([(root, ())])
+    while folders:
+        folder, inner = folders.popleft()
+        place = os.path.realpath(folder)
+        if place in seen or place == left_out:
+            continue
+        seen.add(place)
+        try:
+            entries = list(folder.iterdir())
+        except OSError:  # what lies there is lost: the run reports it
+            found.append(folder)
+            continue
+        for path in entries:
+            if path.name.startswith("."):
+                continue
+            parts = (*inner, path.name)
+            if not path.is_dir():
+                found += [path] * _matches(parts, pattern)
+            elif "**" in pattern or len(parts) < len(pattern):
+                add = folders.append if path.is_symlink() else folders.appendleft
+                add((path, parts))
+    return sorted(found)
+
+
+def _pattern(path: Path) -> tuple[Path, tuple[str, ...]]:
+    """The folder where a search begins, and the pattern of what lies below: everything, for a folder."""
+    if path.is_dir():
+        return path, ("**",)
+    begin = next((index for index, part in enumerate(path.parts) if glob.has_magic(part)), len(path.parts) - 1)
+    return Path(*path.parts[:begin]), path.parts[begin:]
+
+
+def _matches(parts: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
+    """Whether names of folders and a file match a pattern's; ``**`` stands for any number of them."""
+    if not pattern:
+        return not parts
+    if pattern[0] == "**":
+        return any(_matches(parts[skip:], pattern[1:]) for skip in range(len(parts) + 1))
+    return bool(parts) and fnmatch.fnmatchcase(parts[0], pattern[0]) and _matches(parts[1:], pattern[1:])
 
 
 def _below(path: Path, folder: Path) -> bool:
@@ -186,5 +239,7 @@ def _below(path: Path, folder: Path) -> bool:
     return Path(os.path.realpath(folder)) in Path(os.path.realpath(path)).parents
 
 
-def _suffixes() -> str:
-    return ", ".join(sorted(SUFFIXES))
+def _others(inputs: Sequence[str], output: str) -> str:
+    """What to say where there is no image: which suffixes count, and which were met that do not."""
+    met = ", ".join(f"{count} {suffix}" for suffix, count in count_not_read(inputs, output).items())
+    return f"; known suffixes: {', '.join(sorted(SUFFIXES))}" + (f" (found, but not read: {met})" if met else "")

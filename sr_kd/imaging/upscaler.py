@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..data.image import Image
 from ..data.resize import resize_pixels
 from ..device import pick_device
 from ..errors import SrKdError, UsageError
+from ..images import Image
 from ..networks.base import Color, SRNetwork
 from .alpha import bleed_colors
 from .array_types import unpack
@@ -97,7 +97,7 @@ class Upscaler:
         Args:
             image: a NumPy array (H, W) or (H, W, C), C = 1 (gray), 2 (gray, alpha), 3 (RGB) or 4 (RGB,
                 alpha), uint8, uint16 or floating point in [0, 1]; a PIL image; a tensor (C, H, W) or
-                (1, C, H, W), C = 1 or 3, in [0, 1] or uint8; or an `sr_kd.data.image.Image`.
+                (1, C, H, W), C = 1 or 3, in [0, 1] or uint8; or an `sr_kd.images.Image`.
             size: (height, width) of the result, reached by an antialiased bicubic resize after the
                 network; at most `scale` times the image. Default: exactly `scale` times.
             progress: called with (tiles done, all tiles).

@@ -10,12 +10,12 @@ import torch
 
 from ..config.build import open_evaluation_set
 from ..config.schema import SuperResolutionRecipe, TrainingRecipe
-from ..data.image import Image, write_image
 from ..evaluation.benchmark import SetScore, score_network
 from ..evaluation.montage import compare_visually
 from ..evaluation.scores import average_scores
 from ..evaluation.tables import comparison_table, difference_table, json_result
 from ..files import write_text
+from ..images import Image, write_image
 from ..networks.base import SRNetwork
 from ..networks.files import load_network
 from .accuracy_report import write_accuracies

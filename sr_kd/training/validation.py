@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..data.image import Image, write_image
 from ..distributed import World
 from .phase_files import PhaseFiles
 from .run_log import RunLog

@@ -159,9 +159,9 @@ def test_a_step_of_an_arm_with_a_partner_trains_both(repository):
 
 def test_streaming_and_memory_read_their_own_sets(tmp_path):
     from sr_kd.bench.streaming import StreamingBench
-    from sr_kd.data.image import Image, write_image
     from sr_kd.data.sets import open_set
     from sr_kd.errors import UsageError
+    from sr_kd.images import Image, write_image
 
     photographs = open_set(["scikit-image:held_out"], scale=2)
     options = {"gt_size": 32, "batch": 2, "workers": 1, "gigabytes": 0.02, "budget": 0.005, "seconds": 0.5}
@@ -179,8 +179,8 @@ def test_streaming_and_memory_read_their_own_sets(tmp_path):
 
 def test_a_folder_is_computed_and_written_in_every_format(tmp_path, monkeypatch):
     from sr_kd.bench import folder
-    from sr_kd.data.image import Image, read_image, write_image
     from sr_kd.data.sets import open_set
+    from sr_kd.images import Image, read_image, write_image
     from sr_kd.imaging.upscaler import Upscaler
 
     photograph = open_set(["scikit-image:held_out"], scale=2).read_hr(0)

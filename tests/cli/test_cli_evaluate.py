@@ -8,9 +8,9 @@ import torch
 from skimage import data
 
 from sr_kd.cli.main import main
-from sr_kd.data.image import Image, read_image, write_image
 from sr_kd.data.resize import make_lr
 from sr_kd.evaluation.api import evaluate
+from sr_kd.images import Image, read_image, write_image
 from sr_kd.networks.build import build_network
 from sr_kd.networks.files import save_network
 

@@ -18,7 +18,7 @@ import skimage.data
 
 from sr_kd.cli import upscale
 from sr_kd.cli.main import main
-from sr_kd.data.image import Image, Metadata, read_image, write_image
+from sr_kd.images import Image, Metadata, read_image, write_image
 from sr_kd.imaging.upscaler import Upscaler
 from sr_kd.networks import build_network
 from sr_kd.networks.files import save_network

@@ -11,7 +11,7 @@ import pytest
 import skimage.data
 
 from sr_kd.cli.main import main
-from sr_kd.data.plain import srgb_profile
+from sr_kd.images.color import srgb_profile
 from sr_kd.networks import build_network
 from sr_kd.networks.files import save_network
 

@@ -10,12 +10,11 @@ import numpy as np
 import pytest
 
 from sr_kd.data.embedded import embedded_files
-from sr_kd.data.image import read_image
 from sr_kd.data.lmdb import LmdbWriter, lmdb_images
 from sr_kd.data.prepare import encode_png
 from sr_kd.data.sets import open_set
-from sr_kd.data.stored import Header
 from sr_kd.errors import SrKdError, UsageError
+from sr_kd.images import Header, read_image
 
 NAMES = ("0001", "dots.in.name", "höhe 1", "写真")
 

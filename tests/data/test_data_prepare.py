@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sr_kd.data.embedded import embedded_files
-from sr_kd.data.image import read_image
 from sr_kd.data.prepare import Preparation, prepare, tile_starts
 from sr_kd.data.resize import make_lr
 from sr_kd.data.sets import open_set
 from sr_kd.errors import SrKdError, UsageError
+from sr_kd.images import read_image
 
 
 @pytest.fixture(scope="module")

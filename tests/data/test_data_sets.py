@@ -11,11 +11,11 @@ import pytest
 
 from sr_kd.data.embedded import embedded_files
 from sr_kd.data.folders import natural_key
-from sr_kd.data.image import read_image
 from sr_kd.data.resize import make_lr, mod_crop
 from sr_kd.data.sets import open_set, set_name
 from sr_kd.data.stored import ImageFile
 from sr_kd.errors import SrKdError, UsageError
+from sr_kd.images import read_image
 
 PHOTOGRAPHS = {path.stem: path for path in embedded_files("scikit-image:held_out")}
 

@@ -19,7 +19,6 @@ from torch import multiprocessing
 
 from sr_kd.data.cache import PixelCache
 from sr_kd.data.embedded import embedded_files
-from sr_kd.data.image import read_image
 from sr_kd.data.patch_reader import PatchReader, lr_region
 from sr_kd.data.patches import PatchSource, open_patches
 from sr_kd.data.prepare import Preparation, prepare
@@ -27,6 +26,7 @@ from sr_kd.data.resize import make_lr, mod_crop
 from sr_kd.data.sets import ImageSet, open_set
 from sr_kd.data.streaming import StreamedPatches
 from sr_kd.errors import SrKdError
+from sr_kd.images import read_image
 
 MIB = 2**20
 

@@ -10,12 +10,12 @@ import torch
 from skimage import data
 from torch import Tensor
 
-from sr_kd.data.image import Image, write_image
 from sr_kd.data.resize import imresize
 from sr_kd.data.sets import ImageSet, open_set
 from sr_kd.errors import SrKdError, UsageError
 from sr_kd.evaluation.benchmark import score_network
 from sr_kd.evaluation.scores import ImageScore, SetScore, merge_scores
+from sr_kd.images import Image, write_image
 from sr_kd.networks.base import Color, SRNetwork
 from sr_kd.networks.build import build_network
 from sr_kd.networks.files import load_network

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from skimage import data
 
-from sr_kd.data.image import Image, write_image
 from sr_kd.data.sets import ImageSet, open_set
 from sr_kd.errors import SrKdError, UsageError
 from sr_kd.evaluation.benchmark import score_network
 from sr_kd.evaluation.compare import find_images, pair_by_name, score_images
+from sr_kd.images import Image, write_image
 
 
 def paths(*names: str) -> list[Path]:

@@ -7,9 +7,9 @@ import pytest
 import torch
 from skimage import data
 
-from sr_kd.data.image import Image, write_image
 from sr_kd.data.sets import open_set
 from sr_kd.evaluation.montage import Panel, Row, compare_visually, draw, find_crop
+from sr_kd.images import Image, write_image
 from sr_kd.networks.build import build_network
 
 

@@ -8,12 +8,12 @@ import torch
 from skimage import color, data
 from torch import Tensor
 
-from sr_kd.data.image import Image, write_image
 from sr_kd.data.resize import make_lr, resize_pixels
 from sr_kd.data.sets import open_set
 from sr_kd.errors import UsageError
 from sr_kd.evaluation.benchmark import score_network
 from sr_kd.evaluation.protocols import LevelUpscaler, find_protocol, quantize, to_levels, to_pixels
+from sr_kd.images import Image, write_image
 
 # PSNR and SSIM of bicubic, (set, scale) -> yfloat, rgb8: the table that comes with the images, made by
 # another program; it agrees with the tables of DRRN, VDSR and EDSR within their two decimals.

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from sr_kd.data.image import read_image
 from sr_kd.data.sets import open_set
 from sr_kd.errors import SrKdError, UsageError
 from sr_kd.export.int8 import export_int8
+from sr_kd.images import read_image
 from sr_kd.networks.build import build_network
 from sr_kd.networks.files import load_network, save_network
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from sr_kd.data.image import read_image
 from sr_kd.errors import SrKdError, UsageError
 from sr_kd.export.export import export_network
+from sr_kd.images import read_image
 from sr_kd.imaging.upscaler import Upscaler
 from sr_kd.networks.base import SRNetwork
 from sr_kd.networks.build import build_network

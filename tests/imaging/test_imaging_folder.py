@@ -7,7 +7,7 @@ import pytest
 import skimage.data
 import torch
 
-from sr_kd.data.image import read_image
+from sr_kd.images import read_image
 from sr_kd.imaging import folder
 from sr_kd.imaging.folder import upscale_files
 from sr_kd.imaging.jobs import Job, Naming, plan_jobs
@@ -173,6 +173,7 @@ def test_an_interrupt_gives_up_what_is_half_done(tmp_path):
     sources.mkdir()
     PIL.Image.fromarray(PHOTOGRAPH[:8, :8]).save(sources / "quick.png")
     PIL.Image.fromarray(PHOTOGRAPH).save(sources / "slow.png")  # 400 tiles
+    read_image(sources / "quick.png")  # from now on reading takes no time: the quick one comes first
     jobs = plan_jobs([str(sources)], str(tmp_path / "out"), Naming())
     with pytest.raises(KeyboardInterrupt):
         upscale_files(Slow(None, device="cpu", tile=3), jobs, quiet=True, report=interrupted)

@@ -9,10 +9,10 @@ import skimage.data
 import torch
 
 import sr_kd
-from sr_kd.data.image import Image, Metadata
-from sr_kd.data.plain import srgb_profile
 from sr_kd.data.resize import imresize
 from sr_kd.errors import SrKdError, UsageError
+from sr_kd.images import Image, Metadata
+from sr_kd.images.color import srgb_profile
 from sr_kd.imaging.alpha import bleed_colors
 from sr_kd.imaging.upscaler import Upscaler
 from sr_kd.networks import SRNetwork, Tap, build_network

@@ -13,9 +13,9 @@ import pytest
 import torch
 import yaml
 
-from sr_kd.data.image import Image, read_image, write_image
 from sr_kd.data.resize import make_lr, mod_crop
 from sr_kd.errors import SrKdError
+from sr_kd.images import Image, read_image, write_image
 from sr_kd.interop.basicsr import import_basicsr, register
 from sr_kd.networks.build import build_network
 from sr_kd.networks.files import load_network, save_network

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import yaml
 
-from sr_kd.data.image import read_image
 from sr_kd.export.export import export_network
+from sr_kd.images import read_image
 from sr_kd.imaging.upscaler import Upscaler
 from sr_kd.networks.build import build_network
 from sr_kd.networks.files import save_network

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sr_kd.data.image import read_image
 from sr_kd.errors import SrKdError
+from sr_kd.images import read_image
 from sr_kd.imaging.upscaler import Upscaler
 from sr_kd.interop.spandrel import install
 from sr_kd.networks.build import build_network

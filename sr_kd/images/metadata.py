@@ -1,0 +1,167 @@
+"""EXIF, XMP and the rest: the orientation is applied and reset, sizes are brought up to date, all else stays."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import PIL.Image
+from PIL.ExifTags import IFD, Base
+
+from .image import Metadata
+
+# A TIFF file mixes what describes the image with what describes the file; only the former is kept.
+DESCRIPTIVE = (
+    Base.ImageDescription,
+    Base.Make,
+    Base.Model,
+    Base.Software,
+    Base.DateTime,
+    Base.Artist,
+    Base.HostComputer,
+    Base.Copyright,
+)
+POINTERS = (IFD.Exif, IFD.GPSInfo)
+MOST_DPI = 1e6
+# XMP states a value as an attribute, name="value", or as an element, <name>value</name>, under any prefix.
+_STATED = rb"""((?:\w+:)?%s(?:\s*=\s*["']|\s*>))\s*-?\d+\s*(["']|<)"""
+_GAIN_MAP = rb"""\s[\w.-]*hdrgm:[\w.-]+\s*=\s*("[^"]*"|'[^']*')|<(\w*Container):Directory\b.*?</\2:Directory>"""
+_ELSEWHERE = rb"""\s\w+:HasExtendedXMP\s*=\s*("[^"]*"|'[^']*')|<(\w+):HasExtendedXMP>.*?</\2:HasExtendedXMP>"""
+
+
+def from_pillow(opened: PIL.Image.Image) -> tuple[int, Metadata, list[str]]:
+    """What an opened file says: its orientation (1 to 8), the metadata made upright, and notes of what is damaged.
+
+    TIFF has its own way; PNG's color stays out.
+    """
+    info, notes = opened.info, []
+    try:
+        exif = opened.getexif()
+    except Exception:  # Pillow raises whatever the damage leads to
+        exif = None
+    orientation, content = upright_exif(exif)
+    if content is None and info.get("exif"):
+        notes.append("EXIF is damaged and was left out")
+    xmp = info.get("xmp") or info.get("XML:com.adobe.xmp")
+    comment = info.get("comment")
+    text = {} if comment is None else {"Comment": _text(comment)}
+    for key, value in getattr(opened, "text", {}).items():
+        if not str(key).startswith(("Raw profile type", "XML:com.adobe.xmp")):  # EXIF, ICC and XMP in disguise
+            text[str(key)] = str(value)
+    photoshop = info.get("photoshop")
+    iptc = photoshop.get(0x0404) if isinstance(photoshop, Mapping) else None
+    metadata = Metadata(
+        icc=info.get("icc_profile") or None,
+        exif=content,
+        dpi=usable_dpi(info.get("dpi")),
+        text=text,
+        xmp=upright_xmp(xmp, notes),
+        iptc=iptc if isinstance(iptc, bytes) else None,
+    )
+    return orientation, metadata, notes
+
+
+def upright_exif(exif: PIL.Image.Exif | None) -> tuple[int, bytes | None]:
+    """The orientation (1 to 8), and the EXIF data with orientation 1; None where there is nothing, or it is damaged."""
+    try:
+        if not exif:
+            return 1, None
+        orientation = exif.get(Base.Orientation, 1)
+        if Base.Orientation in exif:
+            exif[Base.Orientation] = 1
+        content = exif.tobytes()
+        return (orientation if orientation in range(1, 9) else 1), content
+    except Exception:  # Pillow raises whatever the damage leads to: an image is not lost for it
+        return 1, None
+
+
+def upright_xmp(xmp: Any, notes: list[str]) -> bytes | None:
+    """The packet with orientation 1, without what points to parts of the file that are not kept."""
+    packet = xmp.encode("utf-8", "replace") if isinstance(xmp, str) else xmp
+    if not packet or not isinstance(packet, bytes):
+        return None
+    packet = packet.rstrip(b"\0")
+    if b"\0" in packet:
+        notes.append("XMP is no UTF-8 and was left out")
+        return None
+    packet = re.sub(_GAIN_MAP, b"", packet, flags=re.DOTALL)
+    packet, parts = re.subn(_ELSEWHERE, b"", packet, flags=re.DOTALL)
+    if parts:
+        notes.append("the second part of the XMP was left out")
+    return _state(packet, {b"Orientation": 1})
+
+
+def resized(metadata: Metadata, width: int, height: int) -> Metadata:
+    """With the sizes that EXIF and XMP state brought up to date. EXIF that cannot be is left out."""
+    sizes = {b"ImageWidth": width, b"ImageLength": height, b"PixelXDimension": width, b"PixelYDimension": height}
+    xmp = None if metadata.xmp is None else _state(metadata.xmp, sizes)
+    try:
+        return replace(metadata, xmp=xmp, exif=_resized_exif(metadata.exif, width, height))
+    except Exception:  # as above
+        return replace(metadata, xmp=xmp, exif=None)
+
+
+def load_exif(exif: bytes) -> PIL.Image.Exif:
+    """Parsed EXIF data."""
+    parsed = PIL.Image.Exif()
+    parsed.load(exif)
+    return parsed
+
+
+def usable_dpi(dpi: Any) -> tuple[float, float] | None:
+    """Dots per inch as two numbers, where they are some."""
+    try:
+        across, down = map(float, dpi)
+    except (TypeError, ValueError, ZeroDivisionError):
+        return None
+    return (across, down) if 0 < across < MOST_DPI and 0 < down < MOST_DPI else None
+
+
+def orient(samples: np.ndarray, orientation: int) -> np.ndarray:
+    """Samples (H, W, ...) stored with this EXIF orientation, turned upright (a view).
+
+    >>> orient(np.array([[1, 2, 3]]), 6)
+    array([[1],
+           [2],
+           [3]])
+    """
+    if orientation >= 5:
+        samples = samples.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        samples = samples[::-1]
+    if orientation in (2, 3, 6, 7):
+        samples = samples[:, ::-1]
+    return samples
+
+
+def _resized_exif(exif: bytes | None, width: int, height: int) -> bytes | None:
+    if exif is None:
+        return None
+    parsed = load_exif(exif)
+    detail = parsed.get_ifd(IFD.Exif)
+    for directory, tags in (
+        (parsed, (Base.ImageWidth, Base.ImageLength)),
+        (detail, (Base.ExifImageWidth, Base.ExifImageHeight)),
+    ):
+        for tag, value in zip(tags, (width, height), strict=True):
+            if tag in directory:
+                directory[tag] = value
+    return parsed.tobytes()
+
+
+def _state(packet: bytes, values: Mapping[bytes, int]) -> bytes:
+    for name, value in values.items():
+        packet = re.sub(_STATED % name, rb"\g<1>%d\g<2>" % value, packet)
+    return packet
+
+
+def _text(comment: Any) -> str:
+    if not isinstance(comment, bytes):
+        return str(comment)
+    try:
+        return comment.decode("utf-8")
+    except UnicodeDecodeError:
+        return comment.decode("latin-1")

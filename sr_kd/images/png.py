@@ -1,0 +1,178 @@
+"""PNG: libvips reads and writes the pixels, Pillow what stands beside them, one chunk at a time."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any, BinaryIO, NamedTuple
+
+import PIL.Image
+from PIL.PngImagePlugin import PngInfo
+
+from ..errors import SrKdError
+from .image import Decoded, Image, Metadata
+from .metadata import from_pillow
+from .vips import fetch, vips, wrap
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+COLOR = (b"gAMA", b"cHRM", b"sRGB", b"cICP")
+_PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
+_SAID = {b"eXIf": "EXIF", b"pHYs": "dots per inch", b"tEXt": "a text", b"zTXt": "a text", b"iTXt": "a text"}
+_PROFILE, _ANIMATION = b"iCCP", b"acTL"
+_LONGEST_PROFILE = 2**26
+_BEGIN = len(SIGNATURE) + 25  # where the first chunk, IHDR, ends
+_FILTER, _LEVEL = "avg", 2  # the filter that suits upscaled images best makes up for a low level
+
+
+class _Chunk(NamedTuple):
+    kind: bytes
+    content: memoryview
+    stored: memoryview  # with its length, name and checksum
+
+
+def read_png(data: bytes) -> Decoded:
+    """Decode a PNG file.
+
+    Raises:
+        SrKdError, pyvips.Error: it is animated or damaged.
+    """
+    chunks = list(_chunks(data))
+    for chunk in chunks:
+        if chunk.kind == _ANIMATION and (count := int.from_bytes(chunk.content[:4], "big")) > 1:
+            raise SrKdError(f"this PNG has {count} frames; animations are not supported")
+    # Nothing but pixels reaches the decoder: no other chunk, however large or wrong, costs the image.
+    bare = b"".join([SIGNATURE, *(chunk.stored for chunk in chunks if chunk.kind in _PIXELS)])
+    opened = vips().Image.pngload_buffer(bare, access="sequential", fail_on="error")
+    channels = 1 if opened.bands < 3 else 3
+    pixels, alpha = fetch(opened, channels, channels if opened.bands in (2, 4) else None)
+    return Decoded(pixels, alpha, *_read_metadata(chunks))
+
+
+def write_png(file: BinaryIO, image: Image, chunks: bytes) -> None:
+    """Write a PNG file.
+
+    Args:
+        file: open for writing.
+        image: its pixels and transparency; its metadata does not count.
+        chunks: what stands before the pixels, from `pack`.
+    """
+    begin: bytearray | None = bytearray()  # until the pixels begin
+    failed: list[OSError] = []
+
+    def write(piece: Any) -> int:
+        nonlocal begin
+        try:
+            if begin is None:
+                file.write(piece)
+            else:
+                begin += piece
+                if (pixels := begin.find(b"IDAT")) > 0:
+                    file.write(begin[:_BEGIN] + chunks + begin[pixels - 4 :])
+                    begin = None
+        except OSError as error:  # it must not pass through libvips
+            failed.append(error)
+            return -1
+        return len(piece)
+
+    target = vips().TargetCustom()
+    target.on_write(write)
+    try:
+        wrap(image.pixels, image.alpha).pngsave_target(target, compression=_LEVEL, filter=_FILTER, keep="none")
+    except vips().Error:
+        if not failed:
+            raise
+    if failed:
+        raise failed[0]
+
+
+def pack(options: dict[str, Any]) -> bytes:
+    """The chunks that Pillow makes of one of its options: icc_profile, exif, dpi, or pnginfo as text, xmp or raw.
+
+    Raises:
+        Exception: Pillow cannot write them, or not read them again.
+    """
+    if "pnginfo" in options:
+        options = {"pnginfo": _png_info(**options["pnginfo"])}
+    buffer = io.BytesIO()
+    PIL.Image.new("RGB", (1, 1)).save(buffer, "PNG", **options)
+    with PIL.Image.open(buffer, formats=["PNG"]) as again:
+        again.load()
+    made = _chunks(buffer.getvalue())
+    return b"".join(chunk.stored for chunk in made if chunk.kind not in (b"IHDR", b"IDAT", b"IEND"))
+
+
+def _png_info(text: Mapping[str, str] = {}, xmp: bytes | None = None, raw: Mapping[bytes, bytes] = {}) -> PngInfo:
+    info = PngInfo()
+    for key, value in text.items():
+        info.add_text(key, value)
+    if xmp is not None:
+        info.add_itxt("XML:com.adobe.xmp", xmp.decode("utf-8", "replace"))
+    for kind, content in raw.items():
+        info.add(kind, content)
+    return info
+
+
+def _read_metadata(chunks: list[_Chunk]) -> tuple[int, Metadata, list[str]]:
+    """Each chunk alone, in an image of one pixel, so that one that is wrong is all that is lost."""
+    orientation, metadata, notes = 1, Metadata(), []
+    ends = [_stored(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0)), _stored(b"IDAT", zlib.compress(b"\0\0"))]
+    color = {chunk.kind: bytes(chunk.content) for chunk in _before_pixels(chunks) if chunk.kind in COLOR}
+    for chunk in chunks:
+        if chunk.kind == _PROFILE:
+            icc = _profile(bytes(chunk.content))
+            metadata = replace(metadata, icc=icc)
+            if icc is None:
+                notes.append("the color profile is damaged and was left out")
+        if chunk.kind not in _SAID:
+            continue
+        small = b"".join([SIGNATURE, ends[0], chunk.stored, ends[1], _stored(b"IEND", b"")])
+        try:
+            with PIL.Image.open(io.BytesIO(small), formats=["PNG"]) as opened:
+                opened.load()
+                turned, found, more = from_pillow(opened)
+        except Exception:  # Pillow raises whatever the damage leads to
+            notes.append(f"{_SAID[chunk.kind]} is damaged or too long and was left out")
+            continue
+        notes += more
+        orientation = turned if found.exif else orientation
+        metadata = replace(
+            metadata,
+            exif=found.exif or metadata.exif,
+            dpi=found.dpi or metadata.dpi,
+            xmp=found.xmp or metadata.xmp,
+            text={**metadata.text, **found.text},
+        )
+    return orientation, replace(metadata, png_color=color), notes
+
+
+def _profile(content: bytes) -> bytes | None:
+    _, _, rest = content.partition(b"\0")
+    try:
+        profile = zlib.decompressobj().decompress(rest[1:], _LONGEST_PROFILE)
+    except zlib.error:
+        return None
+    return profile if profile[36:40] == b"acsp" else None
+
+
+def _before_pixels(chunks: list[_Chunk]) -> Iterator[_Chunk]:
+    for chunk in chunks:
+        if chunk.kind == b"IDAT":
+            return
+        yield chunk
+
+
+def _chunks(png: bytes) -> Iterator[_Chunk]:
+    """The chunks of a PNG file; the last one may be cut short."""
+    view, position = memoryview(png), len(SIGNATURE)
+    while position + 8 <= len(png):
+        length, kind = struct.unpack_from(">I4s", png, position)
+        end = position + length + 12
+        yield _Chunk(kind, view[position + 8 : end - 4], view[position:end])
+        position = end
+
+
+def _stored(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(content, zlib.crc32(kind)))

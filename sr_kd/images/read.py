@@ -1,0 +1,131 @@
+"""Reading image files: every format by its content, upright, with its depth and metadata."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+
+from ..errors import SrKdError
+from .formats import format_of
+from .image import Image
+from .metadata import orient
+from .pillow import read_by_pillow
+
+SPECIAL = "it is a pipe, socket or device; copy it to a file first"
+_GRAY_MODES = frozenset({"1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
+_ALPHA_MODES = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
+_ORIENTATION, _SIDEWAYS = 0x0112, 5  # EXIF orientations from here on exchange width and height
+_HEAD = 4096  # bytes that tell the format
+
+
+@dataclass(frozen=True)
+class Header:
+    """What is known of an image before it is decoded.
+
+    Attributes:
+        height, width: upright, as decoded.
+        channels: 1 (gray) or 3, without alpha.
+        bit_depth: 8 or 16.
+        alpha: whether there is transparency.
+    """
+
+    height: int
+    width: int
+    channels: int
+    bit_depth: int = 8
+    alpha: bool = False
+
+
+def read_image(path: Path | str) -> Image:
+    """Read an image file: upright, palette and transparency expanded, CMYK converted, depth kept.
+
+    Raises:
+        SrKdError: no such file, not an image, damaged, animated, or of an unsupported kind.
+    """
+    try:
+        if is_special(Path(path)):
+            raise SrKdError(f"cannot read {path}: {SPECIAL}")
+        data = Path(path).read_bytes()
+    except OSError as error:
+        link = f" (it is a symbolic link to {Path(path).readlink()})" if Path(path).is_symlink() else ""
+        raise SrKdError(f"cannot read {path}: {error.strerror or error}{link}") from None
+    return decode_image(data, str(path))
+
+
+def is_special(path: Path) -> bool:
+    """Whether it is neither a file nor a folder; reading from it might wait for ever."""
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
+def decode_image(data: bytes, name: str) -> Image:
+    """As `read_image`, from memory. `name` is what errors call the image."""
+    if not data:
+        raise SrKdError(f"cannot read {name}: the file is empty")
+    try:
+        return _decode(data)
+    except PIL.UnidentifiedImageError:
+        raise SrKdError(f"cannot read {name}: damaged or unsupported") from None
+    except PIL.Image.DecompressionBombError:
+        most = 2 * (PIL.Image.MAX_IMAGE_PIXELS or 0) / 1e6
+        raise SrKdError(
+            f"cannot read {name}: it has more than {most:.0f} megapixels, the limit "
+            "(in Python, PIL.Image.MAX_IMAGE_PIXELS is half of it); cut it into parts"
+        ) from None
+    except SrKdError as error:
+        raise SrKdError(f"cannot read {name}: {error}") from None
+    except MemoryError:
+        raise SrKdError(f"cannot read {name}: not enough memory") from None
+    except Exception as error:  # a decoder fed damaged data may raise anything
+        raise SrKdError(f"cannot read {name}: damaged or unsupported ({' '.join(str(error).split())})") from None
+
+
+def read_header(path: Path) -> Header:
+    """Size and channels of an image file, without decoding where that can be.
+
+    Raises:
+        SrKdError: as `read_image`.
+    """
+    try:
+        with path.open("rb") as file:
+            kind = format_of(file.read(_HEAD))
+            file.seek(0)
+            if kind == "TIFF":
+                from .tiff import tiff_header
+
+                return Header(*tiff_header(file.read()))
+            return _header(file, kind)
+    except Exception:  # whatever the damage leads to
+        pass  # read_image explains
+    image = read_image(path)
+    return Header(image.height, image.width, image.channels, image.bit_depth, image.alpha is not None)
+
+
+def _header(file: io.BufferedReader, kind: str) -> Header:
+    with PIL.Image.open(file, formats=["JPEG", "MPO"] if kind == "JPEG" else [kind]) as opened:
+        # The base class's getexif: PNG's own decodes the whole image to look for late chunks.
+        sideways = PIL.Image.Image.getexif(opened).get(_ORIENTATION, 1) >= _SIDEWAYS
+        width, height = reversed(opened.size) if sideways else opened.size
+        alpha = opened.mode in _ALPHA_MODES or "transparency" in opened.info
+        deep = kind == "PNG" and "16" in str(opened.tile[0].args)
+        return Header(height, width, 1 if opened.mode in _GRAY_MODES else 3, 16 if deep else 8, alpha)
+
+
+def _decode(data: bytes) -> Image:
+    kind = format_of(data)
+    if kind == "PNG":
+        from .png import read_png
+
+        found = read_png(data)
+    elif kind == "TIFF":
+        from .tiff import read_tiff
+
+        found = read_tiff(data)
+    else:
+        found = read_by_pillow(data, kind)
+    pixels = np.ascontiguousarray(orient(found.pixels, found.orientation))
+    alpha = None if found.alpha is None else np.ascontiguousarray(orient(found.alpha, found.orientation))
+    return Image(pixels, alpha, found.metadata, tuple(dict.fromkeys(found.notes)))
