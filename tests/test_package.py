@@ -29,6 +29,7 @@ BELOW = {
     "networks": set(),
     "losses": {"networks", "data"},
     "data": {"networks"},
+    "images": set(),
     "zoo": set(),
     "config": {"losses", "data", "networks", "zoo"},
     "imaging": {"config", "losses", "data", "networks", "zoo"},
@@ -42,6 +43,8 @@ BELOW = {
         *("config", "losses", "data", "networks", "zoo"),
     },
 }
+for _room in set(BELOW) - {"images"}:
+    BELOW[_room] |= {"images"}
 # Doors beside the rooms: thin modules that open the command line.
 DOORS = {"__init__", "__main__", "train", "test"}
 
