@@ -87,8 +87,8 @@ def _from_pil(image: PIL.Image.Image) -> Image:
     deep = image.mode.startswith("I;16")
     if deep and "transparency" in image.info:
         raise UsageError(
-            "a PIL image of 16-bit gray with a transparent level: PIL has no mode for the result. Give an array of gray "
-            "and alpha (H, W, 2), or what sr_kd.images.read_image reads; or delete image.info['transparency']"
+            "a PIL image of 16-bit gray with a transparent level: PIL has no mode for the result. Give an array of "
+            "gray and alpha (H, W, 2), or what sr_kd.images.read_image reads; or delete image.info['transparency']"
         )
     try:
         image.load()

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from ..distributed import World
+from ..images import Image, write_image
 from .phase_files import PhaseFiles
 from .run_log import RunLog
 from .stage import PhasePlan
