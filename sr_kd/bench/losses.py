@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import torch
 
-from ..config.graph import teacher_of
-from ..config.schema import SuperResolutionRecipe
 from ..distributed import World
-from ..training.cost import undistilled_arm
-from ..training.networks import new_network
+from ..recipes.cost import undistilled_arm
+from ..recipes.graph import teacher_of
+from ..recipes.networks import new_network
+from ..recipes.workspace import arms
+from ..tasks.super_resolution.options import SuperResolutionRecipe
+from ..tasks.super_resolution.task import SuperResolution
 from ..training.plan import plan_phase
-from ..training.super_resolution import SuperResolution
-from ..training.workspace import arms
 from .report import Comparison
 from .timing import time_in_turn
 from .train import OneBatch, OurStep

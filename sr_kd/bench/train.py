@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from ..config.build import WeightedLoss, build_loss_from
 from ..config.phase import LossOptions, Phase
 from ..config.section import Compile
 from ..distributed import World
@@ -18,11 +17,12 @@ from ..losses.vid import VID
 from ..networks.base import SRNetwork
 from ..networks.build import build_network
 from ..networks.teacher import PrivilegedTeacher
+from ..tasks.super_resolution.task import SuperResolution
 from ..training.frozen_teacher import FrozenTeacher
 from ..training.loop import TrainingStage
+from ..training.phase_losses import WeightedLoss, build_loss_from
 from ..training.stage import Stage
 from ..training.student_with_losses import StudentWithLosses
-from ..training.super_resolution import SuperResolution
 from .machine import Machine
 from .plain import student_step, teacher_step
 from .report import Comparison

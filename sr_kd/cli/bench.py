@@ -168,10 +168,10 @@ def _streaming(args: argparse.Namespace, machine: Machine) -> Sequence[Compariso
 
 def _losses(args: argparse.Namespace, machine: Machine) -> Sequence[Comparison]:
     from ..bench.losses import LossesBench
-    from ..config.check import check_recipe
-    from ..config.loader import load_recipe
-    from ..config.schema import SuperResolutionRecipe
     from ..device import pick_device
+    from ..recipes.check import check_recipe
+    from ..recipes.load import load_recipe
+    from ..tasks.super_resolution.options import SuperResolutionRecipe
 
     recipe = load_recipe(args.opt, args.force_yml)
     if not isinstance(recipe, SuperResolutionRecipe):

@@ -28,11 +28,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Validate; refusals are errors with exit code 2."""
-    from ..config.check import check_recipe
-    from ..config.check_sets import check_test_recipe
-    from ..config.loader import load_any
-    from ..config.schema import TestRecipe
-    from ..config.summary import describe_recipe, describe_test
+    from ..recipes.check import check_recipe
+    from ..recipes.load import load_any
+    from ..recipes.summary import describe_recipe, describe_test
+    from ..tasks.super_resolution.check import check_test_recipe
+    from ..tasks.super_resolution.options import TestRecipe
 
     recipe = load_any(arguments.opt, arguments.force_yml)
     if isinstance(recipe, TestRecipe):
@@ -52,7 +52,7 @@ def _print_diagnoses(recipe: TrainingRecipe) -> None:
     from ..device import pick_device
     from ..distributed import World
     from ..losses.diagnosis import diagnosis_table
-    from ..training.diagnose import diagnose_recipe
+    from ..recipes.diagnose import diagnose_recipe
 
     for phase in diagnose_recipe(recipe, World(0, 1, pick_device("auto"))):
         state = f" ({phase.state})" if phase.state else ""

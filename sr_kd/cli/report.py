@@ -15,11 +15,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure every arm again and write tables and montage."""
-    from ..config.loader import load_recipe
     from ..device import pick_device
     from ..errors import UsageError
-    from ..training.report import write_report
-    from ..training.workspace import Workspace
+    from ..recipes.load import load_recipe
+    from ..recipes.report import write_report
+    from ..recipes.workspace import Workspace
     from .console import command_line
 
     recipe = load_recipe(arguments.opt, arguments.force_yml)

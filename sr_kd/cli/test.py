@@ -26,14 +26,14 @@ def run(args: argparse.Namespace) -> int:
 
     import numpy as np
 
-    from ..config.build import open_evaluation_set
-    from ..config.check_sets import check_test_recipe
-    from ..config.loader import load_test_recipe
     from ..data.image_set import ImageSet
     from ..evaluation.suite import TestSet, load_models, measure
     from ..evaluation.tables import comparison_table, json_document
     from ..files import write_text
     from ..images import Image, write_image
+    from ..recipes.load import load_test_recipe
+    from ..tasks.super_resolution.check import check_test_recipe
+    from ..tasks.super_resolution.data import open_evaluation_set
     from .console import command_line, log_to_console
 
     recipe = load_test_recipe(args.opt, args.force_yml)

@@ -33,11 +33,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Load, check, train, and write the comparison of the arms."""
-    from ..config.check import check_recipe
-    from ..config.loader import load_recipe
     from ..distributed import joined
-    from ..training.report import write_report
-    from ..training.run import run_recipe
+    from ..recipes.check import check_recipe
+    from ..recipes.load import load_recipe
+    from ..recipes.report import write_report
+    from ..recipes.run import run_recipe
     from .console import command_line, log_to_console
 
     recipe = load_recipe(arguments.opt, arguments.force_yml, debug=arguments.debug)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 KeyPath = tuple[str | int, ...]
+Problem = tuple[KeyPath, str]  # (path in the recipe, sentence about that key)
 
 
 def dotted(path: KeyPath) -> str:

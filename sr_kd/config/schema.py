@@ -7,10 +7,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveInt, PrivateAttr
 
-from .datasets import EvaluationSet, LabeledSet, LabeledTrainSet, ShapesSet, ShapesTrainSet, TrainSet
-from .origin import Origin
+from ..errors import UsageError
+from .origin import Origin, Problem
 from .phase import NetworkOptions, Phase
-from .section import FolderName, ParamKey, PathText, Section
+from .section import FolderName, PathText, Section
 
 
 class Validation(Section):
@@ -19,20 +19,6 @@ class Validation(Section):
     val_freq: PositiveInt = 5000
     metrics: Annotated[list[Literal["psnr", "ssim"]], Field(min_length=1)] = ["psnr", "ssim"]
     save_img: bool = False
-
-
-class LabeledValidation(Validation):
-    """As `Validation`; top-1 accuracy in percent is what there is to measure."""
-
-    metrics: Annotated[list[Literal["top1"]], Field(min_length=1)] = ["top1"]  # type: ignore[assignment]
-    save_img: Literal[False] = False
-
-
-class DetectionValidation(Validation):
-    """As `Validation`; mean average precision in percent over IoU 0.5 to 0.95, and at 0.5. The table has `metrics`."""
-
-    metrics: Annotated[list[Literal["map", "map50"]], Field(min_length=1)] = ["map", "map50"]  # type: ignore[assignment]
-    save_img: Literal[False] = False
 
 
 class Logger(Section):
@@ -106,47 +92,7 @@ class TrainingRecipe(OptionFile):
         return sum(int(term) if term.isdecimal() else self.length(term) for term in map(str.strip, total.split("+")))
 
 
-class SuperResolutionRecipe(TrainingRecipe):
-    """A training option file for super-resolution."""
-
-    scale: Annotated[int, Field(ge=2)]
-    train: TrainSet
-    validation_sets: list[EvaluationSet] = []
-
-
-class ClassificationRecipe(TrainingRecipe):
-    """A training option file for classification; there is no scale."""
-
-    task: Literal["classification"] = "classification"
-    scale: None = None
-    train: LabeledTrainSet
-    validation_sets: list[LabeledSet] = []
-    val: LabeledValidation = LabeledValidation()
-
-
-class DetectionRecipe(TrainingRecipe):
-    """A training option file for detection; there is no scale."""
-
-    task: Literal["detection"] = "detection"
-    scale: None = None
-    train: ShapesTrainSet
-    validation_sets: list[ShapesSet] = []
-    val: DetectionValidation = DetectionValidation()
-
-
-class TestRecipe(OptionFile):
-    """A test option file: models by label (names or paths), and the sets to measure them on.
-
-    `param_key`: which weights of a file that holds averaged ones beside the others; default: the averaged.
-    """
-
-    __test__ = False  # for pytest, which would collect the name
-
-    name: FolderName
-    scale: Annotated[int, Field(ge=2)]
-    plugins: list[PathText] = []
-    models: dict[str, PathText]
-    param_key: ParamKey | None = None
-    sets: list[EvaluationSet]
-    save_img: bool = False
-    path: Paths = Paths()
+def refuse(recipe: OptionFile, problems: Sequence[Problem]) -> None:
+    """Raise the problems as one UsageError, a line each; none, no error."""
+    if problems:
+        raise UsageError(recipe.origin.report(problems))

@@ -22,8 +22,8 @@ NETWORKS: Registry[nn.Module] = Registry(
         "CARN": "sr_kd.networks.carn:CARN",
         "Hourglass": "sr_kd.networks.hourglass:Hourglass",
         "PrivilegedTeacher": "sr_kd.networks.teacher:PrivilegedTeacher",
-        "ResNet": "sr_kd.networks.resnet_small:ResNet",
-        "FCOS": "sr_kd.networks.detector:FCOS",
+        "ResNet": "sr_kd.tasks.classification.resnet:ResNet",
+        "FCOS": "sr_kd.tasks.detection.fcos:FCOS",
     },
     families={"basicsr": "sr_kd.interop.basicsr_networks:network_class"},
 )

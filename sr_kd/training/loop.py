@@ -20,12 +20,12 @@ from .ema import EMA
 from .frozen_teacher import FrozenTeacher, autocast, compiled
 from .gradient_ratio import GradientRatios
 from .measure import follow_gradient_ratios, measured, not_finite
-from .networks import seeded
 from .optimization import Optimization
 from .optimizer import build_optimizer, parameter_groups
 from .phase_files import PhaseFiles
 from .run_log import RunLog
 from .schedule import learning_rate
+from .seeding import seeded
 from .stage import PhasePlan, Stage
 from .step_times import StepTimes
 from .stopping import StopRequest

@@ -8,7 +8,6 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-from ..config.build import build_losses
 from ..config.phase import Phase
 from ..config.schema import TrainingRecipe
 from ..distributed import World
@@ -18,8 +17,9 @@ from .ema import EMA
 from .frozen_teacher import FrozenTeacher
 from .loop import TrainingStage
 from .mutual import MutualStage, MutualStudents
-from .networks import seeded
+from .phase_losses import build_losses
 from .pretraining import PretrainingStage
+from .seeding import seeded
 from .stage import PhasePlan, Stage
 from .student_with_losses import StudentWithLosses
 from .task import Task

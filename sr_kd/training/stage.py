@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from torch import nn
 
-from ..config.build import WeightedLoss
 from .ema import EMA
+from .phase_losses import WeightedLoss
 from .student_with_losses import StudentWithLosses
 
 if TYPE_CHECKING:

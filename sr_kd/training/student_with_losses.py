@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
-from ..config.build import WeightedLoss
 from ..errors import SrKdError
 from ..losses.base import LossInputs
 from .gradient_ratio import GradientRatios
+from .phase_losses import WeightedLoss
 from .task import Task
 
 

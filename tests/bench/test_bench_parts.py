@@ -130,7 +130,7 @@ def test_patch_candidates_have_one_shape():
 
 def test_a_step_of_every_arm_of_a_recipe(repository):
     from sr_kd.bench.losses import LossesBench
-    from sr_kd.config.loader import load_recipe
+    from sr_kd.recipes.load import load_recipe
 
     arms = "arms={PISR: pisr, response: response, baseline_total: baseline_total}"
     recipe = load_recipe(repository / "options" / "train" / "kd" / "compare_x2.yml", [arms])
@@ -148,7 +148,7 @@ def test_a_step_of_every_arm_of_a_recipe(repository):
 
 def test_a_step_of_an_arm_with_a_partner_trains_both(repository):
     from sr_kd.bench.losses import LossesBench
-    from sr_kd.config.loader import load_recipe
+    from sr_kd.recipes.load import load_recipe
     from sr_kd.training.mutual import MutualStage
 
     recipe = load_recipe(repository / "options" / "train" / "kd" / "ie_dml_fsrcnn_x2.yml")

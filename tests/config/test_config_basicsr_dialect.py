@@ -6,8 +6,8 @@ import logging
 
 import pytest
 
-from sr_kd.config.loader import load_any, load_recipe, load_test_recipe
 from sr_kd.errors import UsageError
+from sr_kd.recipes.load import load_any, load_recipe, load_test_recipe
 
 TRAINING = """\
 # general settings

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sr_kd.config.build import build_losses
-from sr_kd.config.check import check_recipe
-from sr_kd.config.graph import Teacher, phase_order, teacher_of
-from sr_kd.config.loader import load_recipe
 from sr_kd.errors import UsageError
 from sr_kd.networks.build import build_network
 from sr_kd.networks.files import load_network, save_network
+from sr_kd.recipes.check import check_recipe
+from sr_kd.recipes.graph import Teacher, phase_order, teacher_of
+from sr_kd.recipes.load import load_recipe
+from sr_kd.training.phase_losses import build_losses
 from sr_kd.zoo.manifest import shipped_models
 
 VID = "{type: VID, weight: 1e-6, taps: [expanding]}"

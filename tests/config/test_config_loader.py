@@ -8,11 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sr_kd.config.datasets import EvaluationSet
 from sr_kd.config.document import parse_value, read_document
-from sr_kd.config.loader import load_recipe, load_test_recipe
-from sr_kd.config.schema import SuperResolutionRecipe
 from sr_kd.errors import UsageError
+from sr_kd.recipes.load import load_recipe, load_test_recipe
+from sr_kd.tasks.super_resolution.options import EvaluationSet, SuperResolutionRecipe
 
 
 def refusal(path, *overrides, load=load_recipe) -> str:

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from sr_kd.config.check import check_recipe
-from sr_kd.config.loader import load_recipe, load_test_recipe
 from sr_kd.config.schema import TrainingRecipe
-from sr_kd.config.trial import trial
 from sr_kd.data.embedded import embedded_files
 from sr_kd.distributed import World
 from sr_kd.errors import SrKdError
 from sr_kd.interop.basicsr import import_basicsr
-from sr_kd.training.run import run_recipe
+from sr_kd.recipes.check import check_recipe
+from sr_kd.recipes.load import load_recipe, load_test_recipe
+from sr_kd.recipes.run import run_recipe
+from sr_kd.recipes.trial import trial
 
 OPTIONS = Path(__file__).resolve().parents[2] / "options"
 TRAINING = sorted(str(path.relative_to(OPTIONS)) for path in (OPTIONS / "train").rglob("*.yml"))

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sr_kd.config.document import Document
-from sr_kd.config.loader import load_recipe
 from sr_kd.config.overrides import apply_overrides
 from sr_kd.errors import UsageError
+from sr_kd.recipes.load import load_recipe
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from skimage import data, io
 
-from sr_kd.data.labeled import open_labeled
 from sr_kd.errors import SrKdError, UsageError
+from sr_kd.tasks.classification.images import open_labeled
 
 
 def test_digits_are_split_without_overlap():

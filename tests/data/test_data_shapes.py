@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sr_kd.data.shapes import CLASSES, make_shapes
+from sr_kd.tasks.detection.shapes import CLASSES, make_shapes
 
 
 @pytest.fixture(scope="module")

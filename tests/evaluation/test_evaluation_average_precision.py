@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sr_kd.errors import UsageError
-from sr_kd.evaluation.average_precision import mean_average_precision
+from sr_kd.tasks.detection.average_precision import mean_average_precision
 
 BOXES = torch.tensor([[0.0, 0, 10, 10], [20, 20, 40, 50]])
 

@@ -8,11 +8,11 @@ import pytest
 import torch
 import yaml
 
-from sr_kd.config.build import build_network_from
 from sr_kd.config.phase import NetworkOptions
 from sr_kd.errors import SrKdError, UsageError
 from sr_kd.networks.build import build_network
 from sr_kd.networks.files import load_network, save_network
+from sr_kd.recipes.build import build_network_from
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ import torch
 import yaml
 from loss_inputs import loss_inputs_of, maps
 
-from sr_kd.config.build import build_losses
-from sr_kd.config.check import check_recipe
-from sr_kd.config.loader import load_recipe
 from sr_kd.losses import LOSSES, NetworkOutput
+from sr_kd.recipes.check import check_recipe
+from sr_kd.recipes.load import load_recipe
 from sr_kd.signature import accepted
+from sr_kd.training.phase_losses import build_losses
 
 
 def test_the_guides_loss_is_found_checked_and_trained(repository, tmp_path):

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from sr_kd.config.check import check_recipe
-from sr_kd.config.loader import load_recipe
 from sr_kd.config.phase import Optimizer, Phase
 from sr_kd.losses import LOSSES
+from sr_kd.recipes.check import check_recipe
+from sr_kd.recipes.load import load_recipe
 
 FOLDER = Path(__file__).parents[2] / "options" / "train" / "kd"
 FILES = sorted(FOLDER.glob("*_x2.yml"))

@@ -12,7 +12,7 @@ from sr_kd.errors import UsageError
 from sr_kd.losses import LossInputs, NetworkOutput, build_loss
 from sr_kd.losses.affinity import affinity
 from sr_kd.losses.shapes import averages
-from sr_kd.losses.soft_label import soft_label_divergence
+from sr_kd.tasks.classification.soft_label import soft_label_divergence
 
 FORMULAS = {"l1": lambda x: np.abs(x).mean(), "l2": lambda x: (x**2).mean()}
 

@@ -9,7 +9,7 @@ from sr_kd.errors import UsageError
 from sr_kd.imaging.load import load_model
 from sr_kd.networks.build import build_network
 from sr_kd.networks.files import load_network, save_network
-from sr_kd.networks.resnet_small import ResNet
+from sr_kd.tasks.classification.resnet import ResNet
 
 
 @pytest.mark.parametrize(("blocks", "millions"), [(3, 0.27), (5, 0.46), (9, 0.85)])

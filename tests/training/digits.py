@@ -6,11 +6,11 @@ from pathlib import Path
 
 import torch
 
-from sr_kd.config.check import check_recipe
-from sr_kd.config.schema import ClassificationRecipe
 from sr_kd.distributed import World
-from sr_kd.training.run import run_recipe
-from sr_kd.training.workspace import Workspace
+from sr_kd.recipes.check import check_recipe
+from sr_kd.recipes.run import run_recipe
+from sr_kd.recipes.workspace import Workspace
+from sr_kd.tasks.classification.options import ClassificationRecipe
 
 CPU = World(0, 1, torch.device("cpu"))
 

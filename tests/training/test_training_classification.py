@@ -9,15 +9,15 @@ import pytest
 import torch
 from digits import CPU, digits_recipe, run
 
-from sr_kd.config.check import check_recipe
-from sr_kd.data.labeled import LabeledImages, open_labeled
 from sr_kd.distributed import World
 from sr_kd.errors import UsageError
 from sr_kd.networks.files import load_network
-from sr_kd.networks.resnet_small import ResNet
-from sr_kd.training.accuracy_report import accuracy_table
-from sr_kd.training.classification import Classification
-from sr_kd.training.report import write_report
+from sr_kd.recipes.accuracy_report import accuracy_table
+from sr_kd.recipes.check import check_recipe
+from sr_kd.recipes.report import write_report
+from sr_kd.tasks.classification.images import LabeledImages, open_labeled
+from sr_kd.tasks.classification.resnet import ResNet
+from sr_kd.tasks.classification.task import Classification
 
 LOSSES = {
     "SoftLabel": {},

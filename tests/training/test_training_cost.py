@@ -9,13 +9,13 @@ import pytest
 import torch
 from digits import CPU, digits_recipe, run
 
-from sr_kd.config.loader import load_recipe
 from sr_kd.distributed import World
-from sr_kd.training.cost import cost_columns, cost_note, undistilled_arm
-from sr_kd.training.report import write_report
-from sr_kd.training.run import run_recipe
+from sr_kd.recipes.cost import cost_columns, cost_note, undistilled_arm
+from sr_kd.recipes.load import load_recipe
+from sr_kd.recipes.report import write_report
+from sr_kd.recipes.run import run_recipe
+from sr_kd.recipes.workspace import FinishedArm, Workspace, finished_arms
 from sr_kd.training.step_times import StepTimes
-from sr_kd.training.workspace import FinishedArm, Workspace, finished_arms
 
 FT = {"type": "FT", "taps": ["stage3"], "pretrain_iter": 2}
 PHASES = {

@@ -15,17 +15,17 @@ import torch
 import yaml
 from shapes import CPU, run, shapes_options, shapes_recipe
 
-from sr_kd.config.check import check_recipe
-from sr_kd.config.loader import load_recipe
-from sr_kd.data.shapes import make_shapes
 from sr_kd.distributed import World
 from sr_kd.errors import UsageError
 from sr_kd.losses.base import LossInputs, NetworkOutput
 from sr_kd.losses.build import build_loss
 from sr_kd.networks.build import build_network
 from sr_kd.networks.files import load_network
-from sr_kd.training.detection import VALIDATION_BATCH, Detection
-from sr_kd.training.report import write_report
+from sr_kd.recipes.check import check_recipe
+from sr_kd.recipes.load import load_recipe
+from sr_kd.recipes.report import write_report
+from sr_kd.tasks.detection.shapes import make_shapes
+from sr_kd.tasks.detection.task import VALIDATION_BATCH, Detection
 
 LOSSES = {
     "Feature": {"taps": ["level1", "level2"]},

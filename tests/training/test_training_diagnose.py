@@ -6,7 +6,7 @@ import pytest
 import torch
 from digits import CPU, digits_recipe, run
 
-from sr_kd.training.diagnose import diagnose_recipe
+from sr_kd.recipes.diagnose import diagnose_recipe
 
 STUDENT = {"losses": [{"type": "CrossEntropy"}, {"type": "Hint", "taps": ["stage2"]}, {"type": "SoftLabel"}]}
 

@@ -12,10 +12,10 @@ import torch
 import yaml
 from digits import CPU, digits_recipe
 
-from sr_kd.data.labeled import open_labeled
 from sr_kd.networks.files import load_network
-from sr_kd.training.classification import Classification
-from sr_kd.training.workspace import Workspace
+from sr_kd.recipes.workspace import Workspace
+from sr_kd.tasks.classification.images import open_labeled
+from sr_kd.tasks.classification.task import Classification
 
 pytestmark = pytest.mark.slow
 

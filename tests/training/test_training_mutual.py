@@ -8,17 +8,17 @@ import pytest
 import torch
 from digits import CPU, digits_recipe, run
 
-from sr_kd.config.check import check_recipe
-from sr_kd.config.loader import load_recipe
 from sr_kd.errors import UsageError
 from sr_kd.networks.files import load_network
+from sr_kd.recipes.check import check_recipe
+from sr_kd.recipes.load import load_recipe
+from sr_kd.recipes.networks import first_network, new_network
+from sr_kd.recipes.open_task import task_opener
+from sr_kd.recipes.report import write_report
+from sr_kd.recipes.run import run_recipe
+from sr_kd.recipes.workspace import Workspace
 from sr_kd.training.checkpoint import read_state
-from sr_kd.training.networks import first_network, new_network
-from sr_kd.training.open_task import task_opener
 from sr_kd.training.plan import plan_phase
-from sr_kd.training.report import write_report
-from sr_kd.training.run import run_recipe
-from sr_kd.training.workspace import Workspace
 
 MUTUAL = {
     "trains": "student",

@@ -8,14 +8,14 @@ import time
 import pytest
 import torch
 
-from sr_kd.config.loader import load_recipe
 from sr_kd.distributed import World
 from sr_kd.errors import SrKdError, UsageError
 from sr_kd.networks.files import load_network
-from sr_kd.training.networks import first_network, new_network
-from sr_kd.training.run import run_recipe
+from sr_kd.recipes.load import load_recipe
+from sr_kd.recipes.networks import first_network, new_network
+from sr_kd.recipes.run import run_recipe
+from sr_kd.recipes.workspace import Workspace
 from sr_kd.training.run_log import RunLog
-from sr_kd.training.workspace import Workspace
 
 WORLD = World(0, 1, torch.device("cpu"))
 DROPOUT = """

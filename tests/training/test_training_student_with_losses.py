@@ -5,18 +5,18 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sr_kd.config.build import WeightedLoss, build_loss_from
 from sr_kd.config.phase import LossOptions, Optimizer, Phase
 from sr_kd.data.color import rgb_to_y
 from sr_kd.distributed import World
 from sr_kd.errors import UsageError
 from sr_kd.losses.base import LossInputs
 from sr_kd.networks.build import build_network
+from sr_kd.tasks.super_resolution.task import SuperResolution
 from sr_kd.training.ema import EMA
 from sr_kd.training.frozen_teacher import FrozenTeacher
 from sr_kd.training.loop import TrainingStage
+from sr_kd.training.phase_losses import WeightedLoss, build_loss_from
 from sr_kd.training.student_with_losses import StudentWithLosses
-from sr_kd.training.super_resolution import SuperResolution
 
 WORLD = World(0, 1, torch.device("cpu"))
 SGD = Optimizer(type="SGD", lr=1e-2, momentum=0)

@@ -7,11 +7,11 @@ import os
 
 import pytest
 
-from sr_kd.config.loader import load_recipe
 from sr_kd.errors import SrKdError, UsageError
+from sr_kd.recipes.load import load_recipe
+from sr_kd.recipes.lock import only_run_of
+from sr_kd.recipes.workspace import Workspace
 from sr_kd.training.checkpoint import StateFolder
-from sr_kd.training.lock import only_run_of
-from sr_kd.training.workspace import Workspace
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import sys
 import torch
 from two_rank_worker import DoubleTask
 
-from sr_kd.config.build import WeightedLoss
 from sr_kd.config.phase import Optimizer, Phase
 from sr_kd.data.patches import open_patches
 from sr_kd.data.sets import open_set
@@ -14,6 +13,7 @@ from sr_kd.distributed import joined
 from sr_kd.losses import TapPair, build_loss
 from sr_kd.networks import build_network
 from sr_kd.training.mutual import MutualStage, MutualStudents
+from sr_kd.training.phase_losses import WeightedLoss
 from sr_kd.training.student_with_losses import StudentWithLosses
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import torch
 
-from sr_kd.config.build import WeightedLoss
 from sr_kd.config.phase import Optimizer, Phase
 from sr_kd.data.patches import open_patches
 from sr_kd.data.sets import open_set
@@ -17,10 +16,11 @@ from sr_kd.distributed import joined
 from sr_kd.errors import SrKdError
 from sr_kd.losses import TapPair, build_loss
 from sr_kd.networks import build_network
+from sr_kd.tasks.super_resolution.task import SuperResolution
 from sr_kd.training.frozen_teacher import FrozenTeacher
 from sr_kd.training.loop import TrainingStage
+from sr_kd.training.phase_losses import WeightedLoss
 from sr_kd.training.student_with_losses import StudentWithLosses
-from sr_kd.training.super_resolution import SuperResolution
 
 
 class DoubleTask(SuperResolution):

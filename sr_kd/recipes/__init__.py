@@ -1,0 +1,1 @@
+"""Recipes: loaded, checked, run and reported."""

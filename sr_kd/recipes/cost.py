@@ -1,0 +1,72 @@
+"""What an arm costs: its iterations, with those of the phases before it, and the time of one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import median
+from typing import Any
+
+from ..config.schema import TrainingRecipe
+from .graph import teacher_of
+from .workspace import FinishedArm, arms
+
+BASELINE = "baseline_total"
+NOTE = (
+    "Iterations: those of the phases before, of a pre-training, and the arm's own. Cost per step: median time of "
+    "one of its own iterations"
+)
+
+
+def cost_columns(recipe: TrainingRecipe, found: Mapping[str, Sequence[FinishedArm]]) -> dict[str, dict[str, str]]:
+    """Two columns of a comparison's table: header -> label -> cell.
+
+    The time is the median over seeds, relative to the undistilled arm's of the same network where there is one; "-"
+    where it was not measured (a phase of less than two print intervals, or of an earlier version).
+
+    Args:
+        found: label -> the results of all seeds.
+    """
+    seconds = {label: _median([arm.seconds_per_step for arm in runs]) for label, runs in found.items()}
+    bases = {label: seconds.get(undistilled_arm(recipe, runs[0].network) or "") for label, runs in found.items()}
+    return {
+        "iterations": {
+            label: " + ".join(f"{number:,}" for number in runs[0].iterations) for label, runs in found.items()
+        },
+        "cost per step": {label: _cost(value, bases[label]) for label, value in seconds.items()},
+    }
+
+
+def arm_cost(arm: FinishedArm) -> dict[str, Any]:
+    """The same of one seed, for a JSON file."""
+    return {"iterations": list(arm.iterations), "seconds_per_step": arm.seconds_per_step}
+
+
+def cost_note(recipe: TrainingRecipe) -> str:
+    """The sentence that explains the columns."""
+    found = [undistilled_arm(recipe, network) for network in recipe.networks]
+    bases = " and ".join(label for label in found if label is not None)
+    return f"{NOTE}, relative to {bases}.\n" if bases else f"{NOTE}.\n"
+
+
+def undistilled_arm(recipe: TrainingRecipe, network: str) -> str | None:
+    """Of the arms of a network that nobody teaches and that teach nobody, ``baseline_total`` or else the first."""
+    needed = {name for phase in recipe.phases.values() for name in phase.needs}
+    alone = []
+    for label, phase in arms(recipe).items():
+        options = recipe.phases[phase]
+        taught = options.partner is not None or teacher_of(recipe, phase) is not None
+        if options.trains == network and phase not in needed and not taught:
+            alone.append(label)
+    return BASELINE if BASELINE in alone else next(iter(alone), None)
+
+
+def _median(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return median(known) if known else None
+
+
+def _cost(seconds: float | None, base: float | None) -> str:
+    if seconds is None:
+        return "-"
+    time = f"{1000 * seconds:.3g} ms" if seconds < 0.1 else f"{1000 * seconds:,.0f} ms"
+    return f"{seconds / base:.2f} ({time})" if base else time

@@ -1,0 +1,95 @@
+"""Before a run: every phase's losses on one batch, without training anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+
+from torch import nn
+
+from ..config.schema import TrainingRecipe
+from ..distributed import World
+from ..losses.diagnosis import Diagnosis, diagnose
+from ..training.frozen_teacher import FrozenTeacher
+from ..training.phase_losses import build_losses
+from ..training.seeding import seeded
+from ..training.student_with_losses import StudentWithLosses
+from ..training.task import TaskOpener
+from .graph import phase_order, teacher_of
+from .networks import finished_network, first_network, new_network
+from .open_task import task_opener
+from .workspace import Workspace
+
+
+@dataclass(frozen=True)
+class PhaseDiagnosis:
+    """One phase's losses on its first batch.
+
+    Attributes:
+        phase: its name. task: the loss that the others are compared with, the first.
+        state: which weights student and teacher had.
+        rows: of every loss but the first.
+    """
+
+    phase: str
+    task: str
+    state: str
+    rows: list[Diagnosis]
+
+
+def diagnose_recipe(recipe: TrainingRecipe, world: World, quiet: bool = False) -> Iterator[PhaseDiagnosis]:
+    """Measure the losses of every phase that has more than one, for the first seed.
+
+    The student has its first weights. A teacher that is another phase's result is read if that phase is
+    finished; otherwise it, too, has its first weights, and the values say less. What a loss has
+    pre-trained (FT, IEKD) is untrained here.
+
+    Raises:
+        UsageError, SrKdError: as in training.
+    """
+    opener = task_opener(recipe, world, quiet)
+    for name in phase_order(recipe):
+        if len(recipe.phases[name].losses) > 1:
+            yield _diagnose_phase(recipe, name, world, opener)
+
+
+def _diagnose_phase(recipe: TrainingRecipe, name: str, world: World, opener: TaskOpener) -> PhaseDiagnosis:
+    seed = recipe.seeds[0]
+    student, of_student = _student(recipe, name, seed)
+    teacher, of_teacher = _teacher(recipe, name, seed)
+    with seeded(seed, f"{name} losses"):
+        losses = build_losses(recipe, name, student, teacher)
+    goal, *others = losses
+    with closing(opener.open(name, seed, [student] if teacher is None else [student, teacher])) as task:
+        step = StudentWithLosses(student, losses, task).to(world.device).train()
+        inputs = task.batch(0)
+        if teacher is not None:
+            inputs = FrozenTeacher(teacher.to(world.device), step, task).shown(inputs)
+        inputs = step.shown(inputs)
+        rows = diagnose(goal.loss, {entry.name: entry.loss for entry in others}, inputs, list(student.parameters()))
+    return PhaseDiagnosis(name, goal.name, "; ".join(filter(None, (of_student, of_teacher))), rows)
+
+
+def _student(recipe: TrainingRecipe, phase: str, seed: int) -> tuple[nn.Module, str]:
+    options, workspace = recipe.phases[phase], Workspace(recipe)
+    if options.init is None:
+        return new_network(recipe, options.trains, seed), ""
+    if workspace.result(options.init.source, seed) is not None:
+        return first_network(recipe, phase, seed, workspace), f"student from the finished {options.init.source}"
+    text = f"student not yet from {options.init.source}, which is not finished"
+    return new_network(recipe, options.trains, seed), text
+
+
+def _teacher(recipe: TrainingRecipe, phase: str, seed: int) -> tuple[nn.Module | None, str]:
+    partner, workspace = recipe.phases[phase].partner, Workspace(recipe)
+    if partner is not None:
+        return new_network(recipe, partner, seed), "partner with its first weights"
+    source = teacher_of(recipe, phase)
+    if source is None:
+        return None, ""
+    if source.phase is None:
+        return new_network(recipe, source.network, seed), f"teacher {source.network} with its trained weights"
+    if workspace.result(source.phase, seed) is not None:
+        return finished_network(workspace, source.phase, seed), f"teacher from the finished {source.phase}"
+    return new_network(recipe, source.network, seed), f"teacher with first weights: {source.phase} is not finished"

@@ -1,0 +1,101 @@
+"""The order of a recipe's phases, and who teaches whom."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..config.phase import LossOptions
+from ..config.schema import TrainingRecipe
+from ..errors import UsageError, nearest
+from ..losses.build import LOSSES
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """Whose frozen network teaches a phase.
+
+    Attributes:
+        network: its name in `TrainingRecipe.networks`.
+        phase: the phase whose result it is; None for a network with trained weights of its own (`path`).
+    """
+
+    network: str
+    phase: str | None
+
+
+def phase_order(recipe: TrainingRecipe) -> list[str]:
+    """Every phase after those it needs, otherwise as written.
+
+    Raises:
+        UsageError: a need that is no phase, or phases that need each other.
+    """
+    order: list[str] = []
+
+    def visit(name: str, above: tuple[str, ...]) -> None:
+        if name in above:
+            circle = " -> ".join((*above[above.index(name) :], name))
+            raise UsageError(recipe.origin.sentence(("phases", name, "needs"), f"goes round in a circle: {circle}"))
+        for need in recipe.phases[name].needs:
+            if need not in recipe.phases:
+                problem = f"names no phase: '{need}'{nearest(need, recipe.phases)}; phases: {', '.join(recipe.phases)}"
+                raise UsageError(recipe.origin.sentence(("phases", name, "needs"), problem))
+            visit(need, (*above, name))
+        if name not in order:
+            order.append(name)
+
+    for name in recipe.phases:
+        visit(name, ())
+    return order
+
+
+def phases_before(recipe: TrainingRecipe, phase: str) -> list[str]:
+    """The phases that a phase needs, and those that they need, in the order of :func:`phase_order`."""
+    needed = set(recipe.phases[phase].needs)
+    for name in reversed(order := phase_order(recipe)):
+        if name in needed:
+            needed.update(recipe.phases[name].needs)
+    return [name for name in order if name in needed]
+
+
+def teacher_of(recipe: TrainingRecipe, phase: str) -> Teacher | None:
+    """The frozen teacher of a phase; None if none of its losses asks for one, or a partner teaches.
+
+    What `teacher` names; otherwise the needed phase that trains another network, or else the only
+    needed phase; otherwise the only network with trained weights besides the phase's own.
+
+    Raises:
+        UsageError: `teacher` is neither a needed phase nor a network with a `path`, or several could be meant.
+    """
+    options = recipe.phases[phase]
+    if options.partner is not None or (options.teacher is None and not any(map(_needs_teacher, options.losses))):
+        return None
+    pretrained = [name for name, network in recipe.networks.items() if network.path and name != options.trains]
+    if options.teacher is not None:
+        if options.teacher in options.needs:
+            return Teacher(recipe.phases[options.teacher].trains, options.teacher)
+        if options.teacher in pretrained:
+            return Teacher(options.teacher, None)
+        known = [*options.needs, *pretrained]
+        problem = (
+            f"is '{options.teacher}'{nearest(options.teacher, known)}: it must be one of the phases it 'needs', "
+            f"or a network with trained weights ('path'); here: {', '.join(known) or 'none'}"
+        )
+        raise UsageError(recipe.origin.sentence(("phases", phase, "teacher"), problem))
+    others = [name for name in options.needs if recipe.phases[name].trains != options.trains]
+    for found in (others, options.needs, pretrained):
+        if len(found) > 1:
+            raise UsageError(
+                recipe.origin.sentence(
+                    ("phases", phase), f"has several possible teachers: set 'teacher' to one of {', '.join(found)}"
+                )
+            )
+        if found:
+            name = found[0]
+            return Teacher(name, None) if found is pretrained else Teacher(recipe.phases[name].trains, name)
+    return None
+
+
+def _needs_teacher(options: LossOptions) -> bool:
+    cls = LOSSES.get(options.type)
+    needs = (cls.needs_pairs, cls.needs_teacher_output, cls.needs_teacher_tail, cls.needs_forwards)
+    return bool(options.taps) or any(needs)

@@ -1,0 +1,166 @@
+"""Running a recipe: its phases in order, for every seed; finished ones are left alone."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from contextlib import closing, nullcontext
+
+from torch import nn
+
+from .. import __version__
+from ..config.schema import TrainingRecipe
+from ..distributed import World
+from ..errors import SrKdError, UsageError
+from ..imaging.upscaler import is_out_of_memory
+from ..networks.base import SRNetwork
+from ..networks.files import save_network
+from ..networks.teacher import PrivilegedTeacher
+from ..training.loop import PhaseRun
+from ..training.mutual import MutualStudents
+from ..training.phase_files import PhaseFiles
+from ..training.phase_losses import WeightedLoss
+from ..training.plan import plan_phase
+from ..training.run_log import RunLog, log_to_file
+from ..training.step_times import StepTimes
+from ..training.stopping import StopRequest
+from ..training.task import TaskOpener
+from ..training.validation import Validation
+from .graph import phase_order
+from .lock import only_run_of
+from .networks import first_network, new_network, teacher_network
+from .open_task import task_opener
+from .workspace import PARTNER_FILE, Workspace
+
+logger = logging.getLogger("sr_kd")
+
+
+def run_recipe(
+    recipe: TrainingRecipe, world: World, *, seeds: Sequence[int] = (), resume: bool = False, quiet: bool = False
+) -> Workspace:
+    """Run all that is not finished yet.
+
+    Args:
+        recipe: checked by `config.check_recipe`.
+        seeds: only these of the recipe's, beside other processes that run the others; always resumes.
+        resume: continue an existing run of the same recipe; otherwise it is archived under a new name.
+
+    Raises:
+        UsageError: the recipe changed since the run began, or has no such seed.
+        SrKdError: stopped on request, unreadable data, a diverged loss, a device without enough memory,
+            another process on this experiment.
+    """
+    missing = sorted(set(seeds) - set(recipe.seeds))
+    if missing:
+        raise UsageError(f"{recipe.name} has no seed {missing[0]}; its seeds are {', '.join(map(str, recipe.seeds))}")
+    workspace = Workspace(recipe)
+    with only_run_of(workspace.root, seeds) if world.leads else nullcontext():
+        if world.leads:
+            workspace.prepare(resume, shared=bool(seeds), processes=world.size)
+        _run_seeds(recipe, sorted(set(seeds)) or recipe.seeds, workspace, world, quiet)
+    return workspace
+
+
+def _run_seeds(recipe: TrainingRecipe, seeds: Sequence[int], workspace: Workspace, world: World, quiet: bool) -> None:
+    world.barrier()
+    handler = log_to_file(workspace.log) if world.leads else None
+    opener = task_opener(recipe, world, quiet or not world.leads)
+    try:
+        for seed in seeds:
+            for name in phase_order(recipe):
+                finished = workspace.result(name, seed)
+                if finished is not None:
+                    logger.info(
+                        "%s is finished already (%d iterations)", workspace.run_name(name, seed), finished["iterations"]
+                    )
+                    continue
+                _run_phase(recipe, name, seed, workspace, world, opener, quiet)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise SrKdError(
+            f"{world.device} is out of memory ({str(error)[:100]}...): lower gt_size, memory_budget, "
+            "or batch_size_per_gpu, for which the phase's 'accumulate' can make up"
+        ) from None
+    finally:
+        if handler is not None:
+            logger.removeHandler(handler)
+            handler.close()
+
+
+def _run_phase(
+    recipe: TrainingRecipe, name: str, seed: int, workspace: Workspace, world: World, opener: TaskOpener, quiet: bool
+) -> None:
+    options = recipe.phases[name]
+    states = workspace.states(name, seed)
+    saved = states.load_latest()
+    student = first_network(recipe, name, seed, workspace)
+    other = teacher_network(recipe, name, seed, workspace)
+    if options.partner is not None:
+        other = new_network(recipe, options.partner, seed)
+    task = opener.open(name, seed, [student] if other is None else [student, other])
+    plan = plan_phase(recipe, name, seed, student, other, task, world)
+    start = 0 if saved is None else saved[0]
+    if world.leads:
+        _announce(workspace.run_name(name, seed), start, plan.total_iter, student, plan.losses)
+    folder = workspace.tensorboard / workspace.run_name(name, seed)
+    with (
+        closing(task),
+        RunLog(folder if world.leads and recipe.logger.use_tb_logger else None, start) as log,
+        StopRequest() as stop,
+    ):
+        files = PhaseFiles(
+            workspace.run_name(name, seed),
+            states,
+            workspace.models(name, seed),
+            workspace.root / "visualization" if recipe.val.save_img else None,
+            {"recipe": recipe.name, "phase": name, "seed": seed, "sr_kd": __version__},
+        )
+        validation = Validation(plan, task, files, log, world, recipe.val.metrics[0])
+        times = StepTimes(states.folder / "step_times.json")
+        run = PhaseRun(recipe, seed, plan, validation, files, log, world, stop, times)
+        scores = run.run(None if saved is None else saved[1], quiet)
+        report = task.report(plan.network)
+        log.scalars(plan.total_iter, {f"report/{key}": value for key, value in report.items()})
+        result = {
+            "iterations": plan.total_iter,
+            "seconds_per_step": times.median,
+            "skipped_steps": run.skipped,
+            "scores": scores,
+            "report": report,
+        }
+        if isinstance(plan.step, MutualStudents):
+            partner = plan.step.partner.student.eval()
+            world.share_buffers(partner)
+            result["partner"] = partner_scores = task.validate(partner)
+            if world.leads:
+                metadata = {**files.metadata, "partner": True, "iteration": plan.total_iter, "scores": partner_scores}
+                save_network(files.models / PARTNER_FILE, partner, metadata=metadata)
+    if world.leads:
+        if report:
+            logger.info("%s: %s", files.label, ", ".join(f"{key} {value:.2f} dB" for key, value in report.items()))
+        workspace.finish(name, seed, result)
+    if stop.requested(world):  # all wait here for the files, too
+        raise SrKdError(f"stopped after {files.label}; continue with --auto_resume")
+
+
+def _announce(label: str, start: int, total: int, student: nn.Module, losses: Sequence[WeightedLoss]) -> None:
+    parameters = sum(parameter.numel() for parameter in student.parameters())
+    terms = ", ".join(_weighted(entry) for entry in losses)
+    verb = f"continues at iteration {start} of" if start else "begins,"
+    logger.info(
+        "%s %s %d iterations: %s with %d parameters, losses %s", label, verb, total, _kind(student), parameters, terms
+    )
+
+
+def _kind(network: nn.Module) -> str:
+    if isinstance(network, PrivilegedTeacher):
+        return f"PrivilegedTeacher({_kind(network.decoder)})"
+    return network.type_name if isinstance(network, SRNetwork) else type(network).__name__
+
+
+def _weighted(entry: WeightedLoss) -> str:
+    if entry.gradient_ratio is not None:
+        return f"{entry.name} with a gradient_ratio of {entry.gradient_ratio:g}"
+    return f"{entry.name} x {json.dumps(entry.weight)}"

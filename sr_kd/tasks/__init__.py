@@ -1,0 +1,1 @@
+"""Tasks: each a folder with its options, its check, its data, its networks and losses."""

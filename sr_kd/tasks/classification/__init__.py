@@ -1,0 +1,1 @@
+"""Classification: labeled images in, top-1 accuracy out."""

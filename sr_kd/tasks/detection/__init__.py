@@ -1,0 +1,1 @@
+"""Detection: images with boxes in, mean average precision out."""

@@ -1,0 +1,117 @@
+"""The detection task: images with boxes in, mean average precision out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ...data.batch import orient
+from ...data.sampler import PatchSampler
+from ...distributed import World
+from ...errors import UsageError
+from ...losses.base import LossInputs, NetworkOutput, TeacherTail
+from ...training.task import Keep, Scores
+from ..classification.task import network_images
+from .average_precision import mean_average_precision
+from .shapes import DetectionImages
+
+VALIDATION_BATCH = 50
+Objects = dict[str, Tensor]  # of one image: boxes (K, 4), labels (K,), and scores (K,) where they were detected
+
+
+class Detection:
+    """Random images for training, whole sets for validation; everything stays in memory.
+
+    Args:
+        train: drawn from with replacement.
+        validation: measured whole.
+        batch_size: images per iteration, over all processes.
+        hflip: mirror half of the images.
+        seed, stream: of the draws, as in `PatchSampler`; batches are a pure function of them and the index.
+        world: batches and validation are shared out over its processes.
+    """
+
+    def __init__(
+        self,
+        train: DetectionImages,
+        validation: Sequence[DetectionImages],
+        *,
+        batch_size: int,
+        hflip: bool,
+        seed: int,
+        stream: str,
+        world: World,
+    ) -> None:
+        self.train, self.validation, self.world = train, tuple(validation), world
+        self.side = train.images.shape[1]
+        sizes = np.full((len(train.images), 2), self.side)
+        self.sampler = PatchSampler(sizes, self.side, batch_size, hflip=hflip, rotate=False, seed=seed, stream=stream)
+
+    def batch(self, index: int) -> LossInputs:
+        draw = self.sampler.draw(index).share(self.world.rank, self.world.size)
+        images = orient(network_images(torch.from_numpy(self.train.images[draw.image])).contiguous(), draw)
+        images = images.to(self.world.device)
+        return LossInputs(
+            images,
+            images,
+            labels=[self._objects(image, flip) for image, flip in zip(draw.image, draw.hflip, strict=True)],
+        )
+
+    def view(self, network: nn.Module, inputs: LossInputs, taps: Iterable[str], output: bool) -> NetworkOutput:
+        if not output:
+            return NetworkOutput(None, network.features(inputs.lr, taps))  # type: ignore[operator]
+        losses, features = network.losses(inputs.lr, inputs.labels, taps)  # type: ignore[operator]
+        return NetworkOutput(None, features, losses)
+
+    def seen_by(self, network: nn.Module, image: Tensor) -> Tensor:
+        return image
+
+    def tail(self, network: nn.Module, inputs: LossInputs, view: NetworkOutput) -> TeacherTail:
+        def refuse(tap: str, feature: Tensor) -> Tensor:
+            raise UsageError("a detector's feature maps lead to no single output: such a loss is for other tasks")
+
+        return refuse
+
+    @torch.no_grad()
+    def validate(self, network: nn.Module, keep: Keep | None = None) -> Scores:
+        scores = {}
+        for images in self.validation:
+            shares = self.world.gather(self._detected(network, images))
+            count = sum(map(len, shares))
+            # Batches went round the processes in turn.
+            batches = [shares[index % self.world.size][index // self.world.size] for index in range(count)]
+            found = [objects for batch in batches for objects in batch]
+            targets = [_objects(*entry) for entry in zip(images.boxes, images.labels, strict=True)]
+            scores[images.name] = mean_average_precision(found, targets)
+        return scores
+
+    def report(self, network: nn.Module) -> dict[str, float]:
+        return {}
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def _objects(self, image: int, flip: bool) -> Objects:
+        """What is in a training image, on the device."""
+        boxes = self.train.boxes[image]
+        if flip:
+            boxes = np.stack([self.side - boxes[:, 2], boxes[:, 1], self.side - boxes[:, 0], boxes[:, 3]], axis=1)
+        objects = _objects(boxes, self.train.labels[image])
+        return {key: value.to(self.world.device) for key, value in objects.items()}
+
+    def _detected(self, network: nn.Module, images: DetectionImages) -> list[list[Objects]]:
+        """What the network finds in this process's batches of a set."""
+        stride = self.world.size * VALIDATION_BATCH
+        found = []
+        for start in range(self.world.rank * VALIDATION_BATCH, len(images.images), stride):
+            pixels = torch.from_numpy(images.images[start : start + VALIDATION_BATCH])
+            detections = network(network_images(pixels).to(self.world.device))
+            found.append([{key: value.cpu() for key, value in objects.items()} for objects in detections])
+        return found
+
+
+def _objects(boxes: np.ndarray, labels: np.ndarray) -> Objects:
+    return {"boxes": torch.from_numpy(boxes), "labels": torch.from_numpy(labels)}

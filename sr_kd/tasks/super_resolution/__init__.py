@@ -1,0 +1,1 @@
+"""Super-resolution: patches in, PSNR and SSIM out."""

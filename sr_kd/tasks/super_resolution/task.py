@@ -1,0 +1,96 @@
+"""The super-resolution task: patches in, PSNR and SSIM out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+
+from torch import Tensor, nn
+
+from ...data.color import rgb_to_y
+from ...data.patches import PatchSource
+from ...data.sets import ImageSet
+from ...distributed import World
+from ...errors import UsageError
+from ...evaluation.benchmark import merge_scores, score_network
+from ...losses.base import LossInputs, NetworkOutput, TeacherTail
+from ...networks.teacher import PrivilegedTeacher
+from ...training.task import Keep, Scores
+from .teacher_report import privileged_scores, teacher_report
+
+
+class SuperResolution:
+    """Patches for training, whole images for validation.
+
+    Args:
+        patches: yields (lr, hr), RGB as soon as one of the phase's networks is; a "y" network sees their luma.
+        validation: (set, protocol) pairs.
+        scale: upscaling factor.
+        world: validation is shared out over its processes.
+    """
+
+    def __init__(
+        self,
+        patches: PatchSource,
+        validation: Sequence[tuple[ImageSet, str]],
+        scale: int,
+        metrics: Sequence[str],
+        world: World,
+    ) -> None:
+        self.patches, self.scale = patches, scale
+        self.validation, self.metrics, self.world = tuple(validation), tuple(metrics), world
+
+    def batch(self, index: int) -> LossInputs:
+        return LossInputs(*self.patches.batch(index, self.world.rank, self.world.size))
+
+    def view(self, network: nn.Module, inputs: LossInputs, taps: Iterable[str], output: bool) -> NetworkOutput:
+        image = inputs.hr if isinstance(network, PrivilegedTeacher) else inputs.lr
+        sr, features = network.features(self.seen_by(network, image), taps, output)  # type: ignore[operator]
+        return NetworkOutput(sr, features)
+
+    def seen_by(self, network: nn.Module, image: Tensor) -> Tensor:
+        """In the network's color: RGB becomes luma for a "y" network."""
+        if image.shape[1] == (1 if network.color == "y" else 3):
+            return image
+        if network.color == "y":
+            return rgb_to_y(image)
+        raise UsageError("a 'y' image cannot serve an 'rgb' network")
+
+    def tail(self, network: nn.Module, inputs: LossInputs, view: NetworkOutput) -> TeacherTail:
+        if isinstance(network, PrivilegedTeacher):
+            compact = view.features["compact"]
+            return lambda tap, feature: network.decoder.tail(tap, feature, compact)
+        lr = self.seen_by(network, inputs.lr)
+        return lambda tap, feature: network.tail(tap, feature, lr)  # type: ignore[operator]
+
+    def validate(self, network: nn.Module, keep: Keep | None = None) -> Scores:
+        scores: Scores = {}
+        for images, protocol in self.validation:
+            if isinstance(network, PrivilegedTeacher):
+                shares = self.world.gather(privileged_scores(network, images, self.world))
+                values = [value for share in shares for value in share]
+                scores[images.name] = {"psnr": sum(values) / len(values)}
+                continue
+            share = score_network(
+                network,  # type: ignore[arg-type]
+                images,
+                scale=self.scale,
+                protocol=protocol,
+                device=self.world.device,
+                metrics=self.metrics,
+                keep=None if keep is None else partial(keep, images.name),
+                rank=self.world.rank,
+                world_size=self.world.size,
+            )
+            merged = merge_scores(self.world.gather(share))
+            scores[images.name] = {metric: getattr(merged, metric) for metric in self.metrics}
+        return scores
+
+    def report(self, network: nn.Module) -> dict[str, float]:
+        if not isinstance(network, PrivilegedTeacher) or not self.validation:
+            return {}
+        images, _ = self.validation[0]
+        return teacher_report(network, images, self.world.device)
+
+    def close(self) -> None:
+        self.patches.close()

@@ -1,0 +1,147 @@
+"""The losses of a phase, from its options."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import nn
+
+from ..config.phase import LossOptions
+from ..config.schema import TrainingRecipe
+from ..errors import UsageError, unknown_name
+from ..losses.base import Loss, TapPair
+from ..losses.build import build_loss
+from ..networks.base import Tap
+from ..networks.teacher import PrivilegedTeacher
+
+
+@dataclass(frozen=True)
+class WeightedLoss:
+    """A loss of a phase.
+
+    Attributes:
+        loss: with its adapters.
+        weight: of all its terms, or of each term by name.
+        name: distinct within the phase: the type, numbered from the second on ("VID", "VID_2").
+        gradient_ratio: of all its terms together, in place of a weight.
+    """
+
+    loss: Loss
+    weight: float | dict[str, float]
+    name: str
+    gradient_ratio: float | None = None
+
+
+def build_losses(
+    recipe: TrainingRecipe,
+    phase: str,
+    student: nn.Module,
+    teacher: nn.Module | None = None,
+    *,
+    reverse: bool = False,
+) -> list[WeightedLoss]:
+    """The losses of a phase, adapters included, in the order written.
+
+    Args:
+        student: the network that the phase trains.
+        teacher: the frozen one, if the phase has one.
+        reverse: inputs the roles of the taps, for the partner that the phase's network teaches.
+
+    Raises:
+        UsageError: an unknown loss, option or tap, or a loss that needs a teacher where there is none.
+    """
+    found: dict[str, int] = {}
+    losses = []
+    for options in recipe.phases[phase].losses:
+        found[options.type] = count = found.get(options.type, 0) + 1
+        name = options.type if count == 1 else f"{options.type}_{count}"
+        chosen = options.reversed() if reverse else options
+        losses.append(
+            WeightedLoss(build_loss_from(chosen, student, teacher), options.weight, name, options.gradient_ratio)
+        )
+    return losses
+
+
+def build_loss_from(options: LossOptions, student: nn.Module, teacher: nn.Module | None) -> Loss:
+    """One loss for a student and (perhaps) a teacher. Raises UsageError, as `build_losses`."""
+    if options.taps and teacher is None:
+        raise UsageError(f"loss {options.type} compares taps with a teacher's, and this phase has no teacher")
+    pairs = [] if teacher is None else [_pair(tap, student, teacher) for tap in options.taps]
+    keys = [pair.key for pair in pairs]
+    for pair in pairs:
+        if keys.count(pair.key) > 1:
+            raise UsageError(f"loss {options.type} names the taps '{pair.student}' and '{pair.teacher}' twice")
+    loss = build_loss(options.type, pairs, **options.options)
+    if pairs and not loss.needs_pairs:
+        raise UsageError(f"loss {options.type} compares no feature maps: remove 'taps'")
+    if loss.needs_teacher and teacher is None:
+        raise UsageError(f"loss {options.type} needs a teacher, and this phase has none")
+    if loss.needs_compact and not isinstance(student, PrivilegedTeacher):
+        raise UsageError(f"loss {options.type} is for a phase that trains a PrivilegedTeacher")
+    _check_weights(options, loss)
+    _check_colors(options.type, loss, student, teacher)
+    if loss.needs_teacher_tail:
+        for pair in pairs:
+            _check_cut(options.type, pair, teacher)
+    return loss
+
+
+def _pair(
+    written: str | Mapping[Literal["student", "teacher"], str], student: nn.Module, teacher: nn.Module
+) -> TapPair:
+    """``"expanding"`` or ``{student: ..., teacher: ...}``; one given name stands for both."""
+    if isinstance(written, str):
+        ours = theirs = written
+    else:
+        ours = written.get("student") or written.get("teacher", "")
+        theirs = written.get("teacher") or ours
+    return TapPair(ours, theirs, _tap(student, ours), _tap(teacher, theirs, "teacher's "))
+
+
+def _tap(network: nn.Module, name: str, whose: str = "") -> Tap:
+    taps: Mapping[str, Tap] = getattr(network, "taps", {})
+    if name not in taps:
+        raise unknown_name(f"tap of the {whose}{type(network).__name__}", name, taps)
+    return taps[name]
+
+
+def _check_weights(options: LossOptions, loss: Loss) -> None:
+    """A weight for each term, if not one for all."""
+    if options.gradient_ratio is not None and not loss.terms:
+        raise UsageError(
+            f"loss {options.type} does not say which 'terms' it returns: give it a weight, not a gradient_ratio"
+        )
+    if not isinstance(options.weight, Mapping):
+        return
+    if not loss.terms:
+        raise UsageError(f"loss {options.type} does not say which 'terms' it returns: give it one number as its weight")
+    for given in options.weight:
+        if given not in loss.terms:
+            raise unknown_name(f"term in the weights of loss {options.type}", given, loss.terms)
+    for term in loss.terms:
+        if term not in options.weight:
+            raise UsageError(f"loss {options.type} returns the term '{term}', which its weight mapping does not name")
+
+
+def _check_colors(name: str, loss: Loss, student: nn.Module, teacher: nn.Module | None) -> None:
+    """Luma can be made of RGB, not the other way round; features may be of different colors."""
+    ours, theirs = getattr(student, "color", None), getattr(teacher, "color", None)
+    if teacher is None or ours == theirs:
+        return
+    compares_images = loss.needs_teacher_output or loss.needs_teacher_tail
+    if loss.needs_forwards or (compares_images and ours == "rgb"):
+        raise UsageError(
+            f"loss {name} compares images, and the student's are '{ours}', the teacher's '{theirs}': "
+            "set the 'color' of one of them"
+        )
+
+
+def _check_cut(loss: str, pair: TapPair, teacher: nn.Module | None) -> None:
+    if not pair.teacher_tap.cut:
+        cuts = [name for name, tap in getattr(teacher, "taps", {}).items() if tap.cut]
+        raise UsageError(
+            f"loss {loss} continues from the teacher's tap '{pair.teacher}', which does not carry everything "
+            f"downstream; taps that do: {', '.join(cuts)}"
+        )
