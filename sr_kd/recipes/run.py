@@ -22,6 +22,7 @@ from ..training.mutual import MutualStudents
 from ..training.phase_files import PhaseFiles
 from ..training.phase_losses import WeightedLoss
 from ..training.plan import plan_phase
+from ..training.resume import resume
 from ..training.run_log import RunLog, log_to_file
 from ..training.step_times import StepTimes
 from ..training.stopping import StopRequest
@@ -94,20 +95,19 @@ def _run_phase(
 ) -> None:
     options = recipe.phases[name]
     states = workspace.states(name, seed)
-    saved = states.load_latest()
     student = first_network(recipe, name, seed, workspace)
     other = teacher_network(recipe, name, seed, workspace)
     if options.partner is not None:
         other = new_network(recipe, options.partner, seed)
     task = opener.open(name, seed, [student] if other is None else [student, other])
     plan = plan_phase(recipe, name, seed, student, other, task, world)
-    start = 0 if saved is None else saved[0]
+    start = resume(plan, states)
     if world.leads:
-        _announce(workspace.run_name(name, seed), start, plan.total_iter, student, plan.losses)
+        _announce(workspace.run_name(name, seed), start.clock, plan.total_iter, student, plan.losses)
     folder = workspace.tensorboard / workspace.run_name(name, seed)
     with (
         closing(task),
-        RunLog(folder if world.leads and recipe.logger.use_tb_logger else None, start) as log,
+        RunLog(folder if world.leads and recipe.logger.use_tb_logger else None, start.clock) as log,
         StopRequest() as stop,
     ):
         files = PhaseFiles(
@@ -119,14 +119,14 @@ def _run_phase(
         )
         validation = Validation(plan, task, files, log, world, recipe.val.metrics[0])
         times = StepTimes(states.folder / "step_times.json")
-        run = PhaseRun(recipe, seed, plan, validation, files, log, world, stop, times)
-        scores = run.run(None if saved is None else saved[1], quiet)
+        run = PhaseRun(recipe, seed, plan, validation, files, log, world, stop, times, start)
+        scores, skipped = run.run(quiet)
         report = task.report(plan.network)
         log.scalars(plan.total_iter, {f"report/{key}": value for key, value in report.items()})
         result = {
             "iterations": plan.total_iter,
             "seconds_per_step": times.median,
-            "skipped_steps": run.skipped,
+            "skipped_steps": skipped,
             "scores": scores,
             "report": report,
         }

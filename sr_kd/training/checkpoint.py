@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
-import zipfile
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..errors import SrKdError
 from ..files import atomic_path
@@ -38,7 +38,7 @@ class StateFolder:
         The file is a torch zip file followed by its SHA-256 digest. Raises SrKdError if it cannot be written, or if
         weights are NaN or Inf.
         """
-        check_finite(state, f"the state of iteration {iteration}")
+        check_finite(state, f"the state of iteration {iteration} is not saved")
         buffer = io.BytesIO()
         torch.save(state, buffer)
         content = buffer.getbuffer()
@@ -56,17 +56,20 @@ class StateFolder:
         kept = [number for number in saved if number <= iteration][-self.keep :]
         return [number for number in saved if number not in kept]
 
-    def load_latest(self) -> tuple[int, dict[str, Any]] | None:
+    def load_latest(self, below: float = math.inf) -> tuple[int, dict[str, Any]] | None:
         """The newest intact state with its iteration; None if there is none.
 
-        A damaged file is reported and the state before it is taken.
+        A damaged file, or one with weights that are NaN or Inf, is reported and the state before it is taken.
+
+        Args:
+            below: only states of fewer iterations.
         """
         for iteration in reversed(self.iterations()):
-            path = self.folder / f"{iteration}.state"
-            try:
-                return iteration, read_state(path)
-            except SrKdError as error:
-                logger.warning("%s; trying the state before it", error)
+            if iteration < below:
+                try:
+                    return iteration, read_state(self.folder / f"{iteration}.state")
+                except SrKdError as error:
+                    logger.warning("%s; trying the state before it", error)
         return None
 
     def iterations(self) -> list[int]:
@@ -74,20 +77,19 @@ class StateFolder:
         return sorted(int(path.stem) for path in self.folder.glob("*.state") if path.stem.isdigit())
 
 
-def check_finite(weights: Any, what: str) -> None:
-    """Refuse weights that are NaN or Inf, wherever they are in a tree of mappings. Raises SrKdError.
+def check_finite(weights: Any, refusal: str) -> None:
+    """Refuse weights that are NaN or Inf, wherever they are in a tree of mappings.
 
     They are looked at all at once, by one norm, and one by one only where that is not finite.
+
+    Raises:
+        SrKdError: the `refusal`, and which.
     """
     found = dict(_weights(weights))
-    if not torch.isfinite(torch.nn.utils.get_total_norm(list(found.values()))):
+    if not torch.isfinite(nn.utils.get_total_norm(list(found.values()))):
         bad = [name for name, value in found.items() if not torch.isfinite(value).all()]
         if bad:
-            raise SrKdError(
-                f"{what} is not written: {len(bad)} of {len(found)} tensors are NaN or Inf, the first is {bad[0]}; "
-                "lower the learning rate or set gradient_clip, and go on from an older state with --auto_resume "
-                "--continue_with"
-            )
+            raise SrKdError(f"{refusal}: {len(bad)} of {len(found)} tensors are NaN or Inf, the first is {bad[0]}")
 
 
 def _weights(tree: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
@@ -109,6 +111,10 @@ def read_state(path: Path) -> dict[str, Any]:
     if len(data) <= _DIGEST or hashlib.sha256(content).digest() != digest:
         raise SrKdError(f"{path} is damaged (its checksum does not fit)")
     try:
-        return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except (RuntimeError, zipfile.BadZipFile, EOFError) as error:
+        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except Exception as error:  # a body that is not ours may raise anything
         raise SrKdError(f"{path} is not a training state: {error}") from None
+    if not isinstance(state, dict):
+        raise SrKdError(f"{path} is not a training state: it holds a {type(state).__name__}")
+    check_finite(state, f"{path} is not gone on from")
+    return state

@@ -23,6 +23,7 @@ from .measure import follow_gradient_ratios, measured, not_finite
 from .optimization import Optimization
 from .optimizer import build_optimizer, parameter_groups
 from .phase_files import PhaseFiles
+from .resume import Start
 from .run_log import RunLog
 from .schedule import learning_rate
 from .seeding import seeded
@@ -44,7 +45,7 @@ class PhaseRun:
         recipe: says how often to log, save and validate.
         seed: together with label and iteration it decides what a network with dropout drops.
         times: of the last stage's iterations.
-        skipped: steps that the stages before the present one left out.
+        start: where the phase goes on.
     """
 
     recipe: TrainingRecipe
@@ -56,32 +57,24 @@ class PhaseRun:
     world: World
     stop: StopRequest
     times: StepTimes
-    skipped: int = 0
+    start: Start
 
-    def run(self, saved: dict[str, Any] | None, quiet: bool = False) -> Scores:
-        """Run from a saved state (or the start) to the end; returns the last validation.
+    def run(self, quiet: bool = False) -> tuple[Scores, int]:
+        """Run to the end; returns the last validation, and how many steps were skipped.
 
         Raises:
             SrKdError: stopped on request (the state is saved), or weights or gradients that became NaN or Inf.
         """
-        first, start = 0, 0
-        if saved is not None:
-            first, start = saved["stage"], saved["iteration"]
-            self.skipped = saved.get("skipped", 0)
-            self.plan.step.load_state_dict(saved["step"])
-            self.validation.load_best(saved["best"])
-            if self.plan.ema is not None:
-                self.plan.ema.load_state_dict(saved["ema"])
-        for index in range(first, len(self.plan.stages)):
-            stage = self.plan.stages[index]()
-            if saved is not None and index == first:
-                stage.load_state_dict(saved["optimization"])
-            self._run_stage(index, stage, start, quiet)
-            self.skipped += stage.skipped
-            start = 0
-        return self.validation.run(self.plan.total_iter, final=True)
+        self.validation.load_best(self.start.best)
+        skipped, iteration = self.start.skipped, self.start.iteration
+        for index in range(self.start.index, len(self.plan.stages)):
+            stage = self.start.stage if index == self.start.index else None
+            stage = stage or self.plan.stages[index]()
+            self._run_stage(index, stage, iteration, skipped, quiet)
+            skipped, iteration = skipped + stage.skipped, 0
+        return self.validation.run(self.plan.total_iter, final=True), skipped
 
-    def _run_stage(self, index: int, stage: Stage, start: int, quiet: bool) -> None:
+    def _run_stage(self, index: int, stage: Stage, start: int, skipped: int, quiet: bool) -> None:
         is_last = index == len(self.plan.stages) - 1
         label = self.files.label
         title = label if is_last else f"{label}: {stage.name}"
@@ -104,19 +97,18 @@ class PhaseRun:
                     values = stage.update(iteration, measure)
                 bar.update()
                 if values:
-                    bar.set_postfix_str(self._record(clock, values, stage))
+                    bar.set_postfix_str(self._record(clock, values, skipped + stage.skipped))
                 # Several processes agree on it, which costs a synchronization: not at every iteration.
                 stopping = (self.world.size == 1 or done % often.print_freq == 0) and self.stop.requested(self.world)
                 if saving or stopping:
-                    self._save(index, done, stage, clock)
+                    self._save(index, done, stage, clock, skipped)
                     if is_last and done < stage.total_iter and done % validate_every:
                         self.validation.export_unmeasured(clock)
                 if stopping:
                     raise SrKdError(f"stopped at iteration {done} of {title}; continue with --auto_resume")
 
-    def _record(self, clock: int, values: dict[str, float], stage: Stage) -> str:
+    def _record(self, clock: int, values: dict[str, float], skipped: int) -> str:
         """To the log; returns the few values that fit beside a progress bar."""
-        skipped = self.skipped + stage.skipped
         if skipped:
             values = {**values, "skipped_steps": skipped}
         self.log.scalars(clock, values)
@@ -126,7 +118,7 @@ class PhaseRun:
         losses = [name for name in values if name.startswith("losses/") and name != "losses/total"][:3]
         return ", ".join(f"{name.removeprefix('losses/')} {values[name]:.4g}" for name in losses or values)
 
-    def _save(self, index: int, done: int, stage: Stage, clock: int) -> None:
+    def _save(self, index: int, done: int, stage: Stage, clock: int, skipped: int) -> None:
         self.log.flush()  # the run will not come back to these iterations
         if self.world.leads:
             state = {
@@ -136,7 +128,10 @@ class PhaseRun:
                 "ema": None if self.plan.ema is None else self.plan.ema.state_dict(),
                 "optimization": stage.state_dict(),
                 "best": self.validation.best,
-                "skipped": self.skipped,
+                "skipped": skipped,
+                "lengths": list(self.plan.lengths),
+                "history": list(self.start.history),
+                "record": self.files.record,
             }
             self.files.states.save(clock, state)
             self.times.save()
@@ -214,8 +209,8 @@ class TrainingStage:
     def state_dict(self) -> dict[str, Any]:
         return self.optimization.state_dict()
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.optimization.load_state_dict(state)
+    def load_state_dict(self, state: dict[str, Any], anew: bool = False) -> None:
+        self.optimization.load_state_dict(state, anew)
 
     def _reason(self, iteration: int, rate: float) -> str:
         """Why no step was made any more: the last one's batch is looked at again."""

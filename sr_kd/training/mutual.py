@@ -68,9 +68,9 @@ class MutualStage:
     def state_dict(self) -> dict[str, Any]:
         return {"partner": self.partner.state_dict(), "first": self.first.state_dict()}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.partner.load_state_dict(state["partner"])
-        self.first.load_state_dict(state["first"])
+    def load_state_dict(self, state: dict[str, Any], anew: bool = False) -> None:
+        self.partner.load_state_dict(state["partner"], anew)
+        self.first.load_state_dict(state["first"], anew)
 
 
 class _Turn:
@@ -107,7 +107,7 @@ class _Turn:
         preparing = {name: stage.state_dict() for name, stage in self.preparing.items()}
         return {"training": self.training.state_dict(), "preparing": preparing}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.training.load_state_dict(state["training"])
+    def load_state_dict(self, state: dict[str, Any], anew: bool = False) -> None:
+        self.training.load_state_dict(state["training"], anew)
         for name, stage in self.preparing.items():
-            stage.load_state_dict(state["preparing"][name])
+            stage.load_state_dict(state["preparing"].get(name, {}) if anew else state["preparing"][name], anew)

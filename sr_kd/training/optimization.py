@@ -90,9 +90,35 @@ class Optimization:
             "left_out": self.left_out.cpu(),
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: dict[str, Any], anew: bool = False) -> None:
+        """Continue from `state_dict`.
+
+        Args:
+            anew: options were changed. The optimizer keeps its own, and takes over the past gradients if it is of the
+                same kind over the same parameters; a row of steps that were left out ends.
+        """
+        if "left_out" in state:  # not in states of earlier versions
+            self.left_out = state["left_out"].to(self.left_out)
+        if anew:
+            self.left_out[1:3] = 0
+            self._take_over(state.get("optimizer", {}))
+            return
         self.optimizer.load_state_dict(state["optimizer"])
         if state.get("scaler"):
             self.scaler.load_state_dict(state["scaler"])
-        if "left_out" in state:  # not in states of earlier versions
-            self.left_out = state["left_out"].to(self.left_out)
+
+    def _take_over(self, saved: dict[str, Any]) -> None:
+        own = self.optimizer.state_dict()
+        groups, past = own["param_groups"], saved.get("state", {})
+        parameters = [number for group in groups for number in group["params"]]
+        kinds = [set(group) for group in groups] == [set(group) for group in saved.get("param_groups", [])]
+        if kinds and parameters == [number for group in saved["param_groups"] for number in group["params"]]:
+            alike = zip(parameters, self.parameters, strict=True)
+            if all(_fits(past.get(number, {}), parameter) for number, parameter in alike):
+                self.optimizer.load_state_dict({"state": past, "param_groups": groups})
+
+
+def _fits(state: dict[str, Any], parameter: Tensor) -> bool:
+    """Whether averages of gradients have their number of elements."""
+    averages = [value for name, value in state.items() if name in ("exp_avg", "exp_avg_sq", "momentum_buffer")]
+    return all(isinstance(value, Tensor) and value.numel() == parameter.numel() for value in averages)

@@ -66,5 +66,5 @@ class PretrainingStage:
     def state_dict(self) -> dict[str, Any]:
         return self.optimization.state_dict()
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.optimization.load_state_dict(state)
+    def load_state_dict(self, state: dict[str, Any], anew: bool = False) -> None:
+        self.optimization.load_state_dict(state, anew)

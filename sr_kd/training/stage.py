@@ -36,8 +36,8 @@ class Stage(Protocol):
     def state_dict(self) -> dict[str, Any]:
         """Of the optimizers; the modules' weights belong to the phase."""
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from `state_dict`."""
+    def load_state_dict(self, state: dict[str, Any], anew: bool = False) -> None:
+        """Continue from `state_dict`; with `anew`, an optimizer that was changed begins anew."""
 
 
 @dataclass(frozen=True)

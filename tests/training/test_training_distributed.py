@@ -69,7 +69,7 @@ def test_weights_after_200_steps_are_equal(weights):
 def test_no_thread_of_gloo_is_left_that_could_abort_the_end(tmp_path, photographs_folder):
     result = run(2, tmp_path / "few.pt", photographs_folder, "2")
     assert result.returncode == 0, result.stderr
-    assert result.stdout.count("threads: ") == 2
+    assert result.stdout.count("threads:") == 2
     assert "gloo" not in result.stdout
 
 
