@@ -1,4 +1,4 @@
-"""How this process takes memory from the system."""
+"""How this process takes memory from the system, and how to tell that there is no more."""
 
 from __future__ import annotations
 
@@ -6,6 +6,11 @@ import ctypes
 
 # glibc's <malloc.h>
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
+# PyTorch on accelerators and on CPUs, oneDNN, C++, the system, OpenCV.
+_OUT_OF_MEMORY = (
+    *("out of memory", "can't allocate memory", "not enough memory", "could not create a primitive", "bad_alloc"),
+    *("could not create a memory", "cannot allocate memory", "insufficient memory"),
+)
 _LARGEST_KEPT = 2**30
 _LARGEST_BY_ITSELF = 2**25
 
@@ -39,3 +44,8 @@ def _set(option: int, value: int) -> bool:
         return bool(ctypes.CDLL(None).mallopt(option, value))
     except (AttributeError, OSError, TypeError):
         return False
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, on any device."""
+    return isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in _OUT_OF_MEMORY)

@@ -15,9 +15,9 @@ from torch import Tensor
 from ..data.color import gray_to_y
 from ..errors import SrKdError
 from ..export.export import export_network
+from ..imaging.runner import Precision
 from ..imaging.runtimes import PRECISIONS, open_exported
 from ..imaging.upscaler import Upscaler
-from ..imaging.window import Precision
 from ..networks.base import SRNetwork
 from ..networks.complexity import count_multiply_adds
 from .machine import Machine

@@ -39,6 +39,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", metavar="FILE", help="write all scores as JSON; '-': to standard output, no table")
     parser.add_argument("--montage", metavar="FILE", help="draw where the models differ most in the first set")
     parser.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps")
+    parser.add_argument("--precision", default="fp32", choices=("fp32", "bf16", "fp16"), help="(default: fp32)")
+    parser.add_argument(
+        "--runtime",
+        default="torch",
+        choices=("torch", "onnxruntime", "openvino"),
+        help="what runs the network; the last two on CPUs (default: torch)",
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
 
 
@@ -78,14 +85,12 @@ def _score_models(args: argparse.Namespace) -> dict[str, list[SetScore]]:
     from ..evaluation.suite import TestSet, label_models, load_models, measure
     from ..images import Image, write_image
 
-    models = load_models(label_models(args.model), args.scale, args.device)
+    options = {"device": args.device, "precision": args.precision, "runtime": args.runtime}
+    models = load_models(label_models(args.model), args.scale, **options)
     sets = [TestSet(images, args.protocol) for images in open_sets(args.hr, args.lr, args.scale)]
     results = measure(models, sets, quiet=args.quiet)
     if args.montage:
-        networks = {label: upscaler.network for label, upscaler in models.items()}
-        device = next(iter(models.values())).device
-        image = compare_visually(networks, sets[0].images, scale=args.scale, device=device, quiet=args.quiet)
-        write_image(args.montage, Image(image))
+        write_image(args.montage, Image(compare_visually(models, sets[0].images, quiet=args.quiet)))
     return results
 
 

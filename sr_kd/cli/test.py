@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
         write_image(folder / "visualization" / images.name / f"{name}_{suffix}.png", Image(pixels))
 
     with log_to_console(args.quiet):
-        models = load_models(recipe.models, recipe.scale, args.device, recipe.param_key)
+        models = load_models(recipe.models, recipe.scale, device=args.device, param_key=recipe.param_key)
         sets = [TestSet(open_evaluation_set(options, recipe.scale), options.protocol) for options in recipe.sets]
         results = measure(models, sets, quiet=args.quiet, keep=save if recipe.save_img else None)
     command = command_line("test", args.opt, args.force_yml)

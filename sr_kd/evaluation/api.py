@@ -8,6 +8,8 @@ from pathlib import Path
 from ..data.sets import ImageSet, open_set
 from ..errors import UsageError
 from ..imaging.load import load_model
+from ..imaging.runner import Precision
+from ..imaging.runtimes import Runtime
 from ..imaging.upscaler import Upscaler
 from .benchmark import score_network
 from .scores import SetScore
@@ -23,6 +25,8 @@ def evaluate(
     scale: int,
     protocol: str = "rgb8",
     device: str = "auto",
+    precision: Precision = "fp32",
+    runtime: Runtime = "torch",
     quiet: bool = True,
 ) -> list[SetScore]:
     """PSNR and SSIM of a model on one or several test sets.
@@ -33,7 +37,8 @@ def evaluate(
         lr: the folders of LR images, one for each of `hr`; by default LR is made from HR.
         scale: upscaling factor.
         protocol: "rgb8", "yfloat", "basicsr" or "rgb", see :mod:`sr_kd.evaluation.protocols`.
-        device: where the network runs: "auto", "cpu", "cuda", "cuda:1" or "mps".
+        device, precision, runtime: as in :class:`sr_kd.imaging.upscaler.Upscaler`; one that is given as `model`
+            has its own, and its tiles and self-ensemble count, too.
         quiet: no progress bars.
 
     Returns:
@@ -43,11 +48,11 @@ def evaluate(
         UsageError: an unknown model or protocol, folders or a scale that do not fit.
         SrKdError: an image or model that cannot be read.
     """
-    upscaler = model if isinstance(model, Upscaler) else load_model(model, scale=scale, device=device)
-    return [
-        score_network(upscaler.network, images, scale=scale, protocol=protocol, device=upscaler.device, quiet=quiet)
-        for images in open_sets(hr, lr, scale)
-    ]
+    if isinstance(model, Upscaler):
+        upscaler = model
+    else:
+        upscaler = load_model(model, scale=scale, device=device, precision=precision, runtime=runtime)
+    return [score_network(upscaler, images, protocol=protocol, quiet=quiet) for images in open_sets(hr, lr, scale)]
 
 
 def open_sets(hr: Folders, lr: Folders | None, scale: int) -> list[ImageSet]:

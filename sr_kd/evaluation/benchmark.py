@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,10 +14,10 @@ from torch import Tensor
 
 from ..data.sets import ImageSet
 from ..errors import SrKdError, UsageError, unknown_name
-from ..networks.base import SRNetwork
+from ..imaging.upscaler import Upscaler
 from ..progress import progress_bar
 from .metrics import WINDOW, psnr, ssim
-from .protocols import LevelUpscaler, Protocol, find_protocol, to_levels, to_pixels, with_chroma
+from .protocols import Protocol, find_protocol, to_levels, to_pixels, with_chroma
 from .scores import ImageScore, SetScore, merge_scores
 from .threads import in_threads
 
@@ -46,53 +49,46 @@ class UpscaledImage:
 
 
 def score_network(
-    network: SRNetwork | None,
+    upscaler: Upscaler,
     image_set: ImageSet,
     *,
-    scale: int,
     protocol: str = "rgb8",
-    device: torch.device | str = "cpu",
     metrics: Sequence[str] = METRICS,
     quiet: bool = True,
     rank: int = 0,
     world_size: int = 1,
-    forward: Callable[[Tensor], Tensor] | None = None,
     keep: Callable[[str, np.ndarray], None] | None = None,
 ) -> SetScore:
-    """PSNR and SSIM of a network on a set, in float32.
+    """PSNR and SSIM of a network, or of bicubic interpolation, on a set.
 
     Images are decoded, resized and compared in several threads; the network runs on one at a time.
 
     Args:
-        network: a copy of it is measured, as deployed; None for bicubic interpolation.
+        upscaler: its network is measured, in its precision, with its tiles and self-ensemble.
         image_set: opened at the same scale.
-        scale: upscaling factor; a multi-scale network is measured at this one.
         protocol: "rgb8", "yfloat", "basicsr" or "rgb", see :mod:`sr_kd.evaluation.protocols`.
-        device: where the network runs.
         metrics: "psnr", "ssim" or both.
         rank, world_size: this process measures the images rank, rank + world_size... of the set;
             :func:`merge_scores` puts the shares together.
-        forward: takes the place of the network's forward pass (a tiled one, another runtime).
         keep: called with the name and the result of every image, (H, W, C) uint8, from several threads.
 
     Raises:
         UsageError: an unknown protocol or metric, a scale or color that does not fit.
-        SrKdError: an image that cannot be read or is too small, an output that is not a number.
+        SrKdError: an image that cannot be read or is too small, an output that is not a number, too little memory.
     """
     rule = find_protocol(protocol)
     for metric in metrics:
         if metric not in METRICS:
             raise unknown_name("metric", metric, METRICS)
+    scale = upscaler.scale
     if image_set.scale != scale:
         raise UsageError(f"set {image_set.name} was opened for x{image_set.scale}, not x{scale}")
-    rule.check(None if network is None else network.color, image_set.lr is not None)
-    window_upscaler = level_upscaler(network, scale, device)
-    if forward is not None and window_upscaler is not None:
-        window_upscaler = replace(window_upscaler, forward=forward)
+    rule.check(None if upscaler.network is None else upscaler.color, image_set.lr is not None)
+    turn = Lock()
 
     def measure(index: int) -> ImageScore:
         with torch.inference_mode():
-            upscaled = upscale_image(image_set, index, rule, window_upscaler)
+            upscaled = upscale_image(image_set, index, rule, upscaler, turn)
             if keep is not None:
                 keep(upscaled.name, upscaled.image())
             return score_image(upscaled.name, upscaled.sr, upscaled.hr, rule, scale, metrics)
@@ -106,33 +102,30 @@ def score_network(
     return SetScore(image_set.name, scale, rule.name, tuple(images))
 
 
-def level_upscaler(network: SRNetwork | None, scale: int, device: torch.device | str) -> LevelUpscaler | None:
-    """The network at one scale, as a deployed copy on `device`; None for bicubic.
-
-    Raises:
-        UsageError: a scale that the network does not serve.
-    """
-    if network is None:
-        return None
-    deployed = network.for_scale(scale).deploy().requires_grad_(False)
-    deployed.to(device=torch.device(device), memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return LevelUpscaler(network.color, deployed, torch.device(device))
-
-
 def upscale_image(
-    image_set: ImageSet, index: int, protocol: Protocol, window_upscaler: LevelUpscaler | None
+    image_set: ImageSet,
+    index: int,
+    protocol: Protocol,
+    upscaler: Upscaler,
+    turn: AbstractContextManager[Any] = nullcontext(),  # noqa: B008 (it holds nothing)
 ) -> UpscaledImage:
-    """One image, read, made small and upscaled as the protocol says.
+    """One image, read, made small and upscaled as the protocol says; `turn` is held while the network runs.
 
     Raises:
-        SrKdError: an unreadable image, or a network whose output is no image of HR's size.
+        SrKdError: an unreadable image, an output that is not a number, too little memory.
     """
     name = image_set.names[index]
+
+    def network(x: Tensor) -> Tensor:
+        with turn:
+            return upscaler.run_network(x)
+
     hr, lr = protocol.prepare(*read_levels(image_set, index), image_set.scale)
-    size = (hr.shape[-2], hr.shape[-1])
-    sr = protocol.upscale(lr, size, window_upscaler)
-    if tuple(sr.shape[-2:]) != size:
-        raise SrKdError(f"{name}: the network gives {sr.shape[-1]}x{sr.shape[-2]} pixels, not {size[1]}x{size[0]}")
+    color = None if upscaler.network is None else upscaler.color
+    try:
+        sr = protocol.upscale(lr, (hr.shape[-2], hr.shape[-1]), color, network)
+    except SrKdError as error:
+        raise type(error)(f"{name}: {error}") from None
     if not bool(sr.isfinite().all()):
         raise SrKdError(f"{name}: the network's output holds values that are not numbers; its training diverged")
     return UpscaledImage(name, sr, hr, lr)

@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..data.sets import ImageSet
-from ..networks.base import SRNetwork
+from ..imaging.upscaler import Upscaler
 from ..progress import progress_bar
-from .benchmark import level_upscaler, score_image, upscale_image
+from .benchmark import score_image, upscale_image
 from .protocols import find_protocol, luma, to_pixels
 
 _MAGNIFICATION = 4
@@ -47,11 +47,9 @@ class Row:
 
 
 def compare_visually(
-    models: Mapping[str, SRNetwork | None],
+    models: Mapping[str, Upscaler],
     image_set: ImageSet,
     *,
-    scale: int,
-    device: torch.device | str = "cpu",
     images: int = 3,
     side: int = 56,
     quiet: bool = True,
@@ -61,9 +59,8 @@ def compare_visually(
     PSNR in the captions is that of protocol rgb8, over the whole image.
 
     Args:
-        models: label -> network, or None for bicubic (which is added if it is missing).
+        models: by label; bicubic is added if it is missing.
         image_set: opened at the same scale.
-        scale: upscaling factor.
         images: how many images to show at most.
         side: of the square crops, in HR pixels.
         quiet: no progress bar.
@@ -75,19 +72,19 @@ def compare_visually(
         SrKdError: an image that cannot be read.
     """
     protocol = find_protocol("rgb8")
-    shown: dict[str, SRNetwork | None] = {} if None in models.values() else {"bicubic": None}
-    shown.update(models)
+    scale = image_set.scale
+    has_bicubic = any(upscaler.network is None for upscaler in models.values())
+    shown = dict(models) if has_bicubic else {"bicubic": Upscaler(None, scale=scale), **models}
     rows: list[Row] = []
-    window_upscalers = {label: level_upscaler(network, scale, device) for label, network in shown.items()}
     with torch.inference_mode(), progress_bar(len(image_set), "montage", "image", quiet) as bar:
         for index, name in enumerate(image_set.names):
             panels, planes = [], {}
-            for label, window_upscaler in window_upscalers.items():
-                upscaled = upscale_image(image_set, index, protocol, window_upscaler)
+            for label, upscaler in shown.items():
+                upscaled = upscale_image(image_set, index, protocol, upscaler)
                 score = score_image(name, upscaled.sr, upscaled.hr, protocol, scale, ("psnr",))
                 panels.append(Panel(label, upscaled.image(), score.psnr or 0.0))
                 planes[label] = luma(upscaled.sr.cpu())
-            contenders = [plane for label, plane in planes.items() if shown[label] is not None]
+            contenders = [plane for label, plane in planes.items() if shown[label].network is not None]
             crop, difference = find_crop(contenders if len(contenders) > 1 else list(planes.values()), side, scale)
             rows.append(Row(name, to_pixels(upscaled.hr), crop, tuple(panels), difference))
             rows = sorted(rows, key=lambda row: -row.difference)[:images]

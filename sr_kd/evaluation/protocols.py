@@ -6,9 +6,7 @@ is its own Y; an RGB network sees it in three channels and the mean of its outpu
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from threading import Lock
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -18,30 +16,8 @@ from torch import Tensor
 from ..data.color import rgb_to_y, rgb_to_ycbcr, ycbcr_to_rgb
 from ..data.resize import imresize
 from ..errors import UsageError, unknown_name
-from ..imaging.window import exact_convolutions
+from ..imaging.color import TensorFunction
 from ..networks.base import Color
-
-
-@dataclass(frozen=True)
-class LevelUpscaler:
-    """A network as a protocol uses it; threads that share one take turns.
-
-    Attributes:
-        color: what it sees and returns.
-        forward: (1, C, h, w) in [0, 1], float32 -> (1, C, h * scale, w * scale), not clamped.
-        device: where `forward` runs.
-    """
-
-    color: Color
-    forward: Callable[[Tensor], Tensor]
-    device: torch.device
-    _turn: Lock = field(default_factory=Lock, repr=False, compare=False)
-
-    def __call__(self, levels: Tensor) -> Tensor:
-        """(C, h, w) in 0..255 -> (C, H, W) in 0..255 on `device`, not clamped, float32."""
-        x = (levels / 255).to(self.device, torch.float32)
-        with self._turn, exact_convolutions(self.device, torch.float32):
-            return 255 * self.forward(x.unsqueeze(0))[0]
 
 
 @dataclass(frozen=True)
@@ -92,21 +68,27 @@ class Protocol:
             lr = self.resize(hr, (hr.shape[-2] // scale, hr.shape[-1] // scale))
         return hr, lr
 
-    def upscale(self, lr: Tensor, size: tuple[int, int], window_upscaler: LevelUpscaler | None) -> Tensor:
-        """The SR image in 8-bit levels, float32: of the network, or bicubic (None).
+    def upscale(self, lr: Tensor, size: tuple[int, int], color: Color | None, network: TensorFunction) -> Tensor:
+        """The SR image in 8-bit levels, float32.
 
         Three channels where both the image and the network (or bicubic) are colored, or where the
         protocol measures three: then a Y network's result gets bicubic Cb and Cr. Else one.
+
+        Args:
+            lr: (C, h, w) in levels.
+            size: (H, W) of the result.
+            color: of the network; None: bicubic interpolation.
+            network: (C, h, w) in [0, 1] and its color, float32 -> (C, H, W), not clamped.
         """
-        if window_upscaler is None:
+        if color is None:
             return quantize(self.resize(lr, size)).to(torch.float32)
-        if window_upscaler.color == "y":
-            sr = window_upscaler(luma(lr))
-            if self.measures == "rgb" and lr.shape[0] == 3:
-                return quantize(with_chroma(sr, lr))
-            return quantize(sr)
-        sr = window_upscaler(lr.expand(3, -1, -1))
-        return quantize(sr.mean(dim=0, keepdim=True) if lr.shape[0] == 1 else sr)
+        seen = luma(lr) if color == "y" else lr.expand(3, -1, -1)
+        sr = 255 * network((seen / 255).to(torch.float32))
+        if color == "rgb" and lr.shape[0] == 1:
+            sr = sr.mean(dim=0, keepdim=True)
+        elif color == "y" and lr.shape[0] == 3 and self.measures == "rgb":
+            sr = with_chroma(sr, lr)
+        return quantize(sr)
 
     def compared(self, sr: Tensor, hr: Tensor) -> tuple[Tensor, Tensor]:
         """What PSNR and SSIM see of the SR and the HR image, in the precision and on the device of SR."""

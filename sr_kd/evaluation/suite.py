@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -35,11 +36,9 @@ def label_models(names: Sequence[str]) -> dict[str, str]:
     return {stem if stems.count(stem) == 1 else name: name for stem, name in zip(stems, names, strict=True)}
 
 
-def load_models(
-    models: Mapping[str, str], scale: int, device: str = "auto", param_key: str | None = None
-) -> dict[str, Upscaler]:
-    """Every model by its label. Arguments and errors as in `inference.load.load_model`."""
-    return {label: load_model(name, scale=scale, device=device, param_key=param_key) for label, name in models.items()}
+def load_models(models: Mapping[str, str], scale: int, **options: Any) -> dict[str, Upscaler]:
+    """Every model by its label. Options and errors as in `imaging.load.load_model`."""
+    return {label: load_model(name, scale=scale, **options) for label, name in models.items()}
 
 
 def measure(
@@ -71,11 +70,9 @@ def measure(
         for each in sets:
             try:
                 score = score_network(
-                    upscaler.network,
+                    upscaler,
                     each.images,
-                    scale=upscaler.scale,
                     protocol=each.protocol,
-                    device=upscaler.device,
                     quiet=quiet,
                     keep=None if keep is None else _for_image(keep, label, each.images),
                 )

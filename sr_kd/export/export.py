@@ -13,11 +13,11 @@ from torch.export import ExportedProgram
 from .. import __version__
 from ..errors import SrKdError, UsageError, nearest
 from ..files import atomic_path
+from ..imaging.color import TensorFunction
 from ..imaging.graph import (
     OPSETS,
     TOLERANCE,
     Precision,
-    Run,
     assemble,
     check_onnx_packages,
     largest_difference,
@@ -82,7 +82,7 @@ def export_network(
     with atomic_path(path) as temporary:
         if path.suffix.lower() == ".safetensors":
             save_network(temporary, network)
-            run: Run = load_network(temporary, scale=network.scale).network
+            run: TensorFunction = load_network(temporary, scale=network.scale).network
         else:
             program = trace(assemble(deployed, rgb=rgb, precision=precision), channels)
             if path.suffix.lower() == ".onnx":
@@ -129,7 +129,7 @@ def _describe(network: SRNetwork, color: Color, precision: Precision) -> dict[st
     }
 
 
-def _write_pt2(program: ExportedProgram, path: Path, description: dict[str, Any]) -> Run:
+def _write_pt2(program: ExportedProgram, path: Path, description: dict[str, Any]) -> TensorFunction:
     """The file as torch.export reads it; its extra file ``sr_kd.json`` holds the description."""
     with quietly():
         torch.export.save(program, path, extra_files={f"{DESCRIPTION_KEY}.json": json.dumps(description)})

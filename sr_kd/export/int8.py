@@ -18,6 +18,7 @@ from ..evaluation.protocols import find_protocol
 from ..files import atomic_path
 from ..imaging.graph import OPSETS, assemble, onnx_metadata, quietly
 from ..imaging.runtimes import open_onnx
+from ..imaging.upscaler import Upscaler
 from ..networks.base import SRNetwork
 from ..networks.foreign import ForeignNetwork
 from .export import export_network
@@ -85,9 +86,16 @@ def export_int8(
         measured = network
         if rgb:
             measured = ForeignNetwork(assemble(network.deploy(), rgb=True, precision="fp32"), network.scale)
-        options: dict[str, Any] = {"scale": network.scale, "protocol": PROTOCOL, "metrics": ("psnr",), "quiet": quiet}
-        before = score_network(measured, images, **options)
-        after = score_network(measured, images, **options, forward=open_onnx(temporary))
+        before, after = (
+            score_network(
+                Upscaler(measured, device="cpu", forward=forward),
+                images,
+                protocol=PROTOCOL,
+                metrics=("psnr",),
+                quiet=quiet,
+            )
+            for forward in (None, open_onnx(temporary))
+        )
         if before.psnr is None or after.psnr is None:
             raise SrKdError(f"{images.name} has no image whose PSNR is a number")
         result = Quantized(path, before.psnr, after.psnr)

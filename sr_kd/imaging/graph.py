@@ -6,8 +6,9 @@ import copy
 import json
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -16,36 +17,21 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
-from ..data.color import rgb_to_ycbcr, ycbcr_to_rgb
 from ..errors import SrKdError, UsageError
 from ..networks.base import SRNetwork
 from ..networks.bicubic import upscale
 from ..networks.state_files import DESCRIPTION_KEY
+from .color import TensorFunction, upscale_color
 
 Precision = Literal["fp32", "fp16"]
-Run = Callable[[Tensor], Tensor]
 MACHINE_DEPENDENT = {0: Dim("batch"), 2: Dim("height"), 3: Dim("width")}
 OPSETS = range(18, 24)
 TOLERANCE = 1.0  # gray levels of 255
 PROBES = ((1, 12, 16), (3, 11, 9), (1, 21, 7))  # (N, H, W): other batches and sizes than the traced one
 
 
-def luma_in_rgb(network: nn.Module, scale: int, rgb: Tensor) -> Tensor:
-    """RGB through a network of luma; chroma is upscaled bicubically.
-
-    Args:
-        network: (N, 1, H, W) -> (N, 1, H * scale, W * scale).
-        rgb: (N, 3, H, W) in [0, 1].
-
-    Returns:
-        (N, 3, H * scale, W * scale), not clamped.
-    """
-    ycbcr = rgb_to_ycbcr(rgb)
-    return ycbcr_to_rgb(torch.cat([network(ycbcr[:, :1]), upscale(ycbcr[:, 1:], scale)], dim=1))
-
-
 class LumaInRGB(nn.Module):
-    """A "y" network with its color handling, `luma_in_rgb` as a module."""
+    """A "y" network with its color handling: RGB in, RGB out."""
 
     def __init__(self, network: nn.Module, scale: int) -> None:
         super().__init__()
@@ -54,7 +40,7 @@ class LumaInRGB(nn.Module):
 
     def forward(self, rgb: Tensor) -> Tensor:
         """(N, 3, H, W) in [0, 1] -> (N, 3, H * scale, W * scale), not clamped."""
-        return luma_in_rgb(self.network, self.scale, rgb)
+        return upscale_color(rgb, "y", self.network, partial(upscale, scale=self.scale))
 
 
 class HalfInside(nn.Module):
@@ -116,7 +102,7 @@ def onnx_metadata(description: Mapping[str, Any]) -> dict[str, str]:
     return {**entries, DESCRIPTION_KEY: json.dumps(description)}
 
 
-def largest_difference(run: Run, network: nn.Module, channels: int) -> float:
+def largest_difference(run: TensorFunction, network: nn.Module, channels: int) -> float:
     """In gray levels, over images of several sizes, half noise, half ramp; NaN where there is one."""
     generator = torch.Generator().manual_seed(0)
     differences = []

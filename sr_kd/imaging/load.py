@@ -12,8 +12,9 @@ from ..errors import UsageError, nearest
 from ..networks.base import SRNetwork
 from ..networks.files import load_network
 from ..zoo.manifest import shipped_models
+from .runner import Precision
+from .runtimes import Runtime
 from .upscaler import Upscaler
-from .window import Precision
 
 BICUBIC = "bicubic"
 
@@ -26,6 +27,7 @@ def load_model(
     tile: int | None = None,
     precision: Precision = "fp32",
     tta: bool = False,
+    runtime: Runtime = "torch",
     param_key: str | None = None,
 ) -> Upscaler:
     """A model ready to upscale.
@@ -35,7 +37,7 @@ def load_model(
             package's, BasicSR's of the same networks, or the PISR release's.
         scale: needed for files that serve several scales or do not tell theirs, and for "bicubic"
             (default 2); elsewhere a check.
-        device, tile, precision, tta: as in `Upscaler`.
+        device, tile, precision, tta, runtime: as in `Upscaler`.
         param_key: "params" or "params_ema", of a file that has both; default: the latter.
 
     Raises:
@@ -43,11 +45,13 @@ def load_model(
         SrKdError: an unreadable file.
     """
     name, network = find_network(name_or_path, scale, param_key)
-    return Upscaler(network, scale=scale, device=device, tile=tile, precision=precision, tta=tta, name=name)
+    return Upscaler(
+        network, scale=scale, device=device, tile=tile, precision=precision, tta=tta, name=name, runtime=runtime
+    )
 
 
 def upscale(image: Any, model: str | Path | Upscaler, **options: Any) -> Any:
-    """UpscaleWindow one image; see `Upscaler.upscale` for the kinds of images.
+    """Upscale one image; see `Upscaler.upscale` for the kinds of images.
 
     Args:
         image: a NumPy array, a PIL image or a tensor.

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
 
 import torch
-from torch import Tensor
 
 from ..errors import SrKdError, UsageError, unknown_name
 from ..networks.base import SRNetwork
+from .color import TensorFunction
 from .graph import TOLERANCE, check_onnx_packages, largest_difference, trace, write_onnx
 
 Runtime = Literal["torch", "onnxruntime", "openvino"]
@@ -35,7 +34,7 @@ def check_runtime(runtime: str, device: torch.device, precision: str) -> None:
         raise UsageError(f"runtime {runtime} has no precision {precision}; it has {', '.join(PRECISIONS[runtime])}")
 
 
-def run_elsewhere(network: SRNetwork, runtime: str, precision: str = "fp32") -> Callable[[Tensor], Tensor]:
+def run_elsewhere(network: SRNetwork, runtime: str, precision: str = "fp32") -> TensorFunction:
     """The network's forward pass in another runtime, with as many threads as torch has.
 
     Args:
@@ -61,12 +60,12 @@ def run_elsewhere(network: SRNetwork, runtime: str, precision: str = "fp32") -> 
     return run
 
 
-def open_exported(path: Path, runtime: str, precision: str = "fp32") -> Callable[[Tensor], Tensor]:
+def open_exported(path: Path, runtime: str, precision: str = "fp32") -> TensorFunction:
     """As `run_elsewhere`, from a network's ONNX file, which is read once and not needed afterwards."""
     return open_onnx(path) if runtime == "onnxruntime" else _openvino(path, precision)
 
 
-def open_onnx(path: Path) -> Callable[[Tensor], Tensor]:
+def open_onnx(path: Path) -> TensorFunction:
     """An ONNX file of a network as a function of tensors, (N, C, H, W) float32 on the CPU."""
     import onnxruntime
 
@@ -76,7 +75,7 @@ def open_onnx(path: Path) -> Callable[[Tensor], Tensor]:
     return lambda x: torch.from_numpy(session.run(["sr"], {"lr": x.cpu().contiguous().numpy()})[0])
 
 
-def _openvino(path: Path, precision: str) -> Callable[[Tensor], Tensor]:
+def _openvino(path: Path, precision: str) -> TensorFunction:
     import openvino
 
     settings = {

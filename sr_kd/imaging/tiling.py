@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-UpscaleWindow = Callable[[Tensor], Tensor]
+from .color import TensorFunction
+
 Progress = Callable[[int, int], None]
 
 
@@ -42,7 +43,7 @@ def spans(length: int, tile: int, radius: int) -> list[Span]:
 
 
 def upscale_tiled(
-    upscale: UpscaleWindow,
+    upscale: TensorFunction,
     source: np.ndarray,
     scale: int,
     radius: int,
@@ -52,10 +53,10 @@ def upscale_tiled(
     batch: int = 1,
     progress: Progress | None = None,
 ) -> np.ndarray:
-    """UpscaleWindow an array tile by tile, straight into an output array of the same type.
+    """Upscale an array tile by tile, straight into an output array of the same type.
 
     Args:
-        upscale: (N, C, h, w) in [0, 1] on `device` -> (N, C, h * scale, w * scale).
+        upscale: (N, C, h, w) in [0, 1] on `device` -> (N, C, h * scale, w * scale); in [0, 1] for integers.
         source: (H, W, C) uint8, uint16 or floating point in [0, 1].
         scale: upscaling factor of `upscale`.
         radius: how many LR pixels to each side one output pixel depends on.
@@ -65,7 +66,7 @@ def upscale_tiled(
         progress: called with (tiles done, all tiles).
 
     Returns:
-        (H * scale, W * scale, C), clamped to the range of its type.
+        (H * scale, W * scale, C).
     """
     height, width, channels = source.shape
     target = np.empty((height * scale, width * scale, channels), source.dtype)
@@ -105,8 +106,8 @@ def to_tensor(windows: np.ndarray, device: torch.device) -> Tensor:
 
 
 def to_pixels(piece: Tensor, dtype: np.dtype) -> np.ndarray:
-    """(C, h, w) -> (h, w, C), clamped to [0, 1]; integer types are scaled and rounded on the device."""
-    piece = piece.permute(1, 2, 0).clamp(0, 1)
+    """(C, h, w) -> (h, w, C); for integer types scaled from [0, 1] and rounded on the device."""
+    piece = piece.permute(1, 2, 0)
     if dtype.kind == "u":
         piece = (piece * np.iinfo(dtype).max).round().to(torch.uint8 if dtype == np.uint8 else torch.int32)
     return piece.cpu().numpy()

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..errors import SrKdError
-from ..imaging.graph import luma_in_rgb
+from ..imaging.graph import LumaInRGB
 from ..networks.base import SRNetwork
 from ..networks.build import build_network
 from ..networks.recognize import recognize
@@ -95,7 +95,7 @@ def _open(state: dict[str, Any]) -> tuple[SRNetwork, int]:
 
 
 def _call(scale: int, network: nn.Module, rgb: Tensor) -> Tensor:
-    return luma_in_rgb(network, scale, rgb)
+    return LumaInRGB(network, scale)(rgb)
 
 
 def _tags(network: SRNetwork) -> list[str]:

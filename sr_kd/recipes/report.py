@@ -15,6 +15,7 @@ from ..evaluation.scores import average_scores
 from ..evaluation.tables import comparison_table, difference_table, json_result
 from ..files import write_text
 from ..images import Image, write_image
+from ..imaging.upscaler import Upscaler
 from ..networks.base import SRNetwork
 from ..networks.files import load_network
 from ..tasks.super_resolution.data import open_evaluation_set
@@ -49,16 +50,16 @@ def _write_comparison(
     recipe: SuperResolutionRecipe, workspace: Workspace, device: torch.device, command: str, quiet: bool
 ) -> list[Path]:
     """Measure bicubic and every arm's networks again."""
-    scores: dict[str, list[list[SetScore]]] = {"bicubic": [_score(recipe, None, device, quiet)]}
-    shown: dict[str, SRNetwork | None] = {"bicubic": None}
+    shown = {"bicubic": Upscaler(None, scale=recipe.scale, device=device)}
+    scores: dict[str, list[list[SetScore]]] = {"bicubic": [_score(recipe, shown["bicubic"], quiet)]}
     found: dict[str, list[FinishedArm]] = {}
     for arm in finished_arms(workspace):
         network = load_network(arm.file).network
         if not isinstance(network, SRNetwork):
             continue
-        network.to(device)
-        shown.setdefault(arm.label, network)
-        scores.setdefault(arm.label, []).append(_score(recipe, network, device, quiet))
+        upscaler = Upscaler(network, scale=recipe.scale, device=device)
+        shown.setdefault(arm.label, upscaler)
+        scores.setdefault(arm.label, []).append(_score(recipe, upscaler, quiet))
         found.setdefault(arm.label, []).append(arm)
     table, results, montage = (workspace.results / name for name in ("table.md", "results.json", "montage.png"))
     write_text(table, _tables(recipe, scores, found, command))
@@ -69,7 +70,7 @@ def _write_comparison(
     ]
     write_text(results, json.dumps(runs, indent=2))
     images = open_evaluation_set(recipe.validation_sets[0], recipe.scale)
-    write_image(montage, Image(compare_visually(shown, images, scale=recipe.scale, device=device)))
+    write_image(montage, Image(compare_visually(shown, images)))
     return [table, results, montage]
 
 
@@ -94,17 +95,8 @@ def _tables(
     return text
 
 
-def _score(
-    recipe: SuperResolutionRecipe, network: SRNetwork | None, device: torch.device, quiet: bool
-) -> list[SetScore]:
+def _score(recipe: SuperResolutionRecipe, upscaler: Upscaler, quiet: bool) -> list[SetScore]:
     return [
-        score_network(
-            network,
-            open_evaluation_set(options, recipe.scale),
-            scale=recipe.scale,
-            protocol=options.protocol,
-            device=device,
-            quiet=quiet,
-        )
+        score_network(upscaler, open_evaluation_set(options, recipe.scale), protocol=options.protocol, quiet=quiet)
         for options in recipe.validation_sets
     ]

@@ -13,7 +13,7 @@ from .. import __version__
 from ..config.schema import TrainingRecipe
 from ..distributed import World
 from ..errors import SrKdError, UsageError
-from ..imaging.upscaler import is_out_of_memory
+from ..memory import is_out_of_memory
 from ..networks.base import SRNetwork
 from ..networks.files import save_network
 from ..networks.teacher import PrivilegedTeacher

@@ -16,6 +16,7 @@ from sr_kd.errors import SrKdError, UsageError
 from sr_kd.evaluation.benchmark import score_network
 from sr_kd.evaluation.scores import ImageScore, SetScore, merge_scores
 from sr_kd.images import Image, write_image
+from sr_kd.imaging.upscaler import Upscaler
 from sr_kd.networks.base import Color, SRNetwork
 from sr_kd.networks.build import build_network
 from sr_kd.networks.files import load_network
@@ -58,8 +59,8 @@ class Bicubic(SRNetwork):
 @pytest.mark.parametrize(("color", "protocol"), [("y", "yfloat"), ("rgb", "basicsr"), ("y", "rgb")])
 def test_a_network_that_is_bicubic_scores_like_bicubic(folder: Path, scale: int, color: Color, protocol: str) -> None:
     images = open_set([str(folder)], scale=scale)
-    own = score_network(Bicubic(color, (2, 3)), images, scale=scale, protocol=protocol)
-    bicubic = score_network(None, images, scale=scale, protocol=protocol)
+    own = score_network(Upscaler(Bicubic(color, (2, 3)), scale=scale), images, protocol=protocol)
+    bicubic = score_network(Upscaler(None, scale=scale), images, protocol=protocol)
     assert [image.name for image in own.images] == ["astronaut", "camera", "coffee"]
     for found, expected in zip(own.images, bicubic.images, strict=True):
         tolerance = 0.05 if protocol == "rgb" else 1e-4  # there, only bicubic is rounded after each pass
@@ -85,23 +86,25 @@ PUBLIC = [
 def test_public_weights_on_set5(shared: Path, file: str, protocol: str, scale: int, psnr: float, ssim: float) -> None:
     network = load_network(shared / "weights" / file).network
     images = open_set([str(shared / "data" / "benchmark" / "Set5")], scale=scale)
-    score = score_network(network, images, scale=scale, protocol=protocol)
+    score = score_network(Upscaler(network, scale=scale), images, protocol=protocol)
     assert score.psnr == pytest.approx(psnr, abs=0.006)
     assert score.ssim == pytest.approx(ssim, abs=0.0001)
 
 
 def test_shares_of_ranks_put_together_are_the_whole_to_the_last_bit(images: ImageSet) -> None:
     network = build_network("FSRCNN", init="bicubic", scale=2)
-    whole = score_network(network, images, scale=2)
+    whole = score_network(Upscaler(network, scale=2), images)
     for world_size in (2, 5):
-        shares = [score_network(network, images, scale=2, rank=r, world_size=world_size) for r in range(world_size)]
+        shares = [
+            score_network(Upscaler(network, scale=2), images, rank=r, world_size=world_size) for r in range(world_size)
+        ]
         assert merge_scores(shares) == whole
 
 
 def test_the_network_is_left_as_it_was(images: ImageSet) -> None:
     network = build_network("FSRCNN", scale=2).train()
     before = copy.deepcopy(network.state_dict())
-    score_network(network, images, scale=2)
+    score_network(Upscaler(network, scale=2), images)
     assert network.training
     assert all(parameter.requires_grad for parameter in network.parameters())
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
@@ -114,7 +117,7 @@ def test_the_forward_pass_can_be_replaced_and_results_kept(images: ImageSet) -> 
         return torch.zeros(1, 3, 2 * x.shape[2], 2 * x.shape[3])
 
     kept: dict[str, np.ndarray] = {}
-    score_network(network, images, scale=2, forward=black, keep=kept.__setitem__)
+    score_network(Upscaler(network, forward=black), images, keep=kept.__setitem__)
     assert kept["astronaut"].shape == (80, 96, 3)
     assert kept["camera"].shape == (80, 100, 1)
     assert not any(image.any() for image in kept.values())
@@ -123,45 +126,45 @@ def test_the_forward_pass_can_be_replaced_and_results_kept(images: ImageSet) -> 
 def test_a_luma_result_is_kept_in_color(images: ImageSet) -> None:
     kept: dict[str, np.ndarray] = {}
     network = build_network("FSRCNN", init="bicubic", scale=2)
-    score_network(network, images, scale=2, keep=kept.__setitem__)
+    score_network(Upscaler(network, scale=2), images, keep=kept.__setitem__)
     hr = images.read_hr(0).astype(np.float64)
     assert kept["astronaut"].shape == hr.shape
     assert np.abs(kept["astronaut"] - hr)[8:-8, 8:-8].mean() < 8
 
 
 def test_only_the_metrics_asked_for(images: ImageSet) -> None:
-    score = score_network(None, images, scale=2, metrics=("psnr",))
+    score = score_network(Upscaler(None, scale=2), images, metrics=("psnr",))
     assert score.ssim is None
     assert score.psnr is not None
 
 
 def test_refusals(images: ImageSet, folder: Path) -> None:
     with pytest.raises(UsageError, match="unknown metric 'psn'"):
-        score_network(None, images, scale=2, metrics=("psn",))
+        score_network(Upscaler(None, scale=2), images, metrics=("psn",))
     with pytest.raises(UsageError, match="opened for x2, not x3"):
-        score_network(None, images, scale=3)
+        score_network(Upscaler(None, scale=3), images)
     with pytest.raises(UsageError, match="FSRCNN serves x3, not x2"):
-        score_network(build_network("FSRCNN", scale=3), images, scale=2)
+        Upscaler(build_network("FSRCNN", scale=3), scale=2)
     with pytest.raises(SrKdError, match="astronaut: the network gives 48x40 pixels, not 96x80"):
-        score_network(build_network("FSRCNN", scale=2), images, scale=2, forward=lambda x: x)
-    with pytest.raises(SrKdError, match="not numbers"):
+        score_network(Upscaler(build_network("FSRCNN", scale=2), forward=lambda x: x), images)
+    with pytest.raises(SrKdError, match="not finite numbers"):
         diverged = build_network("FSRCNN", scale=2)
         torch.nn.init.constant_(diverged.last_layer.bias, math.nan)
-        score_network(diverged, images, scale=2)
+        score_network(Upscaler(diverged, scale=2), images)
 
 
 def test_an_image_too_small_for_the_window_is_named(tmp_path: Path) -> None:
     write_image(tmp_path / "tiny.png", Image(data.astronaut()[:14, :40]))
     tiny = open_set([str(tmp_path)], scale=2)
     with pytest.raises(SrKdError, match=r"tiny \(40x14\) is too small"):
-        score_network(None, tiny, scale=2)
-    assert score_network(None, tiny, scale=2, metrics=("psnr",)).psnr is not None
+        score_network(Upscaler(None, scale=2), tiny)
+    assert score_network(Upscaler(None, scale=2), tiny, metrics=("psnr",)).psnr is not None
 
 
 def test_identical_images_do_not_poison_the_mean(tmp_path: Path) -> None:
     write_image(tmp_path / "flat.png", Image(np.full((32, 32, 3), 90, np.uint8)))
     write_image(tmp_path / "photograph.png", Image(data.astronaut()[:32, :32]))
-    score = score_network(None, open_set([str(tmp_path)], scale=2), scale=2)
+    score = score_network(Upscaler(None, scale=2), open_set([str(tmp_path)], scale=2))
     assert score.images[0].psnr == math.inf
     assert score.identical == 1
     assert score.psnr == score.images[1].psnr

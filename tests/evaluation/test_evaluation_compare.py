@@ -13,6 +13,7 @@ from sr_kd.errors import SrKdError, UsageError
 from sr_kd.evaluation.benchmark import score_network
 from sr_kd.evaluation.compare import find_images, pair_by_name, score_images
 from sr_kd.images import Image, write_image
+from sr_kd.imaging.upscaler import Upscaler
 
 
 def paths(*names: str) -> list[Path]:
@@ -54,9 +55,8 @@ def images(tmp_path: Path) -> ImageSet:
 @pytest.mark.parametrize("protocol", ["rgb8", "basicsr", "rgb"])
 def test_finished_images_score_like_the_model_that_made_them(images: ImageSet, tmp_path: Path, protocol: str) -> None:
     made = score_network(
-        None,
+        Upscaler(None, scale=2),
         images,
-        scale=2,
         protocol=protocol,
         keep=lambda name, pixels: write_image(tmp_path / "sr" / f"{name}_x2.png", Image(pixels)),
     )

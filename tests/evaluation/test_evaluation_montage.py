@@ -10,6 +10,7 @@ from skimage import data
 from sr_kd.data.sets import open_set
 from sr_kd.evaluation.montage import Panel, Row, compare_visually, draw, find_crop
 from sr_kd.images import Image, write_image
+from sr_kd.imaging.upscaler import Upscaler
 from sr_kd.networks.build import build_network
 
 
@@ -41,10 +42,10 @@ def test_a_montage_of_two_models(tmp_path: Path) -> None:
     write_image(tmp_path / "hr" / "camera.png", Image(data.camera()[100:200, 200:300, None]))
     images = open_set([str(tmp_path / "hr")], scale=2)
     models = {
-        "FSRCNN": build_network("FSRCNN", init="bicubic", scale=2),
-        "a network with a very long label": build_network("FSRCNN", init="bicubic", scale=2, color="rgb"),
+        "FSRCNN": Upscaler(build_network("FSRCNN", init="bicubic", scale=2)),
+        "a network with a very long label": Upscaler(build_network("FSRCNN", init="bicubic", scale=2, color="rgb")),
     }
-    height, width, channels = compare_visually(models, images, scale=2, images=2).shape
+    height, width, channels = compare_visually(models, images, images=2).shape
     assert channels == 3
     assert width > 5 * 4 * 56
     assert height > 2 * 4 * 56

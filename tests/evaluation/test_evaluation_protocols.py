@@ -1,5 +1,6 @@
 """The protocols against the published bicubic scores, and rule by rule."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,9 @@ from sr_kd.data.resize import make_lr, resize_pixels
 from sr_kd.data.sets import open_set
 from sr_kd.errors import UsageError
 from sr_kd.evaluation.benchmark import score_network
-from sr_kd.evaluation.protocols import LevelUpscaler, find_protocol, quantize, to_levels, to_pixels
+from sr_kd.evaluation.protocols import find_protocol, quantize, to_levels, to_pixels
 from sr_kd.images import Image, write_image
+from sr_kd.imaging.upscaler import Upscaler
 
 # PSNR and SSIM of bicubic, (set, scale) -> yfloat, rgb8: the table that comes with the images, made by
 # another program; it agrees with the tables of DRRN, VDSR and EDSR within their two decimals.
@@ -40,7 +42,7 @@ BICUBIC = {
 def test_bicubic_scores_are_the_published_ones(shared_images: Path, name: str, scale: int) -> None:
     images = open_set([str(shared_images / "benchmark" / name)], scale=scale)
     for protocol, (psnr, ssim) in zip(("yfloat", "rgb8"), BICUBIC[name, scale], strict=True):
-        score = score_network(None, images, scale=scale, protocol=protocol)
+        score = score_network(Upscaler(None, scale=scale), images, protocol=protocol)
         assert score.psnr == pytest.approx(psnr, abs=0.001)
         assert score.ssim == pytest.approx(ssim, abs=0.0001)
 
@@ -55,24 +57,24 @@ def gray() -> Tensor:
     return to_levels(data.camera()[:96, :120, None])
 
 
-def nearest_neighbor(color: str, scale: int = 2) -> tuple[LevelUpscaler, list[Tensor]]:
-    """A network that repeats pixels, and the list of what it was shown."""
+def nearest_neighbor(scale: int = 2) -> tuple[Callable[[Tensor], Tensor], list[Tensor]]:
+    """What repeats pixels as a network would, and the list of what it was shown."""
     seen: list[Tensor] = []
 
     def forward(x: Tensor) -> Tensor:
         seen.append(x)
         return x.repeat_interleave(scale, -1).repeat_interleave(scale, -2)
 
-    return LevelUpscaler(color, forward, torch.device("cpu")), seen  # type: ignore[arg-type]
+    return forward, seen
 
 
 def test_rgb8_shows_an_rgb_network_the_8_bit_lr(colorful: Tensor) -> None:
     rule = find_protocol("rgb8")
     hr, lr = rule.prepare(colorful, None, 2)
     assert np.array_equal(to_pixels(lr), make_lr(to_pixels(colorful), 2))
-    window_upscaler, seen = nearest_neighbor("rgb")
-    sr = rule.upscale(lr, (96, 120), window_upscaler)
-    assert torch.allclose(seen[0][0].double(), lr / 255, atol=1e-7)
+    network, seen = nearest_neighbor()
+    sr = rule.upscale(lr, (96, 120), "rgb", network)
+    assert torch.allclose(seen[0].double(), lr / 255, atol=1e-7)
     image, reference = rule.compared(sr, hr)
     expected = color.rgb2ycbcr(to_pixels(sr))[..., 0]
     assert np.abs(image[0].numpy() - expected).max() < 1e-4
@@ -82,10 +84,10 @@ def test_rgb8_shows_an_rgb_network_the_8_bit_lr(colorful: Tensor) -> None:
 def test_rgb8_shows_a_y_network_unrounded_luma_and_rounds_its_output(colorful: Tensor) -> None:
     rule = find_protocol("rgb8")
     hr, lr = rule.prepare(colorful, None, 2)
-    window_upscaler, seen = nearest_neighbor("y")
-    sr = rule.upscale(lr, (96, 120), window_upscaler)
+    network, seen = nearest_neighbor()
+    sr = rule.upscale(lr, (96, 120), "y", network)
     luma = color.rgb2ycbcr(to_pixels(lr))[..., 0]
-    assert np.abs(255 * seen[0][0, 0].numpy() - luma).max() < 1e-4
+    assert np.abs(255 * seen[0][0].numpy() - luma).max() < 1e-4
     assert np.abs(luma - np.rint(luma)).max() > 0.1
     assert np.array_equal(sr[0, ::2, ::2].numpy(), np.floor(luma + 0.5).astype(np.float32))
     _, reference = rule.compared(sr, hr)
@@ -94,8 +96,8 @@ def test_rgb8_shows_a_y_network_unrounded_luma_and_rounds_its_output(colorful: T
 
 def test_bicubic_is_rounded_after_each_pass_under_rgb8_and_once_under_basicsr(colorful: Tensor) -> None:
     _, lr = find_protocol("rgb8").prepare(colorful, None, 2)
-    twice = find_protocol("rgb8").upscale(lr, (96, 120), None)
-    once = find_protocol("basicsr").upscale(lr, (96, 120), None)
+    twice = find_protocol("rgb8").upscale(lr, (96, 120), None, nearest_neighbor()[0])
+    once = find_protocol("basicsr").upscale(lr, (96, 120), None, nearest_neighbor()[0])
     assert np.array_equal(to_pixels(twice), resize_pixels(to_pixels(lr), (96, 120)))
     assert torch.equal(once, once.round())
     assert 0 < (twice != once).float().mean() < 0.3
@@ -107,24 +109,24 @@ def test_yfloat_keeps_lr_in_floating_point(colorful: Tensor) -> None:
     assert torch.equal(hr, hr.round())
     assert hr.shape == (1, 96, 120)
     assert not torch.equal(lr, lr.round())
-    sr = rule.upscale(lr, (96, 120), None)
+    sr = rule.upscale(lr, (96, 120), None, nearest_neighbor()[0])
     assert torch.equal(sr, sr.round())
 
 
 def test_basicsr_measures_a_y_network_against_8_bit_luma(colorful: Tensor) -> None:
     rule = find_protocol("basicsr")
     hr, lr = rule.prepare(colorful, None, 2)
-    sr = rule.upscale(lr, (96, 120), nearest_neighbor("y")[0])
+    sr = rule.upscale(lr, (96, 120), "y", nearest_neighbor()[0])
     _, reference = rule.compared(sr, hr)
     assert torch.equal(reference, reference.round())
-    _, unrounded = rule.compared(rule.upscale(lr, (96, 120), None), hr)
+    _, unrounded = rule.compared(rule.upscale(lr, (96, 120), None, nearest_neighbor()[0]), hr)
     assert not torch.equal(unrounded, unrounded.round())
 
 
 def test_rgb_gives_a_y_network_bicubic_chroma(colorful: Tensor) -> None:
     rule = find_protocol("rgb")
     hr, lr = rule.prepare(colorful, None, 2)
-    sr = rule.upscale(lr, (96, 120), nearest_neighbor("y")[0])
+    sr = rule.upscale(lr, (96, 120), "y", nearest_neighbor()[0])
     image, reference = rule.compared(sr, hr)
     assert image.shape == reference.shape == (3, 96, 120)
     # Whatever the luma, the mean color of a 2x2 block stays near the LR pixel's.
@@ -137,9 +139,9 @@ def test_a_gray_image_is_its_own_luma(gray: Tensor, protocol: str) -> None:
     rule = find_protocol(protocol)
     hr, lr = rule.prepare(gray, None, 2)
     assert torch.equal(hr, gray)
-    window_upscaler, seen = nearest_neighbor("y")
-    sr = rule.upscale(lr, (96, 120), window_upscaler)
-    assert torch.allclose(seen[0][0].double(), lr / 255, atol=1e-7)
+    network, seen = nearest_neighbor()
+    sr = rule.upscale(lr, (96, 120), "y", network)
+    assert torch.allclose(seen[0].double(), lr / 255, atol=1e-7)
     image, reference = rule.compared(sr, hr)
     assert torch.equal(reference.double(), gray)
     assert image.shape == (1, 96, 120)
@@ -149,11 +151,10 @@ def test_a_gray_image_is_its_own_luma(gray: Tensor, protocol: str) -> None:
 def test_an_rgb_network_sees_gray_in_three_channels_and_their_mean_counts(gray: Tensor, protocol: str) -> None:
     rule = find_protocol(protocol)
     hr, lr = rule.prepare(gray, None, 2)
-    plain, seen = nearest_neighbor("rgb")
-    tint = torch.tensor([0.03, 0.0, -0.06]).reshape(1, 3, 1, 1)
-    tinted = LevelUpscaler("rgb", lambda x: plain.forward(x) + tint, torch.device("cpu"))
-    image, _ = rule.compared(rule.upscale(lr, (96, 120), tinted), hr)
-    assert seen[0].shape[1] == 3
+    plain, seen = nearest_neighbor()
+    tint = torch.tensor([0.03, 0.0, -0.06]).reshape(3, 1, 1)
+    image, _ = rule.compared(rule.upscale(lr, (96, 120), "rgb", lambda x: plain(x) + tint), hr)
+    assert seen[0].shape[0] == 3
     expected = quantize((lr + 255 * tint.mean()).float())
     assert (image[:, ::2, ::2] - expected).abs().max() <= 1e-3
 
@@ -165,7 +166,8 @@ def test_a_gray_hr_stays_gray_with_colored_lr_files(tmp_path: Path) -> None:
     write_image(tmp_path / "lr" / "camerax2.png", Image(np.repeat(lr, 3, axis=2)))
     own = open_set([str(tmp_path / "hr")], scale=2)
     with_files = open_set([str(tmp_path / "hr")], scale=2, dataroot_lq=[str(tmp_path / "lr")])
-    assert score_network(None, with_files, scale=2).images == score_network(None, own, scale=2).images
+    bicubic = Upscaler(None, scale=2)
+    assert score_network(bicubic, with_files).images == score_network(bicubic, own).images
 
 
 def test_refusals() -> None:

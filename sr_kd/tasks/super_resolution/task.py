@@ -13,6 +13,7 @@ from ...data.sets import ImageSet
 from ...distributed import World
 from ...errors import UsageError
 from ...evaluation.benchmark import merge_scores, score_network
+from ...imaging.upscaler import Upscaler
 from ...losses.base import LossInputs, NetworkOutput, TeacherTail
 from ...networks.teacher import PrivilegedTeacher
 from ...training.task import Keep, Scores
@@ -65,18 +66,19 @@ class SuperResolution:
 
     def validate(self, network: nn.Module, keep: Keep | None = None) -> Scores:
         scores: Scores = {}
+        upscaler = None
+        if self.validation and not isinstance(network, PrivilegedTeacher):
+            upscaler = Upscaler(network, scale=self.scale, device=self.world.device)  # type: ignore[arg-type]
         for images, protocol in self.validation:
-            if isinstance(network, PrivilegedTeacher):
-                shares = self.world.gather(privileged_scores(network, images, self.world))
+            if upscaler is None:
+                shares = self.world.gather(privileged_scores(network, images, self.world))  # type: ignore[arg-type]
                 values = [value for share in shares for value in share]
                 scores[images.name] = {"psnr": sum(values) / len(values)}
                 continue
             share = score_network(
-                network,  # type: ignore[arg-type]
+                upscaler,
                 images,
-                scale=self.scale,
                 protocol=protocol,
-                device=self.world.device,
                 metrics=self.metrics,
                 keep=None if keep is None else partial(keep, images.name),
                 rank=self.world.rank,
