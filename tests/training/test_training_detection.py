@@ -41,11 +41,6 @@ LOSSES = {
 PHASE = {"teacher": {"trains": "teacher"}}
 
 
-@pytest.fixture(autouse=True)
-def _packages(needs_detection):
-    needs_detection()
-
-
 @pytest.fixture(scope="module")
 def images():
     return make_shapes("train", 10, 64)
