@@ -13,7 +13,6 @@ from typing import Any
 
 from pydantic import BaseModel, PydanticSchemaGenerationError, PydanticUserError, TypeAdapter
 from pydantic.json_schema import models_json_schema
-from pydantic_core import to_jsonable_python
 
 from ..losses.build import LOSSES
 from ..networks.base import Color
@@ -68,7 +67,7 @@ def type_options(registry: Registry[Any], name: str, given: tuple[str, ...] = ()
         if argument in described:
             option["description"] = described[argument]
         if parameter.default is not parameter.empty and parameter.default is not None:
-            option["default"] = to_jsonable_python(parameter.default)
+            option["default"] = TypeAdapter(Any).dump_python(parameter.default, mode="json")
         options[argument] = option
     if any("$ref" in option for option in options.values()):  # its parts inherit what they have in common
         shared = {"scale": int, "color": Color}
