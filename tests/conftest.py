@@ -6,8 +6,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -72,17 +72,17 @@ def shared_images(shared: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def needs_detection() -> Callable[[], None]:
-    """``needs_detection()`` skips a test where the packages for detection are missing or do not fit this torch."""
+def basicsr() -> ModuleType:
+    """The package BasicSR, or a skip that says what is missing: installing may do without it."""
+    from sr_kd.errors import SrKdError
+    from sr_kd.interop.basicsr import import_basicsr
 
-    def skip() -> None:
-        for name in ("torchvision.models.detection", "torchmetrics.detection", "pycocotools.mask"):
-            try:
-                import_module(name)
-            except (ImportError, RuntimeError) as error:
-                pytest.skip(f"detection needs {name.split('.')[0]}: {str(error).splitlines()[0]}")
-
-    return skip
+    if sys.version_info >= (3, 13):
+        pytest.skip("system: BasicSR does not build on Python 3.13 and later")
+    try:
+        return import_basicsr()
+    except SrKdError as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")

@@ -30,5 +30,5 @@ def _ten_maps(keep):
 def test_feature_maps_reuse_the_pages_of_earlier_ones():
     kept, faults = _ten_maps(True)
     if not kept:
-        pytest.skip("this system's C library has no mallopt")
+        pytest.skip("system: the C library has no mallopt")
     assert faults < 0.1 * _ten_maps(False)[1]

@@ -25,6 +25,7 @@ COMMANDS = {
     "recipes": "list and copy the option files that ship with the package",
     "models": "list the models that ship with the package",
     "bench": "measure speed beside peers and what the machine could do",
+    "schema": "the JSON schema of option files, for editors",
     "check": "validate an option file without running it",
 }
 MAY_BE_EMPTY = ("suffix",)

@@ -10,14 +10,21 @@ from .section import Compile, Decay, Fraction, NonNegative, ParamKey, PathText, 
 
 
 class NetworkOptions(Section):
-    """A network: its type, its constructor's arguments (checked when it is built), its first weights."""
+    """A network: its type, its constructor's arguments (checked when it is built), its first weights.
+
+    Attributes:
+        type: a registered name, "file" for whatever a file holds, or "basicsr.NAME".
+        init: first weights: "default", or another initialization that the network knows, such as "bicubic".
+        path: trained weights to start from: a file, or a shipped model's name.
+        param_key: which weights of a file with averaged ones beside the others; default: the averaged.
+    """
 
     model_config = ConfigDict(extra="allow")
 
     type: str
     init: str = "default"
-    path: PathText | None = None  # trained weights to start from, or a shipped model's name
-    param_key: ParamKey | None = None  # of a file with averaged weights beside the others; default: the averaged
+    path: PathText | None = None
+    param_key: ParamKey | None = None
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -26,7 +33,18 @@ class NetworkOptions(Section):
 
 
 class Optimizer(Section):
-    """Optimizer of a phase. `lr` is the learning rate, BasicSR's key."""
+    """Optimizer of a phase.
+
+    Attributes:
+        type: which one.
+        lr: learning rate, BasicSR's key.
+        weight_decay: as torch.optim has it.
+        betas: decay of the running averages (not SGD).
+        eps: added to a denominator (not SGD).
+        momentum: of SGD.
+        nesterov: SGD with Nesterov's momentum.
+        precondition_freq: SOAP's steps between new bases.
+    """
 
     type: Literal["Adam", "AdamW", "SGD", "SOAP"] = "Adam"
     lr: Positive = 1e-3
@@ -54,9 +72,15 @@ class Optimizer(Section):
 class Scheduler(Section):
     """Learning rate as a closed-form function of the iteration.
 
-    constant; cosine from lr to eta_min over the phase, or over each of `periods`, with lr times its entry in
-    `restart_weights` (default: 1); multistep: times `gamma` at each milestone; one_cycle: up to lr over `pct_start`
-    of the phase, then down to lr / 1e4.
+    Attributes:
+        type: constant; cosine, from lr to `eta_min` over the phase or over each of `periods`; multistep, times `gamma`
+            at each of `milestones`; one_cycle, up to lr over `pct_start` of the phase, then down to lr / 1e4.
+        eta_min: where cosine ends.
+        periods: lengths of cosine's periods in iterations.
+        restart_weights: factor of lr in each period; default: 1.
+        milestones: iterations at which multistep falls.
+        gamma: factor at each milestone.
+        pct_start: part of the phase in which one_cycle rises.
     """
 
     type: Literal["constant", "cosine", "multistep", "one_cycle"] = "constant"
@@ -91,7 +115,11 @@ class Scheduler(Section):
 class LossOptions(Section):
     """A loss: its type, weight, taps, and its constructor's options (checked when it is built).
 
-    Instead of a weight, `gradient_ratio`: the norm of its gradient at the student, relative to the first loss'.
+    Attributes:
+        type: a registered name.
+        weight: factor in the sum of losses, or one factor for each named term.
+        gradient_ratio: instead of a weight: the norm of its gradient at the student, relative to the first loss'.
+        taps: the layers whose feature maps it compares: a name, or {student: name, teacher: name}.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -122,8 +150,10 @@ class LossOptions(Section):
 class Initialization(Section):
     """Weights taken from another phase's result.
 
-    `part`: "decoder" or "encoder" of a teacher, where not the whole network is taken; `into`: the part of a teacher
-    that gets them, where not the whole network is given new weights.
+    Attributes:
+        source: the phase.
+        part: of a privileged teacher, where not the whole network is taken.
+        into: the part of a privileged teacher that gets them, where not the whole network does.
     """
 
     source: str = Field(alias="from")
@@ -134,12 +164,26 @@ class Initialization(Section):
 class Phase(Section):
     """One training run of one network, with its own optimizer, schedule and length in iterations.
 
-    `needs` names phases that come first; `teacher` the needed phase (or the network with a `path`)
-    whose frozen result teaches; `partner` a network that trains beside this one, each the other's teacher
-    (in `taps`, the teacher's are the partner's). `total_iter` is a number or a sum of phases ("teacher + student").
-    `teacher_precision`: of the frozen teacher, where not `precision`. `compile`: by torch.compile, maybe in a mode.
-    A step whose gradient is NaN or Inf is left out; after `max_skipped_steps` in a row the run stops.
-    `find_unused_parameters`: for several processes, of networks with layers that get no gradient.
+    Attributes:
+        trains: the network.
+        needs: phases that come first.
+        teacher: the needed phase, or the network with a `path`, whose frozen result teaches.
+        partner: a network that trains beside this one, each the other's teacher; the teacher's taps are the partner's.
+        init: weights from another phase.
+        total_iter: iterations: a number, or a sum of phases such as "teacher + student".
+        optim: the optimizer.
+        scheduler: the learning rate over the phase.
+        warmup_iter: iterations in which the learning rate rises linearly, before `scheduler` alone decides.
+        losses: their weighted sum is minimized; the first one is the task loss. Default: L1 alone.
+        ema_decay: of averaged weights; 0: none are kept.
+        gradient_clip: largest norm of the gradient; 0: no limit.
+        accumulate: batches per step.
+        precision: of the forward pass.
+        teacher_precision: of the frozen teacher, where not `precision`.
+        channels_last: memory order of images and feature maps.
+        compile: use torch.compile, maybe in a mode.
+        max_skipped_steps: a step whose gradient is NaN or Inf is left out; after so many in a row the run stops.
+        find_unused_parameters: for several processes, of networks with layers that get no gradient.
     """
 
     trains: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -10,6 +11,7 @@ from ..errors import UsageError, nearest
 from ..files import write_text
 
 SCHEMA = "schema.json"  # at the root of the option files, for editors
+_LISTS = re.compile(r"^ *meta_info_file: (\S+)$", re.MULTILINE)
 
 
 def recipe_folder() -> Path:
@@ -51,7 +53,7 @@ def select_recipes(names: Sequence[str]) -> dict[str, Path]:
 
 
 def copy_recipes(files: Iterable[Path], target: Path, *, overwrite: bool = False) -> list[Path]:
-    """Copy option files, the lists that lie beside them and the schema; every file keeps its place in the tree.
+    """Copy option files, the lists of images that they name and the schema; every file keeps its place in the tree.
 
     Returns:
         The copied option files.
@@ -61,8 +63,9 @@ def copy_recipes(files: Iterable[Path], target: Path, *, overwrite: bool = False
     """
     folder = recipe_folder()
     copies = {file: target / file.relative_to(folder) for file in files}
-    companions = {path for file in copies for path in file.parent.glob("*.txt")} | {folder / SCHEMA}
-    everything = copies | {path: target / path.relative_to(folder) for path in companions if path.is_file()}
+    named = {file.parent / name for file in copies for name in _LISTS.findall(file.read_text(encoding="utf-8"))}
+    companions = {path.resolve().relative_to(folder.resolve()) for path in named} | {Path(SCHEMA)}
+    everything = copies | {folder / path: target / path for path in companions}
     texts = {copy: file.read_text(encoding="utf-8") for file, copy in everything.items()}
     changed = [copy for copy, text in texts.items() if copy.exists() and copy.read_bytes() != text.encode()]
     if changed and not overwrite:

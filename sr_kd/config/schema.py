@@ -14,7 +14,13 @@ from .section import FolderName, PathText, Section
 
 
 class Validation(Section):
-    """When to validate, and by what the best checkpoint is chosen (the first metric on the first set)."""
+    """When to validate, and by what the best checkpoint is chosen (the first metric on the first set).
+
+    Attributes:
+        val_freq: iterations between validations.
+        metrics: what is measured; the first one chooses.
+        save_img: keep the validation's images.
+    """
 
     val_freq: PositiveInt = 5000
     metrics: Annotated[list[Literal["psnr", "ssim"]], Field(min_length=1)] = ["psnr", "ssim"]
@@ -22,7 +28,14 @@ class Validation(Section):
 
 
 class Logger(Section):
-    """How often to log and to save. `keep_checkpoints`: how many regular states stay (0: all)."""
+    """How often to log and to save.
+
+    Attributes:
+        print_freq: iterations between log lines.
+        save_checkpoint_freq: iterations between saved states.
+        keep_checkpoints: how many regular states stay (0: all).
+        use_tb_logger: write curves for TensorBoard.
+    """
 
     print_freq: PositiveInt = 100
     save_checkpoint_freq: PositiveInt = 5000
@@ -31,7 +44,13 @@ class Logger(Section):
 
 
 class Paths(Section):
-    """Where results go, relative to the working directory."""
+    """Where results go, relative to the working directory.
+
+    Attributes:
+        experiments_root: networks, states and logs, in a folder of the recipe's name.
+        results_root: tables and images.
+        tb_root: TensorBoard's curves.
+    """
 
     experiments_root: PathText = "experiments"
     results_root: PathText = "results"
@@ -56,7 +75,23 @@ class OptionFile(Section):
 
 
 class TrainingRecipe(OptionFile):
-    """A training option file of any task. `arms`: label in tables -> phase; default: the phases nothing else needs."""
+    """A training option file of any task.
+
+    Attributes:
+        name: of the run and its folders.
+        task: what is trained for.
+        scale: upscaling factor, 2 or more (super-resolution only).
+        seeds: every phase runs once for each.
+        plugins: Python files, relative to this one, that register networks, losses or metrics.
+        train: the training set.
+        validation_sets: the sets to validate on.
+        networks: label -> network; a phase makes its own copy.
+        phases: label -> training run.
+        arms: label in tables -> phase; default: the phases that nothing else needs.
+        val: validation during the run.
+        logger: logs and saved states.
+        path: where results go.
+    """
 
     name: FolderName
     task: Literal["super_resolution", "classification", "detection"] = "super_resolution"

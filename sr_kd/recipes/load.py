@@ -35,17 +35,17 @@ AnyRecipe = TypeVar("AnyRecipe", bound=TrainingRecipe | TestRecipe)
 def load_recipe(path: Path | str, overrides: Sequence[str] = (), *, debug: bool = False) -> TrainingRecipe:
     """A training option file, ours or BasicSR's. Its plug-ins are loaded.
 
-    `config.check.check_recipe` looks at what lies behind the options: networks, losses, taps, data.
+    `recipes.check.check_recipe` looks at what lies behind the options: networks, losses, taps, data.
 
     Args:
-        path: the YAML file.
+        path: the YAML file, or the name of a packaged recipe.
         overrides: ``a:b=value`` or ``a.b=value``, applied in order before validation.
         debug: a trial run under the name ``debug_NAME``: 8 iterations per phase, logged and validated all along.
 
     Raises:
         UsageError: everything wrong with the file, one line each, with file, line and key.
     """
-    document = apply_overrides(read_document(path), overrides)
+    document = _read(path, overrides)
     if is_test(document.data):
         raise UsageError(f"{path} trains nothing (no 'phases', no 'train'): run it with 'sr-kd test'")
     schema = RECIPES.get(str(document.data.get("task")), SuperResolutionRecipe)
@@ -56,7 +56,7 @@ def load_recipe(path: Path | str, overrides: Sequence[str] = (), *, debug: bool 
 
 def load_test_recipe(path: Path | str, overrides: Sequence[str] = ()) -> TestRecipe:
     """A test option file, ours or BasicSR's. Arguments and errors as in `load_recipe`."""
-    document = apply_overrides(read_document(path), overrides)
+    document = _read(path, overrides)
     if not is_test(document.data):
         raise UsageError(f"{path} is a training file: run it with 'sr-kd train'")
     recipe = _validated(document, test_draft(document.data), TestRecipe)
@@ -66,8 +66,19 @@ def load_test_recipe(path: Path | str, overrides: Sequence[str] = ()) -> TestRec
 
 def load_any(path: Path | str, overrides: Sequence[str] = ()) -> TrainingRecipe | TestRecipe:
     """A training or test option file, whichever it is."""
-    data = apply_overrides(read_document(path), overrides).data
+    data = _read(path, overrides).data
     return load_test_recipe(path, overrides) if is_test(data) else load_recipe(path, overrides)
+
+
+def _read(path: Path | str, overrides: Sequence[str]) -> Document:
+    """The file with its overrides. A list of images that lies beside it is found from any working directory."""
+    document = apply_overrides(read_document(path), overrides)
+    sets = document.data.get("datasets")
+    for options in sets.values() if isinstance(sets, dict) else ():
+        listed = options.get("meta_info_file") if isinstance(options, dict) else None
+        if isinstance(listed, str) and not Path(listed).is_file() and (document.path.parent / listed).is_file():
+            options["meta_info_file"] = str(document.path.parent / listed)
+    return document
 
 
 def _plugins(recipe: TrainingRecipe | TestRecipe, document: Document) -> dict[str, str]:

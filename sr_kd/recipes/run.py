@@ -43,7 +43,7 @@ def run_recipe(
     """Run all that is not finished yet.
 
     Args:
-        recipe: checked by `config.check_recipe`.
+        recipe: checked by `recipes.check.check_recipe`.
         seeds: only these of the recipe's, beside other processes that run the others; always resumes.
         resume: continue an existing run of the same recipe; otherwise it is archived under a new name.
 

@@ -80,7 +80,6 @@ def test_plain_layers_hold_the_same_network(name):
 
 @pytest.mark.slow
 def test_imaging_candidates_agree():
-    pytest.importorskip("onnxscript")
     network = build_network("FSRCNN", scale=2, init="bicubic")
     comparison = InferenceBench(network, "FSRCNN x2", 21, 30, CPU).compare(MACHINE, repetitions=1, quiet=True)
     runs, absent = InferenceBench(network, "FSRCNN x2", 21, 30, CPU).candidates()

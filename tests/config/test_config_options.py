@@ -12,8 +12,6 @@ import torch
 from sr_kd.config.schema import TrainingRecipe
 from sr_kd.data.embedded import embedded_files
 from sr_kd.distributed import World
-from sr_kd.errors import SrKdError
-from sr_kd.interop.basicsr import import_basicsr
 from sr_kd.recipes.check import check_recipe
 from sr_kd.recipes.load import load_recipe, load_test_recipe
 from sr_kd.recipes.run import run_recipe
@@ -37,12 +35,9 @@ def weights(request: pytest.FixtureRequest) -> Callable[[str], list[str]]:
     return found
 
 
-def skip_without_basicsr(recipe: TrainingRecipe) -> None:
+def skip_without_basicsr(recipe: TrainingRecipe, request: pytest.FixtureRequest) -> None:
     if any(network.type.startswith("basicsr.") for network in recipe.networks.values()):
-        try:
-            import_basicsr()
-        except SrKdError as error:
-            pytest.skip(str(error))
+        request.getfixturevalue("basicsr")
 
 
 def test_there_are_option_files():
@@ -51,11 +46,9 @@ def test_there_are_option_files():
 
 
 @pytest.mark.parametrize("file", TRAINING)
-def test_a_training_file_passes_every_check_but_its_images(file, caplog, needs_detection, weights):
+def test_a_training_file_passes_every_check_but_its_images(file, caplog, weights, request):
     recipe = load_recipe(OPTIONS / file, weights(file))
-    if recipe.task == "detection":
-        needs_detection()
-    skip_without_basicsr(recipe)
+    skip_without_basicsr(recipe, request)
     networks = check_recipe(recipe, data=False)
     used = {name for phase in recipe.phases.values() for name in (phase.trains, phase.partner)}
     used |= {phase.teacher for phase in recipe.phases.values() if phase.teacher in recipe.networks}
@@ -133,13 +126,11 @@ def photograph(tmp_path_factory) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("file", TRAINING)
-def test_a_training_file_takes_a_step_in_every_phase(file, photograph, tmp_path, needs_detection, weights):
+def test_a_training_file_takes_a_step_in_every_phase(file, photograph, tmp_path, weights, request):
     train = f"{{dataroot_gt: {photograph}, gt_size: 24, batch_size_per_gpu: 1}}"
     if file.startswith("train/classification"):
-        pytest.importorskip("sklearn")
         train = "{dataroot: 'scikit-learn:digits', batch_size_per_gpu: 4}"
     if file.startswith("train/detection"):
-        needs_detection()
         train = "{dataroot: 'sr_kd:shapes', images: 8, batch_size_per_gpu: 2}"
     recipe = load_recipe(
         OPTIONS / file,
@@ -151,7 +142,7 @@ def test_a_training_file_takes_a_step_in_every_phase(file, photograph, tmp_path,
             f"path={{experiments_root: {tmp_path}, results_root: {tmp_path}, tb_root: {tmp_path}}}",
         ],
     )
-    skip_without_basicsr(recipe)
+    skip_without_basicsr(recipe, request)
     recipe = trial(recipe, 1)
     check_recipe(recipe)
     workspace = run_recipe(recipe, World(0, 1, torch.device("cpu")), quiet=True)

@@ -9,6 +9,7 @@ import pytest
 
 from sr_kd.config.recipe_files import copy_recipes, find_option_file, packaged_recipes, recipe_folder, select_recipes
 from sr_kd.errors import UsageError
+from sr_kd.recipes.load import load_recipe
 
 
 def test_every_tracked_option_file_has_a_name(repository: Path) -> None:
@@ -41,13 +42,14 @@ def test_patterns_choose_and_unknown_names_get_a_hint() -> None:
 
 
 def test_copies_never_replace_what_was_edited(tmp_path: Path) -> None:
-    files = list(select_recipes(["pisr/fsrcnn_x2"]).values())
+    files = list(select_recipes(["zoo/fsrcnn_x2_div2k"]).values())
     (copy,) = copy_recipes(files, tmp_path)
     assert copy.read_bytes() == files[0].read_bytes()
     assert (tmp_path / "train/pisr/DIV2K_0801-0810.txt").is_file()
+    assert (tmp_path / "schema.json").is_file()
     copy_recipes(files, tmp_path)  # the same once more changes nothing
     copy.write_text("edited")
-    with pytest.raises(UsageError, match=r"already there and different: .*fsrcnn_x2\.yml"):
+    with pytest.raises(UsageError, match=r"already there and different: .*fsrcnn_x2_div2k\.yml"):
         copy_recipes(files, tmp_path)
     assert copy.read_text() == "edited"
     copy_recipes(files, tmp_path, overwrite=True)
@@ -64,3 +66,10 @@ def test_the_command_lists_and_copies(run_cli, tmp_path: Path) -> None:
     checked = run_cli("check", "-opt", "mine/train/quickstart.yml", cwd=tmp_path)
     assert checked.returncode == 0, checked.stderr
     assert run_cli("recipes", "--overwrite").returncode == 2
+
+
+def test_a_list_of_images_is_found_beside_its_option_file(repository: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    recipe = load_recipe("pisr/fsrcnn_x2")
+    (listed,) = (options.meta_info_file for options in recipe.validation_sets if options.meta_info_file)
+    assert Path(listed) == repository / "options/train/pisr/DIV2K_0801-0810.txt"

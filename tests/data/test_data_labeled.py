@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from skimage import data, io
+from sklearn import datasets
 
 from sr_kd.errors import SrKdError, UsageError
 from sr_kd.tasks.classification.images import open_labeled
 
 
 def test_digits_are_split_without_overlap():
-    datasets = pytest.importorskip("sklearn.datasets")
     train, test = (open_labeled("scikit-learn:digits", part) for part in ("train", "test"))
     assert train.images.shape == (1000, 8, 8, 1)
     assert test.images.shape == (797, 8, 8, 1)

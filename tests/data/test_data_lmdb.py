@@ -143,16 +143,8 @@ class TestErrors:
             LmdbWriter(tmp_path / "file" / "set.lmdb")
 
 
+@pytest.mark.usefixtures("basicsr")
 class TestWithBasicSR:
-    @pytest.fixture(scope="class", autouse=True)
-    def _basicsr(self) -> None:
-        from sr_kd.interop.basicsr import import_basicsr
-
-        try:
-            import_basicsr()
-        except SrKdError as error:
-            pytest.skip(str(error))
-
     def test_basicsr_reads_ours(self, tmp_path, crops):
         from basicsr.data.data_util import paired_paths_from_lmdb
         from basicsr.utils import FileClient, imfrombytes

@@ -169,7 +169,7 @@ def test_offsets_beyond_two_gib():
     assert np.array_equal(pool.crop(one, one * 20, one * 30, 34)[0].numpy(), pixels[20:54, 30:64])
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="hardware: needs a CUDA device")
 @pytest.mark.parametrize("color", ["y", "rgb"])
 def test_batches_are_equal_on_cuda(mixed, color):
     on_cuda = source(mixed, color=color, device=torch.device("cuda"))

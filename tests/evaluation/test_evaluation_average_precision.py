@@ -13,11 +13,6 @@ from sr_kd.tasks.detection.average_precision import mean_average_precision
 BOXES = torch.tensor([[0.0, 0, 10, 10], [20, 20, 40, 50]])
 
 
-@pytest.fixture(autouse=True)
-def _packages(needs_detection):
-    needs_detection()
-
-
 def image(boxes, labels, scores=None):
     found = {"boxes": torch.as_tensor(boxes, dtype=torch.float32).reshape(-1, 4), "labels": torch.tensor(labels).long()}
     return found if scores is None else {**found, "scores": torch.tensor(scores).float()}

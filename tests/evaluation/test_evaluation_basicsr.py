@@ -1,7 +1,5 @@
 """Metrics and resize against BasicSR's own functions, where BasicSR is installed."""
 
-from importlib.util import find_spec
-
 import numpy as np
 import pytest
 import torch
@@ -10,15 +8,13 @@ from skimage import data
 from sr_kd.data.resize import imresize, make_lr, resize_pixels
 from sr_kd.evaluation.benchmark import score_image
 from sr_kd.evaluation.protocols import find_protocol, to_levels
-from sr_kd.interop.basicsr import import_basicsr
 
-pytestmark = pytest.mark.skipif(find_spec("basicsr") is None, reason="needs basicsr")
+pytestmark = pytest.mark.usefixtures("basicsr")
 
 
 @pytest.mark.parametrize("channels", [3, 1])
 @pytest.mark.parametrize("protocol", ["basicsr", "rgb"])
 def test_psnr_and_ssim(channels: int, protocol: str) -> None:
-    import_basicsr()
     from basicsr.metrics.psnr_ssim import calculate_psnr, calculate_ssim
 
     hr = data.astronaut()[:180, 100:300, :channels]
@@ -31,7 +27,6 @@ def test_psnr_and_ssim(channels: int, protocol: str) -> None:
 
 @pytest.mark.parametrize("scale", [1 / 4, 1 / 3, 1 / 2, 2, 3])
 def test_imresize(scale: float) -> None:
-    import_basicsr()
     from basicsr.utils.matlab_functions import imresize as reference
 
     image = data.astronaut()[:96, :144].astype(np.float32) / 255

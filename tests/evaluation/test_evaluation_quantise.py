@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 import torch
 
@@ -13,8 +15,6 @@ from sr_kd.images import read_image
 from sr_kd.networks.build import build_network
 from sr_kd.networks.files import load_network, save_network
 
-onnxruntime = pytest.importorskip("onnxruntime")
-onnx = pytest.importorskip("onnx")
 pytestmark = pytest.mark.slow
 
 

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 import torch
 
@@ -26,8 +28,7 @@ def fsrcnn() -> SRNetwork:
 
 
 def run_onnx(path: Path, images: np.ndarray) -> np.ndarray:
-    runtime = pytest.importorskip("onnxruntime")
-    session = runtime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     return session.run(["sr"], {"lr": images})[0]
 
 
@@ -42,7 +43,6 @@ RUN = {".onnx": run_onnx, ".pt2": run_pt2}
 @pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".onnx", ".pt2"])
 def test_color_inside_equals_the_upscaler_on_a_photograph(fsrcnn, shared_images, tmp_path, suffix):
-    pytest.importorskip("onnxruntime")
     lr = read_image(shared_images / "benchmark/Set5/butterfly.png").pixels[:90, :120]
     exported = export_network(fsrcnn, tmp_path / f"fsrcnn{suffix}", rgb=True)
     sr = RUN[suffix](exported.path, (lr.astype(np.float32) / 255).transpose(2, 0, 1)[None])[0].transpose(1, 2, 0)
@@ -60,7 +60,6 @@ def test_color_inside_equals_the_upscaler_on_a_photograph(fsrcnn, shared_images,
 )
 def test_every_network_and_scale(tmp_path, name, scale, suffix):
     """Free batch, height and width, in half a gray level, on sizes that no tracing saw."""
-    pytest.importorskip("onnxruntime")
     torch.manual_seed(scale)
     network = build_network(name, scale=scale).eval()
     path = export_network(network, tmp_path / f"network{suffix}").path
@@ -78,7 +77,6 @@ def test_a_multi_scale_network_is_exported_at_one_scale(tmp_path):
 
 @pytest.mark.slow
 def test_half_precision_keeps_float32_outside(fsrcnn, tmp_path):
-    pytest.importorskip("onnxruntime")
     exported = export_network(fsrcnn, tmp_path / "half.onnx", precision="fp16")
     assert run_onnx(exported.path, np.full((1, 1, 8, 8), 0.5, np.float32)).dtype == np.float32
     assert 0 < exported.difference < 1
@@ -100,7 +98,6 @@ def test_results_that_differ_leave_no_file(tmp_path):
 
 @pytest.mark.slow
 def test_onnx_metadata_and_opset(fsrcnn, tmp_path):
-    onnx = pytest.importorskip("onnx")
     model = onnx.load(export_network(fsrcnn, tmp_path / "a.onnx", rgb=True, opset=20).path)
     onnx.checker.check_model(model)
     entries = {entry.key: entry.value for entry in model.metadata_props}

@@ -29,8 +29,6 @@ def network():
 @pytest.mark.slow
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_the_same_image(runtime, network, photograph):
-    for package in ("onnx", "onnxscript", "onnxruntime", runtime):
-        pytest.importorskip(package)
     expected = Upscaler(network, device="cpu").upscale(photograph)
     upscaler = Upscaler(network, device="cpu", runtime=runtime)
     for upscaler.tile in (0, 32):
@@ -41,8 +39,6 @@ def test_the_same_image(runtime, network, photograph):
 
 @pytest.mark.slow
 def test_openvino_in_bfloat16_stays_close(network, photograph):
-    for package in ("onnx", "onnxscript", "onnxruntime", "openvino"):
-        pytest.importorskip(package)
     expected = Upscaler(network, device="cpu").upscale(photograph)
     found = Upscaler(network, device="cpu", runtime="openvino", precision="bf16").upscale(photograph)
     assert np.abs(found.astype(int) - expected).mean() < 1
@@ -51,7 +47,6 @@ def test_openvino_in_bfloat16_stays_close(network, photograph):
 def test_a_runtime_that_does_not_fit_is_refused(network):
     with pytest.raises(UsageError, match="runtime 'onnx_runtime'"):
         Upscaler(network, device="cpu", runtime="onnx_runtime")
-    pytest.importorskip("onnxruntime")
     with pytest.raises(UsageError, match="no precision bf16; it has fp32"):
         Upscaler(network, device="cpu", runtime="onnxruntime", precision="bf16")
     with pytest.raises(UsageError, match="--device cpu"):
@@ -60,8 +55,6 @@ def test_a_runtime_that_does_not_fit_is_refused(network):
 
 @pytest.mark.slow
 def test_on_the_command_line(run_cli, tmp_path, network, photograph):
-    for package in ("onnx", "onnxscript", "onnxruntime"):
-        pytest.importorskip(package)
     from skimage import io
 
     io.imsave(tmp_path / "photograph.png", photograph)

@@ -31,10 +31,7 @@ def random_network():
         key = (name, scale, color)
         if key not in made:
             torch.manual_seed(0)
-            try:
-                network = build_network(name, scale=scale, color=color)
-            except ModuleNotFoundError:
-                pytest.skip(f"{name} is not there yet")
+            network = build_network(name, scale=scale, color=color)
             for parameter in network.parameters():
                 if parameter.ndim == 4:
                     torch.nn.init.kaiming_normal_(parameter, a=0.25)

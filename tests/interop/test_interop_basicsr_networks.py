@@ -6,20 +6,14 @@ import pytest
 import torch
 import yaml
 
-from sr_kd.errors import SrKdError, UsageError
-from sr_kd.interop.basicsr import import_basicsr
+from sr_kd.errors import UsageError
 from sr_kd.networks.build import build_network
 from sr_kd.networks.files import load_network, load_weights, save_network
 
 EDSR = {"num_feat": 8, "num_block": 2}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def basicsr():
-    try:
-        return import_basicsr()
-    except SrKdError as error:
-        pytest.skip(str(error))
+pytestmark = pytest.mark.usefixtures("basicsr")
 
 
 SMALL = {

@@ -39,7 +39,6 @@ def run(code: str, folder: Path, repository: Path) -> None:
 )
 def test_an_exported_model_in_a_few_lines(wanted, suffix, tmp_path, shared_images, repository):
     """Each snippet makes the image that our upscaler makes, to one gray level."""
-    pytest.importorskip("onnxruntime")
     (code,) = (snippet for snippet in snippets("python") if wanted in snippet)
     network = build_network("FSRCNN", scale=2, init="bicubic").eval()
     export_network(network, tmp_path / f"fsrcnn_x2{suffix}", rgb=True)
@@ -52,7 +51,6 @@ def test_an_exported_model_in_a_few_lines(wanted, suffix, tmp_path, shared_image
 
 @pytest.mark.slow
 def test_the_spandrel_snippet(tmp_path, repository):
-    pytest.importorskip("spandrel", exc_type=Exception)
     (code,) = (snippet for snippet in snippets("python") if "spandrel" in snippet)
     save_network(tmp_path / "student.safetensors", build_network("FSRCNN", scale=3))
     run(f"{code}\nassert model.scale == 3", tmp_path, repository)

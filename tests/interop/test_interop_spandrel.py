@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import spandrel
 import torch
 
 from sr_kd.errors import SrKdError
@@ -13,12 +14,7 @@ from sr_kd.networks.build import build_network
 from sr_kd.networks.files import load_network, save_network
 from sr_kd.zoo.manifest import shipped_models
 
-try:
-    import spandrel
-
-    install()
-except Exception as error:
-    pytest.skip(f"spandrel cannot be imported: {error}", allow_module_level=True)
+install()
 
 
 def check_detected(tmp_path, name: str, **arguments) -> None:

@@ -122,7 +122,7 @@ def test_autocast_does_not_reach_it(kernel):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="reads the peak memory where Linux keeps it")
+@pytest.mark.skipif(sys.platform != "linux", reason="system: reads the peak memory where Linux keeps it")
 @pytest.mark.parametrize("kernel", ["linear", "poly", "gaussian"])
 def test_extra_memory_at_sr_size_stays_under_400_mib(kernel, repository):
     script = f"""

@@ -384,7 +384,7 @@ def test_weights_that_are_no_real_numbers_are_refused(tmp_path: Path, dtype: tor
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
 def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path: Path, suffix: str) -> None:
-    resource = pytest.importorskip("resource")
+    resource = pytest.importorskip("resource", reason="system: needs POSIX limits")
     network = build_network("FSRCNN", scale=2)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))

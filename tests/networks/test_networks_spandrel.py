@@ -21,7 +21,6 @@ def test_without_spandrel_the_error_says_what_to_install(tmp_path, monkeypatch):
 @pytest.fixture
 def compact(tmp_path):
     """A small network of Real-ESRGAN as BasicSR saves it, with random weights, and its file."""
-    pytest.importorskip("spandrel")
     from spandrel.architectures.Compact.__arch.SRVGG import SRVGGNetCompact
 
     torch.manual_seed(0)
@@ -44,7 +43,6 @@ def test_a_foreign_network_by_its_file_alone(compact):
 
 
 def test_weights_that_spandrel_does_not_know(tmp_path):
-    pytest.importorskip("spandrel")
     torch.save({"params": {"mystery": torch.zeros(3)}}, tmp_path / "x.pth")
     with pytest.raises(SrKdError, match="spandrel does not know them either"):
         load_network(tmp_path / "x.pth")

@@ -74,7 +74,6 @@ def test_batches_are_a_pure_function_and_shared_out_over_processes(numbered):
 
 
 def test_accuracy_against_counting():
-    pytest.importorskip("sklearn")
     torch.manual_seed(0)
     images = open_labeled("scikit-learn:digits", "test")
     network = ResNet(classes=10, channels=1, blocks=1, width=4).eval()
@@ -85,7 +84,6 @@ def test_accuracy_against_counting():
 
 
 def test_every_loss_trains_and_the_arms_are_compared(tmp_path):
-    pytest.importorskip("sklearn")
     students = {
         name: {
             "trains": "student",
@@ -112,7 +110,6 @@ def test_every_loss_trains_and_the_arms_are_compared(tmp_path):
 
 @pytest.mark.slow
 def test_a_teacher_learns_the_digits(tmp_path):
-    pytest.importorskip("sklearn")
     recipe = digits_recipe(tmp_path, {"teacher": {"trains": "teacher", "optim": {"lr": 1e-2}}}, 120)
     assert run(recipe).result("teacher", 0)["scores"]["digits"]["top1"] > 60
 
@@ -136,6 +133,5 @@ def test_the_gain_is_taken_seed_by_seed():
     ],
 )
 def test_what_does_not_fit_is_refused(tmp_path, changes, text):
-    pytest.importorskip("sklearn")
     with pytest.raises(UsageError, match=text):
         check_recipe(digits_recipe(tmp_path, **{"phases": {"teacher": {"trains": "teacher"}}} | changes))

@@ -72,7 +72,6 @@ def cells(table):
 
 
 def test_iterations_and_time_are_in_the_table(tmp_path):
-    pytest.importorskip("sklearn")
     recipe = digits_recipe(tmp_path, PHASES, arms={name: name for name in ("alone", "ft", "again")}, seeds=[0, 1])
     workspace = run(recipe)
     table, results = write_report(recipe, workspace, CPU.device, "the command")
@@ -93,7 +92,6 @@ def test_iterations_and_time_are_in_the_table(tmp_path):
 
 
 def test_what_an_interrupted_run_has_measured_survives(tmp_path):
-    pytest.importorskip("sklearn")
     recipe = digits_recipe(tmp_path, {"alone": PHASES["alone"] | {"total_iter": 16}})
     workspace = run(recipe)
     folder = workspace.states("alone", 0).folder

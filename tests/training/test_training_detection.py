@@ -41,11 +41,6 @@ LOSSES = {
 PHASE = {"teacher": {"trains": "teacher"}}
 
 
-@pytest.fixture(autouse=True)
-def _packages(needs_detection):
-    needs_detection()
-
-
 @pytest.fixture(scope="module")
 def images():
     return make_shapes("train", 10, 64)
@@ -218,7 +213,7 @@ def student(*losses):
         ({"phases": student({"type": "SoftLabel"})}, "is 'SoftLabel', which looks at images or logits"),
         ({"phases": student({"type": "Upcycling"})}, "is 'Upcycling', which looks at images"),
         ({"phases": {"teacher": {"trains": "teacher", "losses": [{"type": "Imitation"}]}}}, "is 'Imitation', which"),
-        ({"phases": {"teacher": {"trains": "teacher", "compile": True}}}, "key 'phases.teacher.compile' is true"),
+        ({"phases": {"teacher": {"trains": "teacher", "compile": True}}}, "key 'phases.teacher.compile' is True"),
         ({"phases": student({"type": "AT", "taps": ["stage4"]})}, r"unknown tap of the FCOS 'stage4'"),
     ],
 )
@@ -231,7 +226,7 @@ def test_other_tasks_refuse_a_detector_and_its_loss(tmp_path):
     options = shapes_options(tmp_path, PHASE)
     del options["datasets"]
     for others in (
-        {"task": "super_resolution", "datasets": {"train": {"dataroot_gt": "scikit-image:train"}}},
+        {"task": "super_resolution", "scale": 2, "datasets": {"train": {"dataroot_gt": "scikit-image:train"}}},
         {"task": "classification", "datasets": {"train": {"dataroot": str(tmp_path)}}},
     ):
         file = tmp_path / "options.yml"

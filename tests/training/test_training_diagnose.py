@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 import torch
 from digits import CPU, digits_recipe, run
 
@@ -12,7 +11,6 @@ STUDENT = {"losses": [{"type": "CrossEntropy"}, {"type": "Hint", "taps": ["stage
 
 
 def test_the_teacher_is_the_finished_one_as_soon_as_there_is_one(tmp_path):
-    pytest.importorskip("sklearn")
     phases = {"teacher": {"trains": "teacher"}, "student": {"trains": "student", "needs": ["teacher"]} | STUDENT}
     recipe = digits_recipe(tmp_path, phases)
     (before,) = diagnose_recipe(recipe, CPU)
@@ -29,7 +27,6 @@ def test_the_teacher_is_the_finished_one_as_soon_as_there_is_one(tmp_path):
 
 
 def test_a_partner_is_measured_too(tmp_path):
-    pytest.importorskip("sklearn")
     recipe = digits_recipe(tmp_path, {"mutual": {"trains": "student", "partner": "teacher"} | STUDENT})
     (found,) = diagnose_recipe(recipe, CPU)
     assert found.state == "partner with its first weights"

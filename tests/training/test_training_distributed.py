@@ -65,7 +65,7 @@ def test_weights_after_200_steps_are_equal(weights):
     assert (weights[1]["weights"]["student.expanding.0.weight"] - weights[1]["start"]).abs().max() > 1e-4
 
 
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux to list threads")
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="system: needs Linux to list threads")
 def test_no_thread_of_gloo_is_left_that_could_abort_the_end(tmp_path, photographs_folder):
     result = run(2, tmp_path / "few.pt", photographs_folder, "2")
     assert result.returncode == 0, result.stderr
@@ -119,7 +119,6 @@ def test_a_dead_rank_ends_the_other_with_a_sentence(tmp_path, photographs_folder
 
 def test_two_processes_measure_the_network_that_is_written(tmp_path):
     """Each has batch norm's statistics of its own images, until they validate."""
-    pytest.importorskip("sklearn")
     recipe = digits_recipe(tmp_path, {"teacher": {"trains": "teacher"}}, 5)
     options = recipe.model_dump(mode="json", exclude={"train", "validation_sets"}, exclude_defaults=True)
     sets = {"train": recipe.train.model_dump(), "val": recipe.validation_sets[0].model_dump()}

@@ -33,7 +33,6 @@ MUTUAL = {
 
 @pytest.fixture
 def recipe(tmp_path):
-    pytest.importorskip("sklearn")
     return digits_recipe(tmp_path, {"mutual": MUTUAL})
 
 

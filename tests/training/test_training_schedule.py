@@ -8,8 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sr_kd.config.phase import Scheduler
-from sr_kd.errors import SrKdError
-from sr_kd.interop.basicsr import import_basicsr
 from sr_kd.training.schedule import learning_rate
 
 
@@ -31,11 +29,8 @@ def test_cosine_equals_torch():
 
 
 @pytest.mark.parametrize(("periods", "weights"), [([100, 60, 40], [1, 0.5, 0.25]), ([70, 130], [])])
+@pytest.mark.usefixtures("basicsr")
 def test_restarts_equal_basicsr(periods, weights):
-    try:
-        import_basicsr()
-    except SrKdError as error:
-        pytest.skip(str(error))
     schedulers = import_module("basicsr.models.lr_scheduler")
     expected = torch_rates(
         lambda o: schedulers.CosineAnnealingRestartLR(o, periods, tuple(weights or [1] * len(periods)), 1e-5), 200

@@ -97,7 +97,7 @@ def test_damaged_records_are_named(workspace, content):
         space.prepare(resume=True)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="no such locks")
+@pytest.mark.skipif(os.name == "nt", reason="system: no such locks")
 def test_one_process_at_a_time(tmp_path):
     with only_run_of(tmp_path / "name"):
         with pytest.raises(SrKdError, match="another process is running"), only_run_of(tmp_path / "name"):
@@ -108,7 +108,7 @@ def test_one_process_at_a_time(tmp_path):
         pass
 
 
-@pytest.mark.skipif(os.name == "nt", reason="no such locks")
+@pytest.mark.skipif(os.name == "nt", reason="system: no such locks")
 def test_one_process_at_a_time_on_a_seed(tmp_path):
     experiment = tmp_path / "name"
     with only_run_of(experiment, [0, 1, 1]):

@@ -13,9 +13,11 @@ from ...config.section import PathText, Section
 class LabeledSet(Section):
     """A set of labeled images, for classification.
 
-    `dataroot` is "scikit-learn:digits", a folder of CIFAR files (binary version), or a folder with one
-    sub-folder of images per class; of the first two, `datasets.val` is the test part. `image_size`:
-    images of folders are cropped to a square and resized to this side.
+    Attributes:
+        name: what logs and tables call the set; default: its folder.
+        dataroot: "scikit-learn:digits", a folder of CIFAR files (binary version), or a folder with one sub-folder of
+            images per class; of the first two, `datasets.val` is the test part.
+        image_size: images of folders are cropped to a square and resized to this side.
     """
 
     name: str | None = None
@@ -24,11 +26,17 @@ class LabeledSet(Section):
 
 
 class LabeledTrainSet(LabeledSet):
-    """The training set of a classification and how images are drawn from it."""
+    """The training set of a classification and how images are drawn from it.
+
+    Attributes:
+        batch_size_per_gpu: images per step and process.
+        use_hflip: flip images at random.
+        shift: move images at random by up to so many pixels to each side.
+    """
 
     batch_size_per_gpu: PositiveInt = 128
     use_hflip: bool = False
-    shift: Annotated[int, Field(ge=0)] = 0  # pixels to each side
+    shift: Annotated[int, Field(ge=0)] = 0
 
 
 class LabeledValidation(Validation):

@@ -13,7 +13,12 @@ from ...config.section import Section
 class ShapesSet(Section):
     """A set of generated images of shapes, for detection; `datasets.val` is drawn apart from the training set.
 
-    `images`: how many; `image_size`: their side; `seed`: which ones.
+    Attributes:
+        name: what logs and tables call the set.
+        dataroot: the generator.
+        images: how many.
+        image_size: their side in pixels.
+        seed: which ones.
     """
 
     name: str | None = None
@@ -24,7 +29,12 @@ class ShapesSet(Section):
 
 
 class ShapesTrainSet(ShapesSet):
-    """The training set of a detection and how images are drawn from it."""
+    """The training set of a detection and how images are drawn from it.
+
+    Attributes:
+        batch_size_per_gpu: images per step and process.
+        use_hflip: flip images at random.
+    """
 
     images: PositiveInt = 800
     batch_size_per_gpu: PositiveInt = 16

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveInt, field_validator
+from pydantic import Field, PositiveInt, WithJsonSchema, field_validator
 
 from ...config.schema import OptionFile, Paths, TrainingRecipe
 from ...config.section import FolderName, ParamKey, PathText, Positive, Section
 
+_ONE_OR_SEVERAL = WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]})
+
 
 class IOBackend(Section):
-    """BasicSR's `io_backend`: "disk" or "lmdb"."""
+    """How a set is stored, BasicSR's key.
+
+    Attributes:
+        type: files, or LMDB folders under any name (``*.lmdb`` is recognized without it).
+    """
 
     type: Literal["disk", "lmdb"] = "disk"
 
@@ -19,13 +25,19 @@ class IOBackend(Section):
 class ImageSet(Section):
     """Where the images of a set are: HR alone (LR is made from it), or HR and LR.
 
-    `dataroot_gt` and `dataroot_lq` are folders, LMDB folders (``*.lmdb``), or one of the embedded sets
-    "scikit-image:train" and "scikit-image:held_out"; several folders make one set.
+    Attributes:
+        name: what logs and tables call the set; default: its folder.
+        dataroot_gt: HR: a folder, an LMDB folder (``*.lmdb``), "scikit-image:train" or "scikit-image:held_out";
+            several make one set.
+        dataroot_lq: LR, of the same form; default: made from HR as MATLAB does.
+        filename_tmpl: an LR name made of its HR name, such as "{}x2".
+        meta_info_file: a list of the HR names to use, one a line, from the working directory or beside the option file.
+        io_backend: how the set is stored.
     """
 
     name: FolderName | None = None
-    dataroot_gt: list[PathText]
-    dataroot_lq: list[PathText] | None = None
+    dataroot_gt: Annotated[list[PathText], _ONE_OR_SEVERAL]
+    dataroot_lq: Annotated[list[PathText] | None, _ONE_OR_SEVERAL] = None
     filename_tmpl: str = "{}"
     meta_info_file: PathText | None = None
     io_backend: IOBackend = IOBackend()
@@ -37,18 +49,31 @@ class ImageSet(Section):
 
 
 class TrainSet(ImageSet):
-    """The training set and how patches are drawn from it."""
+    """The training set and how patches are drawn from it.
+
+    Attributes:
+        gt_size: side of an HR patch, a multiple of the scale.
+        batch_size_per_gpu: patches per step and process.
+        use_hflip: flip patches at random.
+        use_rot: turn patches by 90 degrees at random.
+        num_worker_per_gpu: processes that read a set larger than `memory_budget`.
+        memory_budget: GiB of decoded pixels kept in memory; larger sets are streamed.
+    """
 
     gt_size: PositiveInt = 192
     batch_size_per_gpu: PositiveInt = 16
     use_hflip: bool = True
     use_rot: bool = True
     num_worker_per_gpu: Annotated[int, Field(ge=0)] = 2
-    memory_budget: Positive = 8.0  # GiB of decoded pixels kept in memory; larger sets are streamed
+    memory_budget: Positive = 8.0
 
 
 class EvaluationSet(ImageSet):
-    """A validation or test set and the rule it is measured by."""
+    """A validation or test set and the rule it is measured by.
+
+    Attributes:
+        protocol: which pixels are compared, and how (docs/evaluation.md).
+    """
 
     protocol: Literal["rgb8", "yfloat", "basicsr", "rgb"] = "rgb8"
 
@@ -62,9 +87,17 @@ class SuperResolutionRecipe(TrainingRecipe):
 
 
 class TestRecipe(OptionFile):
-    """A test option file: models by label (names or paths), and the sets to measure them on.
+    """A test option file: models and the sets to measure them on.
 
-    `param_key`: which weights of a file that holds averaged ones beside the others; default: the averaged.
+    Attributes:
+        name: of the folder for the results.
+        scale: upscaling factor, 2 or more.
+        plugins: Python files, relative to this one, that register networks or metrics.
+        models: label in the table -> a shipped model's name, "bicubic" or a network's file.
+        param_key: which weights of a file with averaged ones beside the others; default: the averaged.
+        sets: the sets to measure on.
+        save_img: keep the upscaled images.
+        path: where results go.
     """
 
     __test__ = False  # for pytest, which would collect the name
