@@ -14,10 +14,13 @@ from .section import FolderName, PathText, Section
 
 
 class Validation(Section):
-    """When to validate, and by what the best checkpoint is chosen (the first metric on the first set)."""
+    """When to validate, and by what the best checkpoint is chosen (the first metric on the first set).
+
+    `metrics`: names of registered metrics; the check looks whether they exist.
+    """
 
     val_freq: PositiveInt = 5000
-    metrics: Annotated[list[Literal["psnr", "ssim"]], Field(min_length=1)] = ["psnr", "ssim"]
+    metrics: Annotated[list[str], Field(min_length=1)] = ["psnr", "ssim"]
     save_img: bool = False
 
 
@@ -56,7 +59,11 @@ class OptionFile(Section):
 
 
 class TrainingRecipe(OptionFile):
-    """A training option file of any task. `arms`: label in tables -> phase; default: the phases nothing else needs."""
+    """A training option file of any task.
+
+    `arms`: label in tables -> phase; default: the phases nothing else needs. `baseline`: the arm (or its phase) that
+    the others are compared with; for super-resolution also "bicubic", which is the default there.
+    """
 
     name: FolderName
     task: Literal["super_resolution", "classification", "detection"] = "super_resolution"
@@ -68,6 +75,7 @@ class TrainingRecipe(OptionFile):
     networks: dict[str, NetworkOptions]
     phases: dict[str, Phase]
     arms: dict[str, str] = {}
+    baseline: str | None = None
     val: Validation = Validation()
     logger: Logger = Logger()
     path: Paths = Paths()

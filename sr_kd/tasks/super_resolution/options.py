@@ -64,6 +64,7 @@ class SuperResolutionRecipe(TrainingRecipe):
 class TestRecipe(OptionFile):
     """A test option file: models by label (names or paths), and the sets to measure them on.
 
+    `metrics`: names of registered metrics. `baseline`: the model that the others are compared with; default: the first.
     `param_key`: which weights of a file that holds averaged ones beside the others; default: the averaged.
     """
 
@@ -74,6 +75,8 @@ class TestRecipe(OptionFile):
     plugins: list[PathText] = []
     models: dict[str, PathText]
     param_key: ParamKey | None = None
+    baseline: str | None = None
     sets: list[EvaluationSet]
+    metrics: Annotated[list[str], Field(min_length=1)] = ["psnr", "ssim"]
     save_img: bool = False
     path: Paths = Paths()
