@@ -1,23 +1,31 @@
-"""Tables of pluggable classes. Built-ins are import paths, resolved when first asked for."""
+"""Tables of pluggable parts. Built-ins are import paths, resolved when first asked for."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
+from functools import cache
 from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
 
 from .errors import UsageError, unknown_name
 
 T = TypeVar("T")
+GROUP = "sr_kd.plugins"  # entry points of installed packages: functions that register parts
+logger = logging.getLogger("sr_kd")
 
 
 class Registry(Generic[T]):
-    """Names of one kind of class ("network", "loss").
+    """Names of one kind of part ("network", "loss", "metric").
+
+    What installed packages offer as entry points of the group ``sr_kd.plugins`` is registered when a name is
+    asked for that is not known yet, or all of them are.
 
     Args:
         kind: the word used in error messages.
-        builtin: name -> ``"package.module:Class"``; nothing is imported until the name is used.
-        families: prefix -> ``"package.module:function"``, which gives the class for ``Name`` in
+        builtin: name -> ``"package.module:name"``; nothing is imported until the name is used.
+        families: prefix -> ``"package.module:function"``, which gives the part for ``Name`` in
             ``prefix.Name``: the classes of another package, wrapped when first asked for.
     """
 
@@ -25,30 +33,48 @@ class Registry(Generic[T]):
         self.kind = kind
         self._paths = dict(builtin)
         self._families = dict(families or {})
-        self._classes: dict[str, type[T]] = {}
+        self._parts: dict[str, T] = {}
 
-    def register(self, name: str, cls: type[T]) -> None:
-        """Add a class under `name`. Raises UsageError if the name is taken by another class."""
-        if name in self._paths or self._classes.get(name, cls) is not cls:
+    def register(self, name: str, part: T) -> None:
+        """Add a part under `name`. Raises UsageError if the name is taken by another one."""
+        if name in self._paths or self._parts.get(name, part) is not part:
             raise UsageError(f"{self.kind} '{name}' is registered already; choose another name")
-        self._classes[name] = cls
+        self._parts[name] = part
 
-    def get(self, name: str) -> type[T]:
-        """The class called `name`. Raises UsageError with the nearest name if there is none."""
+    def get(self, name: str) -> T:
+        """The part called `name`. Raises UsageError with the nearest name if there is none."""
         if not isinstance(name, str):  # a part of a network: no schema has looked at its type
             raise UsageError(f"the type of a {self.kind} is a name, not {name!r}")
-        if name not in self._classes:
+        if name not in self._parts:
             family, _, member = name.partition(".")
             if member and family in self._families:
                 return _resolve(self._families[family])(member)
-            if name not in self._paths:
+            if name in self._paths:
+                self._parts[name] = _resolve(self._paths[name])
+            elif name not in self.names():
                 raise unknown_name(self.kind, name, [*self.names(), *(f"{family}.NAME" for family in self._families)])
-            self._classes[name] = _resolve(self._paths[name])
-        return self._classes[name]
+        return self._parts[name]
 
     def names(self) -> list[str]:
-        """Every known name, sorted."""
-        return sorted({*self._paths, *self._classes})
+        """Every known name, sorted; members of families are not among them."""
+        _register_installed()
+        return sorted({*self._paths, *self._parts})
+
+
+@cache
+def _installed() -> list[EntryPoint]:
+    """Entry points that were not called yet."""
+    return list(entry_points(group=GROUP))
+
+
+def _register_installed() -> None:
+    """Call what installed packages offer, once. One that fails is left out with a warning."""
+    while pending := _installed():
+        entry = pending.pop()
+        try:
+            entry.load()()
+        except Exception as error:  # another package may fail in any way
+            logger.warning("plug-in %s was left out: %s: %s", entry.value, type(error).__name__, error)
 
 
 def _resolve(path: str) -> Any:

@@ -9,9 +9,8 @@ import torch
 
 from ..distributed import World
 from ..recipes.cost import undistilled_arm
-from ..recipes.graph import teacher_of
+from ..recipes.graph import arms, teacher_of
 from ..recipes.networks import new_network
-from ..recipes.workspace import arms
 from ..tasks.super_resolution.options import SuperResolutionRecipe
 from ..tasks.super_resolution.task import SuperResolution
 from ..training.plan import plan_phase

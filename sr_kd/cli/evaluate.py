@@ -1,4 +1,4 @@
-"""``sr-kd evaluate``: PSNR and SSIM of models, or of finished images."""
+"""``sr-kd evaluate``: scores of models, or of finished images."""
 
 from __future__ import annotations
 
@@ -36,7 +36,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--lr", nargs="+", metavar="DIR", help="their LR images (default: made from HR as MATLAB does)")
     what.add_argument("-s", "--scale", type=int, required=True, metavar="S", help="upscaling: 2, 3, 4...")
     what.add_argument("--protocol", default="rgb8", metavar="NAME", help="rgb8 (default), yfloat, basicsr or rgb")
+    what.add_argument(
+        "--metrics",
+        nargs="+",
+        default=["psnr", "ssim"],
+        metavar="NAME",
+        help="psnr and ssim (default), ms_ssim, vif, niqe, lpips, dists, or a plug-in's",
+    )
     parser.add_argument("--json", metavar="FILE", help="write all scores as JSON; '-': to standard output, no table")
+    parser.add_argument("--csv", metavar="FILE", help="write every image's scores as a table")
     parser.add_argument("--montage", metavar="FILE", help="draw where the models differ most in the first set")
     parser.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps")
     parser.add_argument("--precision", default="fp32", choices=("fp32", "bf16", "fp16"), help="(default: fp32)")
@@ -51,8 +59,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print a table."""
-    from ..evaluation.tables import comparison_table, difference_table, json_document
-    from ..files import check_target
+    from ..evaluation.metrics import find_metrics
+    from ..evaluation.tables import comparison_table, csv_text, difference_table, json_document
+    from ..files import check_target, write_text
     from ..images import output_format
     from .console import log_to_console
     from .summary import check_json, write_json
@@ -62,20 +71,26 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"name models with -n, or a folder of finished images with --sr: {both}")
     if args.scale < 2:
         raise UsageError(f"--scale is {args.scale}; it must be at least 2")
+    find_metrics(args.metrics)
     check_json(args.json)
+    if args.csv:
+        check_target(args.csv, "--csv")
     if args.montage:
         output_format(Path(args.montage).suffix)
         check_target(args.montage, "--montage")
     with log_to_console(args.quiet):
         results = _score_images(args) if args.sr else _score_models(args)
+    if args.csv:
+        write_text(args.csv, csv_text(results))
     if args.json:
         write_json(args.json, json_document(results))
         if args.json == "-":
             return 0
     command = shlex.join(["sr-kd", *sys.argv[1:]])
-    print(comparison_table({label: [scores] for label, scores in results.items()}, command), end="")
-    if len(results) > 1:
-        print("\n" + difference_table(results, next(iter(results))), end="")
+    runs = {label: [scores] for label, scores in results.items()}
+    print(comparison_table(runs, command), end="")
+    if len(runs) > 1:
+        print("\n" + difference_table(runs, next(iter(runs))), end="")
     return 0
 
 
@@ -88,7 +103,7 @@ def _score_models(args: argparse.Namespace) -> dict[str, list[SetScore]]:
     options = {"device": args.device, "precision": args.precision, "runtime": args.runtime}
     models = load_models(label_models(args.model), args.scale, **options)
     sets = [TestSet(images, args.protocol) for images in open_sets(args.hr, args.lr, args.scale)]
-    results = measure(models, sets, quiet=args.quiet)
+    results = measure(models, sets, metrics=args.metrics, quiet=args.quiet)
     if args.montage:
         write_image(args.montage, Image(compare_visually(models, sets[0].images, quiet=args.quiet)))
     return results
@@ -112,5 +127,5 @@ def _score_images(args: argparse.Namespace) -> dict[str, list[SetScore]]:
     unused = len(files) - len(chosen)
     if unused:
         print(f"{unused} of {len(files)} images in {args.sr} belong to no HR image", file=sys.stderr)
-    score = score_images(chosen, images, protocol=args.protocol, quiet=args.quiet)
+    score = score_images(chosen, images, protocol=args.protocol, metrics=args.metrics, quiet=args.quiet)
     return {set_name(args.sr): [score]}

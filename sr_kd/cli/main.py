@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from .. import __version__
@@ -18,7 +19,7 @@ COMMANDS = {
     "upscale": "upscale images with a trained model",
     "train": "run a training recipe",
     "test": "measure models on test sets, from an option file",
-    "evaluate": "PSNR and SSIM of a model, or of finished images",
+    "evaluate": "PSNR, SSIM and other scores of a model, or of finished images",
     "report": "tables and images of a finished recipe",
     "export": "a network as a file for other programs (ONNX, .pt2, safetensors)",
     "prepare": "make LR images, sub-images or LMDBs of a training set",
@@ -54,6 +55,13 @@ def build_parser(only: str | None = None) -> argparse.ArgumentParser:
         if name == only:
             module = import_module(f".{name}", __package__)
             module.add_arguments(command)
+            command.add_argument(
+                "--plugin",
+                action="append",
+                default=[],
+                metavar="FILE",
+                help="a Python file whose register() adds networks, losses or metrics; may be repeated",
+            )
             command.set_defaults(run=module.run)
     return parser
 
@@ -68,6 +76,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     keep_freed_memory()
     try:
         _refuse_empty(parsed)
+        if parsed.plugin:
+            from ..config.plugins import load_plugins
+
+            load_plugins(parsed.plugin, Path.cwd())
         return int(parsed.run(parsed) or 0)
     except SrKdError as error:
         lines = "\n".join(map(printable, str(error).split("\n")))

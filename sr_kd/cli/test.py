@@ -21,14 +21,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure, print the table, and write results/NAME/{table.md, results.json} and perhaps the images."""
+    """Measure, print the table, and write results/NAME/{table.md, results.json, scores.csv} and perhaps the images."""
     from pathlib import Path
 
     import numpy as np
 
     from ..data.image_set import ImageSet
     from ..evaluation.suite import TestSet, load_models, measure
-    from ..evaluation.tables import comparison_table, json_document
+    from ..evaluation.tables import comparison_table, csv_text, difference_table, json_document
     from ..files import write_text
     from ..images import Image, write_image
     from ..recipes.load import load_test_recipe
@@ -47,11 +47,17 @@ def run(args: argparse.Namespace) -> int:
     with log_to_console(args.quiet):
         models = load_models(recipe.models, recipe.scale, device=args.device, param_key=recipe.param_key)
         sets = [TestSet(open_evaluation_set(options, recipe.scale), options.protocol) for options in recipe.sets]
-        results = measure(models, sets, quiet=args.quiet, keep=save if recipe.save_img else None)
+        results = measure(
+            models, sets, metrics=recipe.metrics, quiet=args.quiet, keep=save if recipe.save_img else None
+        )
     command = command_line("test", args.opt, args.force_yml)
-    table = comparison_table({label: [scores] for label, scores in results.items()}, command)
+    runs = {label: [scores] for label, scores in results.items()}
+    table = comparison_table(runs, command)
+    if len(runs) > 1:
+        table += "\n" + difference_table(runs, recipe.baseline or next(iter(runs)))
     write_text(folder / "table.md", table)
     write_text(folder / "results.json", json.dumps(json_document(results), indent=2, allow_nan=False) + "\n")
+    write_text(folder / "scores.csv", csv_text(results))
     print(table, end="")
-    print(f"\nwrote {folder / 'table.md'} and {folder / 'results.json'}")
+    print(f"\nwrote {folder / 'table.md'}, results.json and scores.csv")
     return 0

@@ -13,7 +13,7 @@ NETWORK, PHASE = "network_g", "train"
 LOSSES = {"L1Loss": "L1", "MSELoss": "L2", "CharbonnierLoss": "Charbonnier"}
 # BasicSR's networks for single images; those of the same name as ours (FSRCNN...) are ours.
 NETWORKS = ("EDSR", "ECBSR", "MSRResNet", "RCAN", "RRDBNet", "SRVGGNetCompact", "SwinIR")
-METRICS = {"calculate_psnr": "psnr", "calculate_ssim": "ssim"}
+METRICS = {"calculate_psnr": "psnr", "calculate_ssim": "ssim", "calculate_niqe": "niqe"}
 KEPT = ("total_iter", "warmup_iter", "ema_decay")
 REFUSED = {
     "gan_opt": "there is no adversarial training here",
@@ -85,7 +85,8 @@ def translate_metrics(draft: Draft) -> None:
             draft.problems.append(((*written, "type"), f"is {kind!r}; allowed: {', '.join(METRICS)}"))
             continue
         names.append(METRICS[kind])
-        luma.add(bool(options.get("test_y_channel", False)))
+        if kind != "calculate_niqe":  # which is of Y in any case
+            luma.add(bool(options.get("test_y_channel", False)))
         border, scale = options.get("crop_border"), draft.data.get("scale")
         if border != scale:
             sentence = f"is {border}, but every protocol here crops the scale, {scale}"

@@ -11,9 +11,9 @@ from .origin import KeyPath
 
 TRAINING_KEYS = frozenset(
     {"name", "task", "scale", "seeds", "manual_seed", "plugins", "datasets", "networks", "phases", "arms"}
-    | {"val", "logger", "path"}
+    | {"baseline", "val", "logger", "path"}
 )
-TEST_KEYS = frozenset({"name", "scale", "plugins", "datasets", "models", "param_key", "val", "path"})
+TEST_KEYS = frozenset({"name", "scale", "plugins", "datasets", "models", "baseline", "param_key", "val", "path"})
 
 # BasicSR's keys that have no meaning here; each gives a notice.
 OBSOLETE: dict[tuple[str, ...], frozenset[str]] = {
@@ -32,6 +32,8 @@ RENAMED: dict[tuple[tuple[str, ...], str], str] = {
     (("networks", "*", "*"), "colour"): "color",
     (("phases", "*", "losses", "*"), "pull"): "gradient_ratio",
 }
+# Arms that were compared with by their name alone, before there was a key for it.
+FORMER_BASELINES = ("baseline_total", "alone")
 UNTOUCHED = "is read by nothing here and was ignored"
 
 # BasicSR's keys that change what is trained but have no counterpart.
@@ -64,6 +66,7 @@ def training_draft(data: dict[str, Any]) -> Draft:
     if draft.has("train") or draft.has("network_g"):
         translate_training(draft)
     translate_metrics(draft)
+    _name_baseline(draft)
     seed = draft.take("manual_seed")
     if seed is not None:
         draft.put(("seeds",), [seed], ("manual_seed",))
@@ -80,11 +83,12 @@ def test_draft(data: dict[str, Any]) -> Draft:
     if draft.has("network_g"):
         translate_test(draft)
     translate_metrics(draft)
-    draft.take("val", "metrics")
     _check_names(draft, TEST_KEYS)
-    draft.move(("val", "save_img"), ("save_img",))
+    for key in ("metrics", "save_img"):
+        draft.move(("val", key), (key,))
     for key in draft.section("val"):
-        draft.problems.append((("val", key), f"is unknown{nearest(key, ['save_img'])}; allowed: save_img"))
+        known = ["metrics", "save_img"]
+        draft.problems.append((("val", key), f"is unknown{nearest(key, known)}; allowed: {', '.join(known)}"))
     draft.take("val")
     _place_sets(draft, "sets")
     return draft
@@ -109,6 +113,16 @@ def _rename(draft: Draft) -> None:
             if old not in seen:
                 draft.notices.append(((*section, old), f"is now called '{new}'"))
             seen.add(old)
+
+
+def _name_baseline(draft: Draft) -> None:
+    """The key `baseline` of a file from before there was one."""
+    section = "arms" if draft.section("arms") else "phases"
+    labeled = draft.data.get("task") in ("classification", "detection")
+    for name in reversed(FORMER_BASELINES) if labeled else FORMER_BASELINES:
+        if not draft.has("baseline") and name in draft.section(section):
+            draft.put(("baseline",), name, (section, name))
+            draft.notices.append(((section, name), f"is what the others are compared with; say 'baseline: {name}'"))
 
 
 def _sort_out(draft: Draft) -> None:

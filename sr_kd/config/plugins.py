@@ -1,4 +1,4 @@
-"""A user's own losses and networks: Python files named in the option file."""
+"""A user's own losses, networks and metrics: Python files named in the option file, or with ``--plugin``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ from ..errors import UsageError, nearest
 
 
 def load_plugins(files: Sequence[str], folder: Path) -> dict[str, str]:
-    """Import each file (relative to `folder`, the option file's) and call its ``register()``, once per process.
+    """Import each file and call its ``register()``, once per process.
+
+    Args:
+        files: relative to `folder`.
+        folder: the option file's, or the current one for ``--plugin``.
 
     Returns:
         Each file's SHA-256, by the name given.

@@ -18,12 +18,12 @@ class Validation(Section):
 
     Attributes:
         val_freq: iterations between validations.
-        metrics: what is measured; the first one chooses.
+        metrics: names of registered metrics; the first one chooses.
         save_img: keep the validation's images.
     """
 
     val_freq: PositiveInt = 5000
-    metrics: Annotated[list[Literal["psnr", "ssim"]], Field(min_length=1)] = ["psnr", "ssim"]
+    metrics: Annotated[list[str], Field(min_length=1)] = ["psnr", "ssim"]
     save_img: bool = False
 
 
@@ -88,6 +88,8 @@ class TrainingRecipe(OptionFile):
         networks: label -> network; a phase makes its own copy.
         phases: label -> training run.
         arms: label in tables -> phase; default: the phases that nothing else needs.
+        baseline: the arm (or its phase) that the others are compared with; for super-resolution also "bicubic", the
+            default there.
         val: validation during the run.
         logger: logs and saved states.
         path: where results go.
@@ -103,6 +105,7 @@ class TrainingRecipe(OptionFile):
     networks: dict[str, NetworkOptions]
     phases: dict[str, Phase]
     arms: dict[str, str] = {}
+    baseline: str | None = None
     val: Validation = Validation()
     logger: Logger = Logger()
     path: Paths = Paths()

@@ -12,6 +12,7 @@ from ..imaging.runner import Precision
 from ..imaging.runtimes import Runtime
 from ..imaging.upscaler import Upscaler
 from .benchmark import score_network
+from .metrics import STANDARD
 from .scores import SetScore
 
 Folders = str | Path | Sequence[str | Path]
@@ -24,12 +25,13 @@ def evaluate(
     lr: Folders | None = None,
     scale: int,
     protocol: str = "rgb8",
+    metrics: Sequence[str] = STANDARD,
     device: str = "auto",
     precision: Precision = "fp32",
     runtime: Runtime = "torch",
     quiet: bool = True,
 ) -> list[SetScore]:
-    """PSNR and SSIM of a model on one or several test sets.
+    """Score a model on one or several test sets: PSNR and SSIM, or the metrics asked for.
 
     Args:
         model: a file, the name of a shipped model, "bicubic", or what `load_model` returns.
@@ -37,6 +39,7 @@ def evaluate(
         lr: the folders of LR images, one for each of `hr`; by default LR is made from HR.
         scale: upscaling factor.
         protocol: "rgb8", "yfloat", "basicsr" or "rgb", see :mod:`sr_kd.evaluation.protocols`.
+        metrics: "psnr", "ssim", "ms_ssim", "vif", "niqe", "lpips", "dists" or a plug-in's.
         device, precision, runtime: as in :class:`sr_kd.imaging.upscaler.Upscaler`; one that is given as `model`
             has its own, and its tiles and self-ensemble count, too.
         quiet: no progress bars.
@@ -45,14 +48,18 @@ def evaluate(
         One score per folder, with those of every image.
 
     Raises:
-        UsageError: an unknown model or protocol, folders or a scale that do not fit.
+        UsageError: an unknown model, protocol or metric, a metric that lacks its package, folders or a scale that do
+            not fit.
         SrKdError: an image or model that cannot be read.
     """
     if isinstance(model, Upscaler):
         upscaler = model
     else:
         upscaler = load_model(model, scale=scale, device=device, precision=precision, runtime=runtime)
-    return [score_network(upscaler, images, protocol=protocol, quiet=quiet) for images in open_sets(hr, lr, scale)]
+    return [
+        score_network(upscaler, images, protocol=protocol, metrics=metrics, quiet=quiet)
+        for images in open_sets(hr, lr, scale)
+    ]
 
 
 def open_sets(hr: Folders, lr: Folders | None, scale: int) -> list[ImageSet]:

@@ -13,17 +13,15 @@ import torch
 from torch import Tensor
 
 from ..data.sets import ImageSet
-from ..errors import SrKdError, UsageError, unknown_name
+from ..errors import SrKdError, UsageError
 from ..imaging.upscaler import Upscaler
 from ..progress import progress_bar
-from .metrics import WINDOW, psnr, ssim
+from .metrics import METRICS, STANDARD, find_metrics
 from .protocols import Protocol, find_protocol, to_levels, to_pixels, with_chroma
 from .scores import ImageScore, SetScore, merge_scores
 from .threads import in_threads
 
 __all__ = ["ImageScore", "SetScore", "merge_scores", "score_network"]
-
-METRICS = ("psnr", "ssim")
 
 
 @dataclass(frozen=True)
@@ -53,13 +51,13 @@ def score_network(
     image_set: ImageSet,
     *,
     protocol: str = "rgb8",
-    metrics: Sequence[str] = METRICS,
+    metrics: Sequence[str] = STANDARD,
     quiet: bool = True,
     rank: int = 0,
     world_size: int = 1,
     keep: Callable[[str, np.ndarray], None] | None = None,
 ) -> SetScore:
-    """PSNR and SSIM of a network, or of bicubic interpolation, on a set.
+    """Score a network, or bicubic interpolation, on a set: PSNR and SSIM, or the metrics asked for.
 
     Images are decoded, resized and compared in several threads; the network runs on one at a time.
 
@@ -67,7 +65,7 @@ def score_network(
         upscaler: its network is measured, in its precision, with its tiles and self-ensemble.
         image_set: opened at the same scale.
         protocol: "rgb8", "yfloat", "basicsr" or "rgb", see :mod:`sr_kd.evaluation.protocols`.
-        metrics: "psnr", "ssim" or both.
+        metrics: names in `evaluation.metrics.METRICS`.
         rank, world_size: this process measures the images rank, rank + world_size... of the set;
             :func:`merge_scores` puts the shares together.
         keep: called with the name and the result of every image, (H, W, C) uint8, from several threads.
@@ -77,9 +75,7 @@ def score_network(
         SrKdError: an image that cannot be read or is too small, an output that is not a number, too little memory.
     """
     rule = find_protocol(protocol)
-    for metric in metrics:
-        if metric not in METRICS:
-            raise unknown_name("metric", metric, METRICS)
+    find_metrics(metrics, rule.measures)
     scale = upscaler.scale
     if image_set.scale != scale:
         raise UsageError(f"set {image_set.name} was opened for x{image_set.scale}, not x{scale}")
@@ -146,25 +142,22 @@ def read_levels(image_set: ImageSet, index: int) -> tuple[Tensor, Tensor | None]
 
 
 def score_image(
-    name: str, sr: Tensor, hr: Tensor, protocol: Protocol, scale: int, metrics: Sequence[str] = METRICS
+    name: str, sr: Tensor, hr: Tensor, protocol: Protocol, scale: int, metrics: Sequence[str] = STANDARD
 ) -> ImageScore:
     """Compare SR with HR, both (C, H, W) in levels, `scale` pixels cropped off each side.
 
     Raises:
-        SrKdError: nothing, or too little for SSIM, is left after cropping.
+        SrKdError: nothing, or too little for a metric, is left after cropping.
     """
     height, width = (side - 2 * scale for side in hr.shape[-2:])
-    smallest = WINDOW if "ssim" in metrics else 1
-    if min(height, width) < smallest:
+    chosen = {metric: METRICS.get(metric) for metric in metrics}
+    largest = max(chosen.values(), key=lambda metric: metric.smallest)
+    if min(height, width) < largest.smallest:
         raise SrKdError(
             f"{name} ({hr.shape[-1]}x{hr.shape[-2]}) is too small: {scale} pixels are cropped off each side, "
-            f"and {smallest}x{smallest} must remain"
+            f"and {largest.smallest}x{largest.smallest} must remain for {largest.title}"
         )
     image, reference = (
         plane[..., scale : scale + height, scale : scale + width].contiguous() for plane in protocol.compared(sr, hr)
     )
-    return ImageScore(
-        name,
-        psnr(image, reference) if "psnr" in metrics else None,
-        ssim(image, reference) if "ssim" in metrics else None,
-    )
+    return ImageScore(name, {key: metric(image, reference) for key, metric in chosen.items()})

@@ -16,6 +16,7 @@ from ..errors import SrKdError, UsageError, nearest
 from ..images import read_image
 from ..progress import progress_bar
 from .benchmark import score_image
+from .metrics import STANDARD, find_metrics
 from .protocols import find_protocol, to_levels
 from .scores import ImageScore, SetScore
 from .threads import in_threads
@@ -26,23 +27,30 @@ _SHOWN = 3
 
 
 def score_images(
-    sr_files: Sequence[Path], image_set: ImageSet, *, protocol: str = "rgb8", quiet: bool = True
+    sr_files: Sequence[Path],
+    image_set: ImageSet,
+    *,
+    protocol: str = "rgb8",
+    metrics: Sequence[str] = STANDARD,
+    quiet: bool = True,
 ) -> SetScore:
-    """PSNR and SSIM of finished images, `scale` pixels cropped off each side.
+    """PSNR and SSIM, or the metrics asked for, of finished images, `scale` pixels cropped off each side.
 
     Args:
         sr_files: the image of every image of the set, see :func:`pair_by_name`. An image has the
             size of HR, whole or cut at the bottom and right to a multiple of the scale.
         image_set: the HR images.
         protocol: "rgb8", "basicsr" or "rgb".
+        metrics: names in `evaluation.metrics.METRICS`.
 
     Raises:
-        UsageError: an unknown protocol, or one that finished images cannot be measured by.
+        UsageError: an unknown protocol or metric, or one that finished images cannot be measured by.
         SrKdError: an unreadable image, or one of another size or with fewer channels than HR.
     """
     rule = find_protocol(protocol)
     if rule.luma_first:
         raise UsageError(f"protocol '{protocol}' needs the network, not finished 8-bit images; use 'rgb8'")
+    find_metrics(metrics, rule.measures)
 
     def measure(index: int) -> ImageScore:
         with torch.inference_mode():
@@ -50,7 +58,7 @@ def score_images(
             sr = to_levels(_read_fitting(sr_files[index], hr, image_set, index))
             if sr.shape[0] > hr.shape[2]:
                 sr = sr.mean(dim=0, keepdim=True)
-            return score_image(image_set.names[index], sr, to_levels(hr), rule, image_set.scale)
+            return score_image(image_set.names[index], sr, to_levels(hr), rule, image_set.scale, metrics)
 
     with progress_bar(len(image_set), image_set.name, "image", quiet) as bar:
         scores = []

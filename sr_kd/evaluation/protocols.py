@@ -91,7 +91,7 @@ class Protocol:
         return quantize(sr)
 
     def compared(self, sr: Tensor, hr: Tensor) -> tuple[Tensor, Tensor]:
-        """What PSNR and SSIM see of the SR and the HR image, in the precision and on the device of SR."""
+        """What metrics see of the SR and the HR image, in the precision and on the device of SR."""
         hr = hr.to(sr)
         if self.measures == "y":
             from_luma_network = sr.shape[0] == 1 and hr.shape[0] == 3
@@ -107,26 +107,25 @@ class Protocol:
 
 
 _SHARED = "8-bit RGB LR (MATLAB bicubic, rounded after each pass), SR rounded to 8 bit"
-_METRICS = "PSNR peak 255, SSIM 11x11 Gaussian"
 PROTOCOLS = {
     protocol.name: protocol
     for protocol in (
-        Protocol("rgb8", f"{_SHARED}; on Y (BT.601, 16..235, not rounded), scale pixels cropped; {_METRICS}"),
+        Protocol("rgb8", f"{_SHARED}; on Y (BT.601, 16..235, not rounded), scale pixels cropped"),
         Protocol(
             "yfloat",
             "8-bit Y of HR, LR and SR of Y in floating point (MATLAB bicubic), SR rounded once; "
-            f"on Y (BT.601, 16..235), scale pixels cropped; {_METRICS}",
+            "on Y (BT.601, 16..235), scale pixels cropped",
             rounding="none",
             luma_first=True,
         ),
         Protocol(
             "basicsr",
             "as BasicSR: 8-bit images, resizes rounded once, cropped by scale pixels, then Y "
-            f"(BT.601, 16..235, not rounded; 8-bit Y of both for a Y network); {_METRICS}",
+            "(BT.601, 16..235, not rounded; 8-bit Y of both for a Y network)",
             rounding="result",
             round_luma=True,
         ),
-        Protocol("rgb", f"{_SHARED}; on R, G and B, scale pixels cropped; {_METRICS}", measures="rgb"),
+        Protocol("rgb", f"{_SHARED}; on R, G and B, scale pixels cropped", measures="rgb"),
     )
 }
 

@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
 
 @dataclass(frozen=True)
 class ImageScore:
-    """PSNR in dB (``inf`` for identical images) and SSIM of one image; None where not asked for."""
+    """One image's `values` by metric name; a value may be infinite (PSNR of identical images) or NaN."""
 
     name: str
-    psnr: float | None
-    ssim: float | None
+    values: Mapping[str, float]
+
+    @property
+    def psnr(self) -> float | None:
+        """In dB; None where it was not measured."""
+        return self.values.get("psnr")
+
+    @property
+    def ssim(self) -> float | None:
+        """None where it was not measured."""
+        return self.values.get("ssim")
 
 
 @dataclass(frozen=True)
 class SetScore:
-    """The scores of a set's images, in the set's order, under one protocol.
-
-    `psnr` and `ssim` are means over the images. Images equal to their HR have an infinite PSNR and
-    would make the mean infinite: they are left out of it and counted in `identical`.
-    """
+    """The scores of a set's images, in the set's order, under one protocol."""
 
     name: str
     scale: int
@@ -31,24 +36,38 @@ class SetScore:
     images: tuple[ImageScore, ...]
 
     @property
-    def psnr(self) -> float | None:
-        """Mean PSNR in dB over the images that differ from HR; ``inf`` if none does, None if not measured."""
-        values = [image.psnr for image in self.images if image.psnr is not None]
+    def metrics(self) -> tuple[str, ...]:
+        """Names of what was measured, in the order asked for."""
+        return tuple(self.images[0].values) if self.images else ()
+
+    @property
+    def means(self) -> dict[str, float]:
+        """The mean of every metric."""
+        found = {metric: self.mean(metric) for metric in self.metrics}
+        return {metric: value for metric, value in found.items() if value is not None}
+
+    def mean(self, metric: str) -> float | None:
+        """Mean over the images whose value is finite; the first other value if none is, None if not measured.
+
+        An image equal to its HR has an infinite PSNR, which would make the mean infinite: see `left_out`.
+        """
+        values = [image.values[metric] for image in self.images if metric in image.values]
         finite = [value for value in values if math.isfinite(value)]
-        if not values:
-            return None
-        return sum(finite) / len(finite) if finite else math.inf
+        return sum(finite) / len(finite) if finite else next(iter(values), None)
+
+    def left_out(self, metric: str) -> int:
+        """How many images are not in the mean, because their value is not finite."""
+        return sum(not math.isfinite(image.values.get(metric, 0.0)) for image in self.images)
+
+    @property
+    def psnr(self) -> float | None:
+        """Mean PSNR in dB; None where it was not measured."""
+        return self.mean("psnr")
 
     @property
     def ssim(self) -> float | None:
-        """Mean SSIM; None if not measured."""
-        values = [image.ssim for image in self.images if image.ssim is not None]
-        return sum(values) / len(values) if values else None
-
-    @property
-    def identical(self) -> int:
-        """How many images equal their HR and are therefore not in the mean PSNR."""
-        return sum(image.psnr == math.inf for image in self.images)
+        """Mean SSIM; None where it was not measured."""
+        return self.mean("ssim")
 
 
 def merge_scores(shares: Sequence[SetScore]) -> SetScore:
@@ -60,17 +79,3 @@ def merge_scores(shares: Sequence[SetScore]) -> SetScore:
     images = tuple(image for images in rounds for image in images if image is not None)
     first = shares[0]
     return SetScore(first.name, first.scale, first.protocol, images)
-
-
-def average_scores(runs: Sequence[SetScore]) -> SetScore:
-    """Each image's mean over several runs (seeds) of one model, measured on the same set under one protocol."""
-
-    def mean(values: Iterable[float | None]) -> float | None:
-        known = [value for value in values if value is not None]
-        return sum(known) / len(known) if known else None
-
-    images = tuple(
-        ImageScore(same[0].name, mean(score.psnr for score in same), mean(score.ssim for score in same))
-        for same in zip(*(run.images for run in runs), strict=True)
-    )
-    return SetScore(runs[0].name, runs[0].scale, runs[0].protocol, images)

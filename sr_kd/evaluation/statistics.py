@@ -1,4 +1,4 @@
-"""How sure is a difference? Spread over seeds, and an interval over images."""
+"""How sure is a difference? Spread over seeds, and an interval over seeds and images together."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import stdev
-from typing import Literal
 
 import numpy as np
+from scipy.special import stdtrit
 
 from ..errors import UsageError
 from .scores import SetScore
 
-Metric = Literal["psnr", "ssim"]
+LEVEL = 0.95
 
 
 @dataclass(frozen=True)
@@ -27,20 +27,19 @@ class Spread:
 
 @dataclass(frozen=True)
 class Difference:
-    """Mean paired difference over `images` images, with its 95 % bootstrap interval."""
+    """Mean difference over `seeds` runs and `images` images, with its 95 % interval.
+
+    `low` and `high` are NaN where there is a single image of a single seed, which tells no spread.
+    """
 
     mean: float
     low: float
     high: float
     images: int
-
-    @property
-    def significant(self) -> bool:
-        """Whether the interval leaves zero out."""
-        return self.low > 0 or self.high < 0
+    seeds: int
 
 
-def spread(scores: Sequence[SetScore], metric: Metric = "psnr") -> Spread:
+def spread(scores: Sequence[SetScore], metric: str = "psnr") -> Spread:
     """The spread of one set's score over several runs of a recipe.
 
     Raises:
@@ -48,44 +47,80 @@ def spread(scores: Sequence[SetScore], metric: Metric = "psnr") -> Spread:
     """
     if len({(score.name, score.scale, score.protocol) for score in scores}) != 1:
         raise UsageError("a spread needs scores of one set under one protocol")
-    values = [getattr(score, metric) for score in scores]
-    if None in values:
+    values = [value for value in (score.mean(metric) for score in scores) if value is not None]
+    if len(values) < len(scores):
         raise UsageError(f"{metric} of {scores[0].name} was not measured")
     deviation = stdev(values) if len(values) > 1 and math.isfinite(sum(values)) else 0.0
     return Spread(sum(values) / len(values), deviation, len(values))
 
 
-def paired_difference(
-    model: SetScore, baseline: SetScore, metric: Metric = "psnr", *, seed: int = 0, resamples: int = 10_000
-) -> Difference:
-    """How much better a model is than a baseline on the same images.
-
-    The images are drawn again with replacement (percentile bootstrap), so the interval says how far
-    the mean depends on the choice of images. Images without a finite score in both are left out.
+def paired_difference(model: Sequence[SetScore], baseline: Sequence[SetScore], metric: str = "psnr") -> Difference:
+    """How much larger a model's score is than a baseline's, on the same images.
 
     Args:
-        seed: of the resampling; the same seed gives the same interval.
-        resamples: how many times the set is drawn again.
+        model, baseline: the scores of one set, one per seed. Runs are paired in order (runs of one seed begin
+            alike); a single run, such as bicubic, is compared with every run of the other.
+
+    Images whose value is not finite in some run are left out.
 
     Raises:
-        UsageError: different sets, protocols or images, or none with a finite score.
+        UsageError: different sets, protocols, images or numbers of seeds, or no image with finite values.
     """
-    if (model.name, model.scale, model.protocol) != (baseline.name, baseline.scale, baseline.protocol):
-        raise UsageError(f"cannot pair scores of {_title(model)} with scores of {_title(baseline)}")
-    if [image.name for image in model.images] != [image.name for image in baseline.images]:
-        raise UsageError(f"the two scores of {model.name} are not of the same images")
-    pairs = [(getattr(a, metric), getattr(b, metric)) for a, b in zip(model.images, baseline.images, strict=True)]
-    differences = np.array([a - b for a, b in pairs if _is_finite(a) and _is_finite(b)], dtype=np.float64)
-    if not len(differences):
-        raise UsageError(f"no image of {model.name} has a finite {metric} in both scores")
-    draws = np.random.Generator(np.random.Philox(seed)).integers(len(differences), size=(resamples, len(differences)))
-    low, high = np.quantile(differences[draws].mean(axis=1), (0.025, 0.975))
-    return Difference(float(differences.mean()), float(low), float(high), len(differences))
+    for score in (*model, *baseline):
+        if (score.name, score.scale, score.protocol) != (model[0].name, model[0].scale, model[0].protocol):
+            raise UsageError(f"cannot pair scores of {_title(model[0])} with scores of {_title(score)}")
+        if [image.name for image in score.images] != [image.name for image in model[0].images]:
+            raise UsageError(f"the two scores of {score.name} are not of the same images")
+    if len(model) != len(baseline) and 1 not in (len(model), len(baseline)):
+        raise UsageError(f"cannot pair {len(model)} runs with {len(baseline)}: the seeds must be the same")
+    differences = _values(model, metric) - _values(baseline, metric)
+    differences = differences[:, np.isfinite(differences).all(axis=0)]
+    seeds, images = differences.shape
+    if not images:
+        raise UsageError(f"no image of {model[0].name} has a finite {metric} in both scores")
+    return Difference(float(differences.mean()), *interval(differences), images, seeds)
+
+
+def interval(differences: np.ndarray) -> tuple[float, float]:
+    """The 95 % interval of the mean of a table, for other seeds and other images than these.
+
+    Seeds and images are two crossed random effects. The half width is the root of the sum of two squares: of the t
+    interval of the mean over images, and of that over seeds (each with its own degrees of freedom, so that two or
+    three seeds do not look like many). With one seed this is the t interval over images, with one image that over
+    seeds. What seed and image do together is in both terms: the interval is rather too wide than too narrow.
+
+    Args:
+        differences: (seeds, images).
+
+    Returns:
+        (low, high); NaN for a single value.
+
+    >>> low, high = interval(np.array([[0.1, 0.2, 0.3]]))
+    >>> round(low, 3), round(high, 3)
+    (-0.048, 0.448)
+    """
+    means = [differences.mean(axis=axis) for axis in (0, 1)]
+    errors = [
+        stdtrit(len(values) - 1, (1 + LEVEL) / 2) * values.std(ddof=1) / math.sqrt(len(values))
+        for values in means
+        if len(values) > 1
+    ]
+    width = math.hypot(*errors) if errors else math.nan
+    return float(differences.mean() - width), float(differences.mean() + width)
+
+
+def interval_note(seeds: int) -> str:
+    """What the intervals of a table mean, in a sentence."""
+    if seeds == 1:
+        return "Intervals: 95 %, t over the images. One seed: training noise is not included."
+    return f"Intervals: 95 %, over {seeds} seeds and the images together (t intervals of both, squares added)."
+
+
+def _values(runs: Sequence[SetScore], metric: str) -> np.ndarray:
+    """(runs, images), NaN where it was not measured or is not finite."""
+    table = np.array([[image.values.get(metric, math.nan) for image in run.images] for run in runs], dtype=np.float64)
+    return np.where(np.isfinite(table), table, math.nan)
 
 
 def _title(score: SetScore) -> str:
     return f"{score.name} x{score.scale} {score.protocol}"
-
-
-def _is_finite(value: float | None) -> bool:
-    return value is not None and math.isfinite(value)

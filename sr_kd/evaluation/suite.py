@@ -14,6 +14,7 @@ from ..errors import SrKdError
 from ..imaging.load import load_model
 from ..imaging.upscaler import Upscaler
 from .benchmark import score_network
+from .metrics import STANDARD, find_metrics
 from .protocols import find_protocol
 from .scores import SetScore
 
@@ -45,6 +46,7 @@ def measure(
     models: Mapping[str, Upscaler],
     sets: Sequence[TestSet],
     *,
+    metrics: Sequence[str] = STANDARD,
     quiet: bool = True,
     keep: Keep | None = None,
 ) -> dict[str, list[SetScore]]:
@@ -53,17 +55,20 @@ def measure(
     Args:
         models: by label; all of one scale, that of the sets.
         sets: in the order of the results.
+        metrics: names in `evaluation.metrics.METRICS`.
         quiet: no progress bars.
         keep: called with (label, set, image name, result as (H, W, C) uint8) for every image.
 
     Raises:
-        UsageError: a model that a protocol cannot measure, a scale that does not fit.
+        UsageError: a model or metric that a protocol cannot measure, an unknown metric, a scale that does not fit.
         SrKdError: an image that cannot be read or compared; the message names the model.
     """
     for upscaler in models.values():
         color = None if upscaler.network is None else upscaler.network.color
         for each in sets:
-            find_protocol(each.protocol).check(color, each.images.lr is not None)
+            protocol = find_protocol(each.protocol)
+            protocol.check(color, each.images.lr is not None)
+            find_metrics(metrics, protocol.measures)
     results: dict[str, list[SetScore]] = {}
     for label, upscaler in models.items():
         results[label] = []
@@ -73,6 +78,7 @@ def measure(
                     upscaler,
                     each.images,
                     protocol=each.protocol,
+                    metrics=metrics,
                     quiet=quiet,
                     keep=None if keep is None else _for_image(keep, label, each.images),
                 )

@@ -1,22 +1,25 @@
-"""Results as Markdown and JSON."""
+"""Results as Markdown, JSON and CSV."""
 
 from __future__ import annotations
 
+import csv
+import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from .metrics import METRICS
 from .protocols import PROTOCOLS
 from .scores import SetScore
-from .statistics import Spread, paired_difference, spread
+from .statistics import Spread, interval_note, paired_difference, spread
+
+Runs = Mapping[str, Sequence[Sequence[SetScore]]]  # label -> per run (seed) -> per set
 
 
 def comparison_table(
-    results: Mapping[str, Sequence[Sequence[SetScore]]],
-    command: str | None = None,
-    more: Mapping[str, Mapping[str, str]] | None = None,
+    results: Runs, command: str | None = None, more: Mapping[str, Mapping[str, str]] | None = None
 ) -> str:
-    """One row per model, one column per set, ``PSNR / SSIM`` in the cells; protocol and scale below.
+    """One row per model, one column per set, ``PSNR / SSIM`` (or what was measured) in the cells; notes below.
 
     Args:
         results: label -> the scores of the same sets, once per run. Several runs (seeds) are shown as
@@ -31,22 +34,25 @@ def comparison_table(
         cells = [_cell(column) for column in zip(*runs, strict=True)]
         cells += [column.get(label, "-") for column in more.values()]
         rows.append([label if len(runs) == 1 else f"{label} ({len(runs)} seeds)", *cells])
-    mixed = len({score.protocol for score in first}) > 1
-    names = [f"{score.name} ({score.protocol})" if mixed else score.name for score in first]
-    return "\n".join([*_table(["model", *names, *more], rows), "", *_notes(results, command), ""])
+    return "\n".join([*_table(["model", *_set_names(first), *more], rows), "", *_notes(results, command), ""])
 
 
-def difference_table(results: Mapping[str, Sequence[SetScore]], baseline: str) -> str:
-    """PSNR of every other model minus the baseline's, with the 95 % bootstrap interval over images."""
+def difference_table(results: Runs, baseline: str) -> str:
+    """Every other model minus the baseline, with 95 % intervals: a row for each model and metric.
+
+    Args:
+        results: as in `comparison_table`.
+        baseline: a label.
+    """
     base = results[baseline]
     rows = []
-    for label, scores in results.items():
-        if label != baseline:
-            differences = [paired_difference(score, other) for score, other in zip(scores, base, strict=True)]
-            cells = [f"{each.mean:+.3f} ({each.low:+.3f} to {each.high:+.3f})" for each in differences]
-            rows.append([f"{label} - {baseline}", *cells])
-    lines = _table(["PSNR difference in dB (95 % interval)", *(score.name for score in base)], rows)
-    return "\n".join([*lines, "", "Intervals: bootstrap over the images of a set, paired, 10,000 draws, seed 0.", ""])
+    for label, runs in results.items():
+        for metric in runs[0][0].metrics if label != baseline else ():
+            sets = zip(zip(*runs, strict=True), zip(*base, strict=True), strict=True)
+            cells = [_difference(own, theirs, metric) for own, theirs in sets]
+            rows.append([f"{label} - {baseline}", METRICS.get(metric).title, *cells])
+    lines = _table(["difference", "metric", *_set_names(base[0])], rows)
+    return "\n".join([*lines, "", interval_note(max(map(len, results.values()))), ""])
 
 
 def json_document(results: Mapping[str, Sequence[SetScore]]) -> dict[str, Any] | list[dict[str, Any]]:
@@ -59,7 +65,7 @@ def json_document(results: Mapping[str, Sequence[SetScore]]) -> dict[str, Any] |
 
 
 def json_result(model: str, scores: Sequence[SetScore]) -> dict[str, Any]:
-    """The scores of one model under one protocol for a JSON file; an infinite PSNR (identical images) becomes null."""
+    """The scores of one model under one protocol for a JSON file; what is not finite becomes null."""
     return {
         "model": model,
         "scale": scores[0].scale,
@@ -67,15 +73,34 @@ def json_result(model: str, scores: Sequence[SetScore]) -> dict[str, Any]:
         "sets": [
             {
                 "name": score.name,
-                "psnr": _finite(score.psnr),
-                "ssim": score.ssim,
+                **{metric: _finite(score.mean(metric)) for metric in score.metrics},
                 "images": [
-                    {"name": image.name, "psnr": _finite(image.psnr), "ssim": image.ssim} for image in score.images
+                    {"name": image.name, **{metric: _finite(value) for metric, value in image.values.items()}}
+                    for image in score.images
                 ],
             }
             for score in scores
         ],
     }
+
+
+def csv_text(results: Mapping[str, Sequence[SetScore]]) -> str:
+    """A line per model and image, a column per metric; ``inf`` and ``nan`` as they are."""
+    first = next(iter(results.values()))[0]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["model", "scale", "protocol", "set", "image", *first.metrics])
+    for label, scores in results.items():
+        for score in scores:
+            place = [label, score.scale, score.protocol, score.name]
+            writer.writerows([*place, image.name, *image.values.values()] for image in score.images)
+    return text.getvalue()
+
+
+def _set_names(scores: Sequence[SetScore]) -> list[str]:
+    """Headers of the sets' columns, with the protocol where there are several."""
+    mixed = len({score.protocol for score in scores}) > 1
+    return [f"{score.name} ({score.protocol})" if mixed else score.name for score in scores]
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
@@ -86,23 +111,33 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 def _cell(scores: Sequence[SetScore]) -> str:
     """``33.673 / 0.9303``, or ``33.673 ± 0.012 / 0.9303 ± 0.0002`` of several runs."""
-    psnr, ssim = (getattr(scores[0], metric) is not None for metric in ("psnr", "ssim"))
-    parts = [_number(spread(scores, "psnr"), 3)] if psnr else []
-    parts += [_number(spread(scores, "ssim"), 4)] if ssim else []
+    parts = [_number(spread(scores, metric), METRICS.get(metric).decimals) for metric in scores[0].metrics]
     return " / ".join(parts) or "-"
 
 
-def _notes(results: Mapping[str, Sequence[Sequence[SetScore]]], command: str | None) -> list[str]:
+def _difference(model: Sequence[SetScore], baseline: Sequence[SetScore], metric: str) -> str:
+    """``+0.500 (+0.300 to +0.700)``; "-" where no image has a finite value in all runs."""
+    if all(value is None or not math.isfinite(value) for value in (model[0].mean(metric), baseline[0].mean(metric))):
+        return "-"
+    digits = METRICS.get(metric).decimals
+    found = paired_difference(model, baseline, metric)
+    between = "" if math.isnan(found.low) else f" ({found.low:+.{digits}f} to {found.high:+.{digits}f})"
+    return f"{found.mean:+.{digits}f}{between}"
+
+
+def _notes(results: Runs, command: str | None) -> list[str]:
     """What a reader must know about the numbers."""
     scored = [(label, score) for label, runs in results.items() for scores in runs for score in scores]
+    lines = [f"Scores: {' / '.join(METRICS.get(metric).description for metric in scored[0][1].metrics)}."]
     kinds = dict.fromkeys((score.scale, score.protocol) for _, score in scored)
-    lines = [f"x{scale}, protocol {protocol}: {PROTOCOLS[protocol].rule}." for scale, protocol in kinds]
+    lines += [f"x{scale}, protocol {protocol}: {PROTOCOLS[protocol].rule}." for scale, protocol in kinds]
     for label, score in scored:
-        if score.identical:
-            lines.append(
-                f"{label}, {score.name}: {score.identical} of {len(score.images)} images are identical to HR "
-                "(PSNR inf) and left out of the mean PSNR."
-            )
+        for metric in score.metrics:
+            count, title = score.left_out(metric), METRICS.get(metric).title
+            if count:
+                why = "are identical to HR (PSNR inf)" if metric == "psnr" else f"have no finite {title}"
+                images = f"{count} of {len(score.images)} images"
+                lines.append(f"{label}, {score.name}: {images} {why} and are left out of the mean {title}.")
     if command:
         lines.append(f"Command: `{command}`")
     return [line for text in lines for line in (text, "")][:-1]

@@ -108,7 +108,7 @@ def _metric(name: str) -> Callable[..., float]:
     def measure(img: np.ndarray, img2: np.ndarray, crop_border: int, protocol: str = "rgb8", **_: Any) -> float:
         """Compare SR with HR, (H, W, 3) BGR or (H, W) uint8, by the rule that `protocol` names."""
         sr, hr = (to_levels(np.atleast_3d(image)[..., ::-1]) for image in (img, img2))
-        return getattr(score_image("image", sr, hr, find_protocol(protocol), crop_border, (name,)), name)
+        return score_image("image", sr, hr, find_protocol(protocol), crop_border, (name,)).values[name]
 
     measure.__name__ = f"sr_kd_{name}"
     return measure

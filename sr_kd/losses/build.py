@@ -10,7 +10,7 @@ from ..registry import Registry
 from ..signature import accepted, check_arguments
 from .base import Loss, TapPair
 
-LOSSES: Registry[Loss] = Registry(
+LOSSES: Registry[type[Loss]] = Registry(
     "loss",
     {
         "L1": "sr_kd.losses.reconstruction:L1",

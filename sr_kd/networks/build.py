@@ -13,7 +13,7 @@ from ..errors import UsageError
 from ..registry import Registry
 from ..signature import accepted, check_arguments
 
-NETWORKS: Registry[nn.Module] = Registry(
+NETWORKS: Registry[type[nn.Module]] = Registry(
     "network",
     {
         "FSRCNN": "sr_kd.networks.fsrcnn:FSRCNN",

@@ -1,4 +1,4 @@
-"""The comparison of the arms of a finished classification or detection: over seeds, and with training alone."""
+"""The comparison of the arms of a finished classification or detection: over seeds, and with the baseline."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean, stdev
 
+import numpy as np
+
 from ..config.schema import TrainingRecipe
+from ..evaluation.statistics import interval
 from ..files import write_text
 from .cost import arm_cost, cost_columns, cost_note
+from .graph import baseline_of
 from .workspace import FinishedArm, Workspace, finished_arms
 
-ALONE = "alone"  # the arm that the others are compared with
 Accuracies = Mapping[str, Mapping[str, Sequence[float]]]  # arm -> set (and metric, if there are several) -> per seed
 SHORT = {"top1": "top-1", "map": "mAP", "map50": "mAP50"}
 TITLES = {
@@ -39,7 +42,7 @@ def write_accuracies(recipe: TrainingRecipe, workspace: Workspace, command: str)
                 found.setdefault(arm.label, {}).setdefault(column, []).append(values[metric])
     table, results = workspace.results / "table.md", workspace.results / "results.json"
     what = " and ".join(TITLES[metric] for metric in metrics)
-    text = accuracy_table(found, cost_columns(recipe, runs), what)
+    text = accuracy_table(found, baseline_of(recipe), cost_columns(recipe, runs), what)
     write_text(table, f"# {recipe.name}\n\n{text}\n{cost_note(recipe)}\nCommand: `{command}`\n")
     costs = {label: [arm_cost(arm) for arm in of_arm] for label, of_arm in runs.items()}
     content = {"metrics": metrics, "seeds": recipe.seeds, "arms": found, "costs": costs}
@@ -48,32 +51,48 @@ def write_accuracies(recipe: TrainingRecipe, workspace: Workspace, command: str)
 
 
 def accuracy_table(
-    found: Accuracies, more: Mapping[str, Mapping[str, str]] | None = None, what: str = TITLES["top1"]
+    found: Accuracies,
+    baseline: str | None = None,
+    more: Mapping[str, Mapping[str, str]] | None = None,
+    what: str = TITLES["top1"],
 ) -> str:
-    """One row per arm, mean ± sample standard deviation over seeds; with an arm called "alone", the gain over it.
+    """One row per arm, mean ± sample standard deviation over seeds; with a baseline, the gain over it.
 
-    The gain is taken seed by seed, because arms of one seed begin with the same weights. `more` are further columns,
-    header -> label -> cell.
+    The gain is taken seed by seed, because arms of one seed begin with the same weights; its interval is that of a
+    paired t test over the seeds. `more` are further columns, header -> label -> cell.
     """
     names = list(next(iter(found.values())))
-    compared = ALONE in found and len(found) > 1
-    columns = [column for name in names for column in ([name, f"{name}, minus {ALONE}"] if compared else [name])]
+    compared = baseline in found and len(found) > 1
+    columns = [column for name in names for column in ([name, f"{name}, minus {baseline}"] if compared else [name])]
     more = more or {}
     columns += more
     lines = ["| model | " + " | ".join(columns) + " |", "| --- |" + " ---: |" * len(columns)]
     for label, sets in found.items():
         cells = []
         for name in names:
-            cells.append(_spread(sets[name], ""))
+            cells.append(_spread(sets[name]))
             if compared:
-                gains = [one - base for one, base in zip(sets[name], found[ALONE][name], strict=True)]
-                cells.append("" if label == ALONE else _spread(gains, "+"))
+                cells.append("" if label == baseline else _gain(sets[name], found[str(baseline)][name]))
         cells += [column[label] for column in more.values()]
         lines.append(f"| {label} | " + " | ".join(cells) + " |")
     seeds = len(next(iter(next(iter(found.values())).values())))
-    return "\n".join([*lines, "", f"{what} in percent at the last iteration, {seeds} seed(s).", ""])
+    note = f"{what} in percent at the last iteration, {seeds} seed(s)."
+    if compared:
+        note += (
+            " One seed: training noise is not included."
+            if seeds == 1
+            else " Differences: 95 % t interval over the seeds."
+        )
+    return "\n".join([*lines, "", note, ""])
 
 
-def _spread(values: Sequence[float], sign: str) -> str:
-    text = f"{mean(values):{sign}.2f}"
+def _gain(values: Sequence[float], base: Sequence[float]) -> str:
+    """``+0.53 (+0.11 to +0.95)``; without an interval for one seed."""
+    gains = np.subtract(values, base)
+    low, high = interval(gains[:, None])
+    return f"{gains.mean():+.2f}" if len(gains) == 1 else f"{gains.mean():+.2f} ({low:+.2f} to {high:+.2f})"
+
+
+def _spread(values: Sequence[float]) -> str:
+    text = f"{mean(values):.2f}"
     return text if len(values) == 1 else f"{text} ± {stdev(values):.2f}"

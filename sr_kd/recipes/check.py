@@ -24,7 +24,7 @@ from ..tasks.super_resolution.check import set_problems, super_resolution_proble
 from ..tasks.super_resolution.options import SuperResolutionRecipe
 from ..training.phase_losses import build_loss_from
 from .build import build_network_from, load_trained
-from .graph import phase_order, teacher_of
+from .graph import arms, phase_order, teacher_of
 
 FOR_ONE_TASK = {"Detection": "detection", "CrossEntropy": "classification", "SoftLabel": "classification"}
 
@@ -84,6 +84,11 @@ def _check_plan(recipe: TrainingRecipe) -> Iterator[Problem]:
     for label, arm in recipe.arms.items():
         if arm not in recipe.phases:
             yield ("arms", label), _not_among("phase", arm, recipe.phases)
+    labels = dict.fromkeys([*arms(recipe), *arms(recipe).values()])
+    if isinstance(recipe, SuperResolutionRecipe):
+        labels |= {"bicubic": None}
+    if recipe.baseline is not None and recipe.baseline not in labels:
+        yield ("baseline",), _not_among("arm", recipe.baseline, labels)
     if len(set(recipe.seeds)) < len(recipe.seeds) or not recipe.seeds:
         yield ("seeds",), f"must be distinct numbers; found {recipe.seeds}"
     if isinstance(recipe, SuperResolutionRecipe) and recipe.train.gt_size % recipe.scale:

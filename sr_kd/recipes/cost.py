@@ -7,10 +7,9 @@ from statistics import median
 from typing import Any
 
 from ..config.schema import TrainingRecipe
-from .graph import teacher_of
-from .workspace import FinishedArm, arms
+from .graph import arms, baseline_of, teacher_of
+from .workspace import FinishedArm
 
-BASELINE = "baseline_total"
 NOTE = (
     "Iterations: those of the phases before, of a pre-training, and the arm's own. Cost per step: median time of "
     "one of its own iterations"
@@ -49,7 +48,7 @@ def cost_note(recipe: TrainingRecipe) -> str:
 
 
 def undistilled_arm(recipe: TrainingRecipe, network: str) -> str | None:
-    """Of the arms of a network that nobody teaches and that teach nobody, ``baseline_total`` or else the first."""
+    """Of the arms of a network that nobody teaches and that teach nobody: the baseline, or else the first."""
     needed = {name for phase in recipe.phases.values() for name in phase.needs}
     alone = []
     for label, phase in arms(recipe).items():
@@ -57,7 +56,8 @@ def undistilled_arm(recipe: TrainingRecipe, network: str) -> str | None:
         taught = options.partner is not None or teacher_of(recipe, phase) is not None
         if options.trains == network and phase not in needed and not taught:
             alone.append(label)
-    return BASELINE if BASELINE in alone else next(iter(alone), None)
+    baseline = baseline_of(recipe)
+    return baseline if baseline in alone else next(iter(alone), None)
 
 
 def _median(values: Sequence[float | None]) -> float | None:

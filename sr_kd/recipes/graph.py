@@ -23,6 +23,24 @@ class Teacher:
     phase: str | None
 
 
+def arms(recipe: TrainingRecipe) -> dict[str, str]:
+    """Label -> phase of what the recipe compares: as written, or every phase that no other needs."""
+    if recipe.arms:
+        return dict(recipe.arms)
+    needed = {name for phase in recipe.phases.values() for name in phase.needs}
+    return {name: name for name in recipe.phases if name not in needed}
+
+
+def baseline_of(recipe: TrainingRecipe) -> str | None:
+    """The label in tables that the others are compared with: the arm that `baseline` names, itself or by its phase.
+
+    What is no arm ("bicubic") comes back as it is; None where the recipe names none.
+    """
+    of_phase = {phase: label for label, phase in arms(recipe).items()}
+    named = recipe.baseline
+    return named if named is None or named in arms(recipe) else of_phase.get(named, named)
+
+
 def phase_order(recipe: TrainingRecipe) -> list[str]:
     """Every phase after those it needs, otherwise as written.
 

@@ -11,7 +11,6 @@ import torch
 from ..config.schema import TrainingRecipe
 from ..evaluation.benchmark import SetScore, score_network
 from ..evaluation.montage import compare_visually
-from ..evaluation.scores import average_scores
 from ..evaluation.tables import comparison_table, difference_table, json_result
 from ..files import write_text
 from ..images import Image, write_image
@@ -21,8 +20,11 @@ from ..networks.files import load_network
 from ..tasks.super_resolution.data import open_evaluation_set
 from ..tasks.super_resolution.options import SuperResolutionRecipe
 from .accuracy_report import write_accuracies
-from .cost import BASELINE, arm_cost, cost_columns, cost_note
+from .cost import arm_cost, cost_columns, cost_note
+from .graph import baseline_of
 from .workspace import FinishedArm, Workspace, finished_arms
+
+BICUBIC = "bicubic"
 
 
 def write_report(
@@ -50,8 +52,8 @@ def _write_comparison(
     recipe: SuperResolutionRecipe, workspace: Workspace, device: torch.device, command: str, quiet: bool
 ) -> list[Path]:
     """Measure bicubic and every arm's networks again."""
-    shown = {"bicubic": Upscaler(None, scale=recipe.scale, device=device)}
-    scores: dict[str, list[list[SetScore]]] = {"bicubic": [_score(recipe, shown["bicubic"], quiet)]}
+    shown = {BICUBIC: Upscaler(None, scale=recipe.scale, device=device)}
+    scores: dict[str, list[list[SetScore]]] = {BICUBIC: [_score(recipe, shown[BICUBIC], quiet)]}
     found: dict[str, list[FinishedArm]] = {}
     for arm in finished_arms(workspace):
         network = load_network(arm.file).network
@@ -80,23 +82,21 @@ def _tables(
     found: Mapping[str, Sequence[FinishedArm]],
     command: str,
 ) -> str:
-    """Scores (over seeds where there are several) and costs, and each arm's difference to the honest baseline."""
+    """Scores (over seeds where there are several), costs, and differences from the baseline: an arm, or bicubic."""
     table = comparison_table(scores, command, cost_columns(recipe, found))
-    text = f"# {recipe.name}\n\n{table}\n{cost_note(recipe)}"
-    if BASELINE in scores and len(scores) > 2:
-        averaged = {
-            label: [average_scores(of_set) for of_set in zip(*runs, strict=True)]
-            for label, runs in scores.items()
-            if label != "bicubic"
-        }
-        text += f"\n{difference_table(averaged, BASELINE)}"
-        if len(recipe.seeds) > 1:
-            text += f"Every image's score is its mean over {len(recipe.seeds)} seeds.\n"
-    return text
+    baseline = baseline_of(recipe)
+    differences = difference_table(scores, baseline if baseline is not None and baseline in scores else BICUBIC)
+    return f"# {recipe.name}\n\n{table}\n{cost_note(recipe)}\n{differences}"
 
 
 def _score(recipe: SuperResolutionRecipe, upscaler: Upscaler, quiet: bool) -> list[SetScore]:
     return [
-        score_network(upscaler, open_evaluation_set(options, recipe.scale), protocol=options.protocol, quiet=quiet)
+        score_network(
+            upscaler,
+            open_evaluation_set(options, recipe.scale),
+            protocol=options.protocol,
+            metrics=recipe.val.metrics,
+            quiet=quiet,
+        )
         for options in recipe.validation_sets
     ]

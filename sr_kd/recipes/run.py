@@ -13,6 +13,7 @@ from .. import __version__
 from ..config.schema import TrainingRecipe
 from ..distributed import World
 from ..errors import SrKdError, UsageError
+from ..evaluation.metrics import less_is_better
 from ..memory import is_out_of_memory
 from ..networks.base import SRNetwork
 from ..networks.files import save_network
@@ -117,7 +118,9 @@ def _run_phase(
             workspace.root / "visualization" if recipe.val.save_img else None,
             {"recipe": recipe.name, "phase": name, "seed": seed, "sr_kd": __version__},
         )
-        validation = Validation(plan, task, files, log, world, recipe.val.metrics[0])
+        validation = Validation(
+            plan, task, files, log, world, recipe.val.metrics[0], less_is_better(recipe.val.metrics)
+        )
         times = StepTimes(states.folder / "step_times.json")
         run = PhaseRun(recipe, seed, plan, validation, files, log, world, stop, times, start)
         scores, skipped = run.run(quiet)

@@ -15,7 +15,7 @@ from ..config.schema import TrainingRecipe
 from ..errors import SrKdError, UsageError
 from ..files import write_text
 from ..training.checkpoint import StateFolder
-from .graph import phases_before
+from .graph import arms, phases_before
 
 logger = logging.getLogger("sr_kd")
 PARTNER_FILE = "net_partner_latest.pth"
@@ -110,14 +110,6 @@ class Workspace:
         write_text(record, json.dumps(current, indent=2))
 
 
-def arms(recipe: TrainingRecipe) -> dict[str, str]:
-    """Label -> phase of what the recipe compares: as written, or every phase that no other needs."""
-    if recipe.arms:
-        return dict(recipe.arms)
-    needed = {name for phase in recipe.phases.values() for name in phase.needs}
-    return {name: name for name in recipe.phases if name not in needed}
-
-
 @dataclass(frozen=True)
 class FinishedArm:
     """One seed's result of an arm.
@@ -174,7 +166,7 @@ def _iterations(workspace: Workspace, phase: str, seed: int) -> tuple[int, ...]:
 def _comparable(recipe: TrainingRecipe, processes: int) -> dict[str, Any]:
     """The options that decide what is computed and where it lies, as dotted keys."""
     dump = recipe.model_dump(mode="json", by_alias=True)
-    for free in ("seeds", "val", "logger", "path", "arms", "validation_sets"):
+    for free in ("seeds", "val", "logger", "path", "arms", "baseline", "validation_sets"):
         dump.pop(free)
     dump["first arm"] = next(iter(arms(recipe).values()))
     dump["first seed"] = recipe.seeds[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -27,6 +28,7 @@ class Validation:
 
     Attributes:
         select_by: metric of the first validation set that chooses the best network, where it is measured.
+        less_is_better: metrics of which it does.
         best: its value, with the set and the metric that it was measured by.
     """
 
@@ -36,6 +38,7 @@ class Validation:
     log: RunLog
     world: World
     select_by: str = "psnr"
+    less_is_better: Collection[str] = ()
     best: dict[str, Any] = field(default_factory=dict)
     _shown: dict[str, str] = field(default_factory=dict)
 
@@ -74,8 +77,9 @@ class Validation:
             if measured_by != {key: self.best.get(key, value) for key, value in measured_by.items()}:
                 logger.warning("%s: the best network is chosen anew, by %s of %s", self.files.label, metric, name)
                 self.best = {}
-            if row[metric] > self.best.get("value", -math.inf):
-                self.best = {**measured_by, "value": row[metric]}
+            value, sign = row[metric], -1 if metric in self.less_is_better else 1
+            if sign * value > sign * self.best.get("value", -sign * math.inf):
+                self.best = {**measured_by, "value": value}
                 self.files.export("best", self.plan, clock, scores)
 
     def _keep(self, clock: int, images: str, name: str, pixels: np.ndarray) -> None:

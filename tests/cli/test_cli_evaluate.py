@@ -1,16 +1,21 @@
 """``sr-kd evaluate`` and ``sr-kd test`` as their users run them."""
 
+import csv
 import json
+import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from scipy import signal
 from skimage import data
 
 from sr_kd.cli.main import main
 from sr_kd.data.resize import make_lr
 from sr_kd.evaluation.api import evaluate
 from sr_kd.images import Image, read_image, write_image
+from sr_kd.imaging.load import upscale
 from sr_kd.networks.build import build_network
 from sr_kd.networks.files import save_network
 
@@ -38,7 +43,8 @@ def test_two_models_as_table_json_and_montage(run_cli, folder: Path, tmp_path: P
     assert [line.split(" | ")[0] for line in lines[2:4]] == ["| bicubic", "| student"]
     assert "x2, protocol rgb8: " in result.stdout
     assert f"Command: `sr-kd evaluate -n bicubic -n {model} --hr {hr}" in result.stdout
-    assert "| student - bicubic | " in result.stdout
+    assert "| student - bicubic | PSNR | " in result.stdout
+    assert "One seed: training noise is not included." in result.stdout
     bicubic, student = json.loads((tmp_path / "scores.json").read_text())
     assert list(bicubic) == ["model", "scale", "protocol", "sets"]
     assert (student["model"], student["scale"], student["protocol"]) == ("student", 2, "rgb8")
@@ -46,6 +52,44 @@ def test_two_models_as_table_json_and_montage(run_cli, folder: Path, tmp_path: P
     assert student["sets"][0]["psnr"] == pytest.approx(own.psnr, abs=1e-4)
     assert [image["name"] for image in student["sets"][0]["images"]] == ["astronaut", "camera"]
     assert read_image(tmp_path / "montage.png").width > 500
+
+
+def test_the_guides_metric_beside_ours_in_table_json_and_csv(
+    run_cli, repository: Path, folder: Path, tmp_path: Path
+) -> None:
+    (code,) = re.findall(
+        r"```python\n(import torch\n.*?)```", (repository / "docs/evaluation.md").read_text(), re.DOTALL
+    )
+    (tmp_path / "gmsd.py").write_text(code)
+    metrics = ("--plugin", "gmsd.py", "--metrics", "gmsd", "psnr", "vif")
+    files = ("--json", "scores.json", "--csv", "scores.csv")
+    result = run_cli(
+        *("evaluate", "-n", "bicubic", "--hr", folder / "hr" / "Small", "-s", 2, "--quiet", *metrics, *files),
+        cwd=tmp_path,
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "Scores: GMSD (less is better) / PSNR (dB, peak 255) / VIF (pixel domain)." in result.stdout
+    (own,) = evaluate("bicubic", folder / "hr" / "Small", scale=2, device="cpu", metrics=["psnr", "vif"])
+    (small,) = json.loads((tmp_path / "scores.json").read_text())["sets"]
+    assert list(small) == ["name", "gmsd", "psnr", "vif", "images"]
+    assert (small["psnr"], small["vif"]) == pytest.approx((own.mean("psnr"), own.mean("vif")))
+    rows = list(csv.DictReader((tmp_path / "scores.csv").open()))
+    assert [row["image"] for row in rows] == ["astronaut", "camera"]
+    assert [float(row["psnr"]) for row in rows] == pytest.approx([image.psnr for image in own.images])
+    hr = read_image(folder / "hr" / "Small" / "camera.png").pixels[..., 0]
+    sr = upscale(make_lr(hr[..., None], 2), "bicubic", scale=2)[..., 0]
+    assert float(rows[1]["gmsd"]) == pytest.approx(scipy_gmsd(sr[2:-2, 2:-2], hr[2:-2, 2:-2]), abs=2e-3)
+
+
+def scipy_gmsd(image: np.ndarray, hr: np.ndarray) -> float:
+    """As the paper's program."""
+    prewitt = np.array([[1, 0, -1]] * 3) / 3
+    maps = []
+    for levels in (image, hr):
+        halved = levels.astype(float).reshape(len(levels) // 2, 2, -1, 2).mean((1, 3))
+        maps.append(np.hypot(*(signal.convolve2d(halved, kernel, mode="same") for kernel in (prewitt, prewitt.T))))
+    a, b = maps
+    return float(((2 * a * b + 170) / (a**2 + b**2 + 170)).std(ddof=1))
 
 
 def test_lr_files_give_what_lr_made_from_hr_gives(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -87,6 +131,10 @@ def test_finished_images(run_cli, folder: Path, tmp_path: Path) -> None:
         (["-n", "bicubic", "--hr", "broken", "--montage", "hr"], 2, "cannot write '' files"),
         (["-n", "bicubic", "--hr", "broken", "--montage", "m.xyz"], 2, "cannot write '.xyz' files"),
         (["-n", "bicubic", "--hr", "broken", "--montage", "lr/camera.png/m.png"], 2, "lr/camera.png is a file, where"),
+        (["-n", "bicubic", "--hr", "broken", "--metrics", "psrn"], 2, "unknown metric 'psrn' (did you mean 'psnr'?)"),
+        (["-n", "bicubic", "--hr", "hr/Small", "--metrics", "ms_ssim"], 1, "176x176 must remain for MS-SSIM"),
+        (["-n", "bicubic", "--hr", "hr/Small", "--plugin", "x.py"], 2, "plug-in x.py: there is no file"),
+        (["-n", "bicubic", "--hr", "hr/Small", "--csv", "hr"], 2, "--csv hr is a folder; name a file"),
         (["-n", "bicubic", "--hr", "broken"], 1, "cannot read broken/photo.png"),
         (["--hr", "hr/Small"], 2, "models with -n, or a folder of finished images with --sr"),
         (["--sr", "hr/Small", "--hr", "hr/Small", "lr"], 2, "--hr names 2 sets"),
@@ -122,6 +170,8 @@ scale: 2
 models:
   bicubic: bicubic
   my student: {folder / "models" / "student.pth"}
+baseline: my student
+val: {{metrics: [ssim, psnr]}}
 datasets:
   test_1: {{name: Small, dataroot_gt: {folder / "hr" / "Small"}}}
   test_2: {{name: Luma, dataroot_gt: {folder / "hr" / "Small"}, protocol: yfloat}}
@@ -135,6 +185,8 @@ datasets:
     assert table.startswith("| model | Small (rgb8) | Luma (yfloat) |")
     assert f"Command: `sr-kd test -opt {recipe} --force_yml val:save_img=true`" in table
     assert result.stdout.startswith(table)
+    assert "| bicubic - my student | SSIM | " in table
+    assert (results / "scores.csv").read_text().startswith("model,scale,protocol,set,image,ssim,psnr\n")
     scores = json.loads((results / "results.json").read_text())
     assert [(each["model"], each["protocol"]) for each in scores] == [
         ("bicubic", "rgb8"),

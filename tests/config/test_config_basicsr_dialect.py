@@ -268,7 +268,7 @@ def test_pretrained_weights_belong_to_the_network(write_options):
             "type: RealESRGANDataset",
             "key 'datasets.train.type' is 'RealESRGANDataset'",
         ),
-        ("type: calculate_ssim", "type: calculate_niqe", "key 'val.metrics.ssim.type' is 'calculate_niqe'; allowed"),
+        ("type: calculate_ssim", "type: calculate_fid", "key 'val.metrics.ssim.type' is 'calculate_fid'; allowed"),
         ("type: disk", "type: memcached", "key 'datasets.train.io_backend.type' must be 'disk' or 'lmdb'"),
     ],
 )

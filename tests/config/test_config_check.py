@@ -9,7 +9,7 @@ from sr_kd.errors import UsageError
 from sr_kd.networks.build import build_network
 from sr_kd.networks.files import load_network, save_network
 from sr_kd.recipes.check import check_recipe
-from sr_kd.recipes.graph import Teacher, phase_order, teacher_of
+from sr_kd.recipes.graph import Teacher, baseline_of, phase_order, teacher_of
 from sr_kd.recipes.load import load_recipe
 from sr_kd.training.phase_losses import build_losses
 from sr_kd.zoo.manifest import shipped_models
@@ -31,6 +31,18 @@ def test_a_good_recipe_passes_and_leaves_the_random_state_alone(pisr):
     assert torch.equal(torch.get_rng_state(), before)
 
 
+def test_a_former_baseline_is_taken_by_its_name_with_one_notice(pisr, caplog):
+    recipe = load_recipe(pisr())
+    assert baseline_of(recipe) == "baseline_total"
+    notices = [record.message for record in caplog.records if "say 'baseline: baseline_total'" in record.message]
+    assert len(notices) == 1 and "options.yml:24: key 'phases.baseline_total' is what the others" in notices[0]
+    caplog.clear()
+    for written, label in (("baseline_total", "plain"), ("plain", "plain"), ("bicubic", "bicubic")):
+        named = pisr(("name: pisr", f"name: pisr\narms: {{PISR: student, plain: baseline_total}}\nbaseline: {written}"))
+        assert baseline_of(load_recipe(named)) == label
+    assert "baseline" not in caplog.text
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
@@ -49,6 +61,11 @@ def test_a_good_recipe_passes_and_leaves_the_random_state_alone(pisr):
         ([("held_out", "held_ou")], ":5: key 'datasets.val_1' cannot be used: unknown embedded set"),
         ([("networks:", "  val_2: {dataroot_gt: scikit-image:held_out}\nnetworks:")], "give each its own 'name'"),
         ([("name: pisr", "name: pisr\nseeds: [1, 1]")], ":2: key 'seeds' must be distinct numbers; found [1, 1]"),
+        ([("name: pisr", "name: pisr\nbaseline: baselin_total")],
+         ":2: key 'baseline' names no arm: 'baselin_total' (did you mean 'baseline_total'?); known: student, "),
+        ([("name: pisr", "name: pisr\nval: {metrics: [psnr, vff]}")],
+         ":2: key 'val.metrics[1]' is refused: unknown metric 'vff' (did you mean 'vif'?); known: dists, "),
+        ([("name: pisr", "name: pisr\nval: {metrics: [lpips]}")], "is refused: metric 'lpips' looks at RGB images"),
         ([("name: pisr", "name: pisr\narms: {a: studnt}")], ":2: key 'arms.a' names no phase: 'studnt' (did you"),
         ([("total_iter: 300", "total_iter: 300\n    warmup_iter: 300")], "'phases.teacher.warmup_iter' must be less"),
         ([("teacher + student", "teacher + student\n    warmup_iter: 9999")], "must be less than total_iter, 500"),

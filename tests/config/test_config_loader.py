@@ -106,7 +106,11 @@ def test_a_missing_key_is_named_with_the_line_of_its_section(pisr):
         ("type: FSRCNN}\nphases", "type: FSRCNN, path: ''}\nphases", ":8: key 'networks.student.path' must be a path"),
         ("taps: [expanding]", "taps: [{studnt: a}]", ":23: key 'phases.student.losses[1].taps[0].studnt' is unknown"),
         ("type: FSRCNN}\nphases", "d: 56}\nphases", ":8: key 'networks.student.type' is missing"),
-        ("phases:", "phasess:", ":9: key 'phasess' is unknown (did you mean 'phases'?); allowed: arms, datasets"),
+        (
+            "phases:",
+            "phasess:",
+            ":9: key 'phasess' is unknown (did you mean 'phases'?); allowed: arms, baseline, datasets",
+        ),
         ("val_1:", "valid:", ":5: key 'datasets.valid' is no kind of set; allowed: train, val, val_1..."),
         ("name: pisr", "name: 7", ":1: key 'name' must be text; found 7"),
         (
@@ -279,7 +283,11 @@ def test_a_classification_refuses_the_options_of_others(write_options, old, new,
 
 
 def test_old_names_of_ours_are_read_with_one_notice_each(pisr, caplog):
-    path = pisr(("weight: 1e-6", "pull: 0.1"), ("student: {type: FSRCNN}", "student: {type: FSRCNN, colour: y}"))
+    path = pisr(
+        ("weight: 1e-6", "pull: 0.1"),
+        ("student: {type: FSRCNN}", "student: {type: FSRCNN, colour: y}"),
+        ("name: pisr", "name: pisr\nbaseline: baseline_total"),
+    )
     with caplog.at_level(logging.WARNING, logger="sr_kd"):
         recipe = load_recipe(path)
     notices = [record.getMessage() for record in caplog.records]

@@ -166,12 +166,12 @@ def test_identical_images_do_not_poison_the_mean(tmp_path: Path) -> None:
     write_image(tmp_path / "photograph.png", Image(data.astronaut()[:32, :32]))
     score = score_network(Upscaler(None, scale=2), open_set([str(tmp_path)], scale=2))
     assert score.images[0].psnr == math.inf
-    assert score.identical == 1
+    assert score.left_out("psnr") == 1
     assert score.psnr == score.images[1].psnr
     assert SetScore("flat", 2, "rgb8", score.images[:1]).psnr == math.inf
 
 
 def test_merging_keeps_the_sets_order() -> None:
-    images = tuple(ImageScore(str(n), float(n), None) for n in range(7))
+    images = tuple(ImageScore(str(n), {"psnr": float(n)}) for n in range(7))
     shares = [SetScore("set", 2, "rgb8", images[rank::3]) for rank in range(3)]
     assert merge_scores(shares).images == images

@@ -5,12 +5,14 @@ import math
 
 import pytest
 
-from sr_kd.evaluation.scores import ImageScore, SetScore, average_scores
-from sr_kd.evaluation.tables import comparison_table, difference_table, json_result
+from sr_kd.evaluation.scores import ImageScore, SetScore
+from sr_kd.evaluation.tables import comparison_table, csv_text, difference_table, json_result
 
 
 def score(name: str, *psnr: float) -> SetScore:
-    return SetScore(name, 2, "rgb8", tuple(ImageScore(f"{n}", value, 0.95) for n, value in enumerate(psnr)))
+    return SetScore(
+        name, 2, "rgb8", tuple(ImageScore(f"{n}", {"psnr": value, "ssim": 0.95}) for n, value in enumerate(psnr))
+    )
 
 
 def test_a_table_says_what_was_measured_and_how() -> None:
@@ -24,7 +26,8 @@ def test_a_table_says_what_was_measured_and_how() -> None:
     assert lines[1] == "| --- | ---: | ---: |"
     assert lines[2] == "| bicubic | 33.673 / 0.9500 | 30.230 / 0.9500 |"
     assert lines[3] == "| FSRCNN | 37.000 / 0.9500 | 32.500 / 0.9500 |"
-    assert lines[5].startswith("x2, protocol rgb8: 8-bit RGB LR")
+    assert lines[5] == "Scores: PSNR (dB, peak 255) / SSIM (11x11 Gaussian)."
+    assert lines[7].startswith("x2, protocol rgb8: 8-bit RGB LR")
     assert lines[-1] == "Command: `sr-kd evaluate -n bicubic`"
     assert text.endswith("\n")
 
@@ -39,11 +42,11 @@ def test_several_runs_are_shown_with_their_spread() -> None:
 def test_identical_images_are_announced() -> None:
     text = comparison_table({"m": [[score("A", math.inf), score("B", math.inf, 30.0)]]})
     assert "| m | inf / 0.9500 | 30.000 / 0.9500 |" in text
-    assert "m, B: 1 of 2 images are identical to HR (PSNR inf) and left out of the mean PSNR." in text
+    assert "m, B: 1 of 2 images are identical to HR (PSNR inf) and are left out of the mean PSNR." in text
 
 
 def test_a_metric_that_was_not_measured_is_left_out() -> None:
-    only_psnr = SetScore("A", 2, "rgb8", (ImageScore("0", 30.0, None),))
+    only_psnr = SetScore("A", 2, "rgb8", (ImageScore("0", {"psnr": 30.0}),))
     assert "| m | 30.000 |" in comparison_table({"m": [[only_psnr]]})
 
 
@@ -68,14 +71,39 @@ def test_json_is_exactly_as_documented() -> None:
 
 
 def test_differences_to_a_baseline() -> None:
-    results = {"base": [score("Set5", 30.0, 31.0, 32.0)], "new": [score("Set5", 30.5, 31.5, 32.5)]}
+    results = {"base": [[score("Set5", 30.0, 31.0, 32.0)]], "new": [[score("Set5", 30.5, 31.5, 32.5)]]}
     lines = difference_table(results, "base").splitlines()
-    assert lines[2] == "| new - base | +0.500 (+0.500 to +0.500) |"
-    assert len([line for line in lines if line.startswith("|")]) == 3
+    assert lines[0] == "| difference | metric | Set5 |"
+    assert lines[2] == "| new - base | PSNR | +0.500 (+0.500 to +0.500) |"
+    assert lines[3] == "| new - base | SSIM | +0.0000 (+0.0000 to +0.0000) |"
+    assert lines[5] == "Intervals: 95 %, t over the images. One seed: training noise is not included."
 
 
-def test_runs_are_averaged_image_by_image() -> None:
-    average = average_scores([score("Set5", 30.0, math.inf), score("Set5", 32.0, math.inf)])
-    assert [image.psnr for image in average.images] == [31.0, math.inf]
-    assert [image.name for image in average.images] == ["0", "1"]
-    assert average.ssim == pytest.approx(0.95)
+def test_differences_over_seeds_take_a_single_run_against_all() -> None:
+    runs = [[score("Set5", 30.0, 31.0)], [score("Set5", 30.2, 31.2)], [score("Set5", 30.4, 31.4)]]
+    text = difference_table({"bicubic": [[score("Set5", 29.0, 30.0)]], "new": runs}, "bicubic")
+    # Between seeds the deviation is 0.2, between images 0: 1.2 +- t(2) * 0.2 / sqrt(3)
+    assert "| new - bicubic | PSNR | +1.200 (+0.703 to +1.697) |" in text
+    assert "Intervals: 95 %, over 3 seeds and the images together" in text
+    assert "One seed" not in text
+
+
+def test_a_single_image_has_no_interval() -> None:
+    text = difference_table({"base": [[score("A", 30.0)]], "new": [[score("A", 31.0)]]}, "base")
+    assert "| new - base | PSNR | +1.000 |" in text
+
+
+def test_values_that_are_not_finite_are_announced_for_any_metric() -> None:
+    found = SetScore("A", 2, "rgb8", (ImageScore("0", {"vif": math.nan}), ImageScore("1", {"vif": 0.5})))
+    text = comparison_table({"m": [[found]]})
+    assert "| m | 0.5000 |" in text
+    assert "m, A: 1 of 2 images have no finite VIF and are left out of the mean VIF." in text
+    assert json_result("m", [found])["sets"][0]["images"] == [{"name": "0", "vif": None}, {"name": "1", "vif": 0.5}]
+
+
+def test_csv_has_a_line_per_image() -> None:
+    assert csv_text({"m, large": [score("Set5", math.inf, 34.0)]}).splitlines() == [
+        "model,scale,protocol,set,image,psnr,ssim",
+        '"m, large",2,rgb8,Set5,0,inf,0.95',
+        '"m, large",2,rgb8,Set5,1,34.0,0.95',
+    ]

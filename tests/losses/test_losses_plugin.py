@@ -38,7 +38,7 @@ class WithoutPairs(Loss):
 @pytest.fixture(autouse=True)
 def registered(monkeypatch):
     for cls in (Careless, WithoutPairs):
-        monkeypatch.setitem(LOSSES._classes, cls.__name__, cls)
+        monkeypatch.setitem(LOSSES._parts, cls.__name__, cls)
 
 
 def named_terms(kind: str) -> dict[str, torch.Tensor]:

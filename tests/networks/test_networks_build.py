@@ -120,7 +120,7 @@ def test_names_are_never_taken_over() -> None:
 
 
 def test_a_module_that_cannot_be_initialized_is_no_network_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(NETWORKS, "_classes", {})
+    monkeypatch.setattr(NETWORKS, "_parts", {})
     NETWORKS.register("Doubler", Doubler)
     with pytest.raises(UsageError, match="Doubler is no network that can be used here"):
         build_network("Doubler")

@@ -115,11 +115,12 @@ def test_a_teacher_learns_the_digits(tmp_path):
 
 
 def test_the_gain_is_taken_seed_by_seed():
-    table = accuracy_table({"alone": {"digits": [80.0, 90.0]}, "AT": {"digits": [81.0, 92.0]}})
+    table = accuracy_table({"alone": {"digits": [80.0, 90.0]}, "AT": {"digits": [81.0, 92.0]}}, "alone")
     lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines() if line.startswith("|")]
     assert lines[0] == ["model", "digits", "digits, minus alone"]
     assert lines[2] == ["alone", "85.00 ± 7.07", ""]
-    assert lines[3] == ["AT", "86.50 ± 7.78", "+1.50 ± 0.71"]
+    assert lines[3] == ["AT", "86.50 ± 7.78", "+1.50 (-4.85 to +7.85)"]  # t(1) = 12.706
+    assert "Differences: 95 % t interval over the seeds." in table
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,9 @@ from ...config.origin import KeyPath, Problem
 from ...config.schema import refuse
 from ...data.patches import check_patch_size
 from ...data.sets import ImageSet
-from ...errors import SrKdError, nearest
+from ...errors import SrKdError, UsageError, nearest
+from ...evaluation.metrics import find_metrics
+from ...evaluation.protocols import find_protocol
 from ...networks.base import SRNetwork
 from ...zoo.manifest import shipped_models
 from .data import open_evaluation_set, open_training_set
@@ -46,6 +48,7 @@ def super_resolution_problems(recipe: SuperResolutionRecipe, networks: Mapping[s
     rgb = sorted(
         {type(network).__name__ for network in trained if isinstance(network, SRNetwork) and network.color == "rgb"}
     )
+    yield from metric_problems(recipe.val.metrics, recipe.validation_sets, ("val", "metrics"))
     for index, images in enumerate(recipe.validation_sets):
         if images.protocol == "yfloat" and rgb:
             yield (
@@ -58,6 +61,10 @@ def super_resolution_problems(recipe: SuperResolutionRecipe, networks: Mapping[s
 def check_test_recipe(recipe: TestRecipe, *, data: bool = True) -> None:
     """Refuse a test without models, with missing files, or (`data`) sets that cannot be read. Raises UsageError."""
     problems = [*(set_problems(recipe) if data else []), *lr_problems("sets", recipe.sets)]
+    problems += metric_problems(recipe.metrics, recipe.sets, ("metrics",))
+    if recipe.baseline is not None and recipe.baseline not in recipe.models:
+        problem = f"names no model: '{recipe.baseline}'{nearest(recipe.baseline, recipe.models)}"
+        problems.append((("baseline",), f"{problem}; known: {', '.join(recipe.models) or 'none'}"))
     shipped = [*shipped_models(), "bicubic"]
     for label, model in recipe.models.items():
         if model in shipped or Path(model).is_file():
@@ -79,6 +86,17 @@ def lr_problems(key: str, sets: Sequence[EvaluationSet]) -> Iterator[Problem]:
         if options.protocol == "yfloat" and options.dataroot_lq is not None:
             problem = "is 'yfloat', which makes LR from the Y of HR: leave 'dataroot_lq' out, or use rgb8"
             yield (key, index, "protocol"), problem
+
+
+def metric_problems(names: Sequence[str], sets: Sequence[EvaluationSet], key: KeyPath) -> Iterator[Problem]:
+    """Metrics that are not registered, lack a package or a file, or do not fit a set's protocol."""
+    protocols = {images.protocol for images in sets} or {"rgb"}
+    for index, name in enumerate(names):
+        try:
+            for protocol in protocols:
+                find_metrics([name], find_protocol(protocol).measures)
+        except UsageError as error:
+            yield (*key, index), f"is refused: {error}"
 
 
 def _problems_of_sets(key: str, sets: Sequence[EvaluationSet], scale: int) -> Iterator[Problem]:

@@ -96,6 +96,8 @@ class TestRecipe(OptionFile):
         models: label in the table -> a shipped model's name, "bicubic" or a network's file.
         param_key: which weights of a file with averaged ones beside the others; default: the averaged.
         sets: the sets to measure on.
+        metrics: names of registered metrics.
+        baseline: the model that the others are compared with; default: the first.
         save_img: keep the upscaled images.
         path: where results go.
     """
@@ -107,6 +109,8 @@ class TestRecipe(OptionFile):
     plugins: list[PathText] = []
     models: dict[str, PathText]
     param_key: ParamKey | None = None
+    baseline: str | None = None
     sets: list[EvaluationSet]
+    metrics: Annotated[list[str], Field(min_length=1)] = ["psnr", "ssim"]
     save_img: bool = False
     path: Paths = Paths()

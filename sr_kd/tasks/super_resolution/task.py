@@ -84,8 +84,7 @@ class SuperResolution:
                 rank=self.world.rank,
                 world_size=self.world.size,
             )
-            merged = merge_scores(self.world.gather(share))
-            scores[images.name] = {metric: getattr(merged, metric) for metric in self.metrics}
+            scores[images.name] = merge_scores(self.world.gather(share)).means
         return scores
 
     def report(self, network: nn.Module) -> dict[str, float]:

@@ -1,39 +1,19 @@
-"""PSNR and SSIM, in the precision and on the device of their arguments."""
+"""Structural similarity, in the precision and on the device of its arguments."""
 
 from __future__ import annotations
-
-import math
 
 import cv2
 import torch
 from torch import Tensor
 
-from ..errors import UsageError
+from ...errors import UsageError
+from .base import PEAK, Metric, check_pair
 
 WINDOW = 11  # pixels: the side of SSIM's Gaussian window
 _SIGMA = 1.5
 
 
-def psnr(image: Tensor, reference: Tensor, peak: float = 255.0) -> float:
-    """Peak signal-to-noise ratio in dB: ``10 log10(peak^2 / mean squared error)``.
-
-    Args:
-        image, reference: floating point, of one shape, values in 0..peak; the error is averaged over
-            everything, channels included.
-        peak: the largest possible value.
-
-    Returns:
-        dB; ``inf`` for identical images.
-
-    Raises:
-        UsageError: the shapes differ, or the images are not floating point.
-    """
-    _check(image, reference)
-    error = float((image - reference).square().mean())
-    return math.inf if error == 0 else 10 * math.log10(peak * peak / error)
-
-
-def ssim(image: Tensor, reference: Tensor, peak: float = 255.0) -> float:
+def ssim(image: Tensor, reference: Tensor, peak: float = PEAK) -> float:
     """Structural similarity (Wang et al. 2004), as the authors' MATLAB code and BasicSR compute it.
 
     An 11x11 Gaussian window (sigma 1.5) at the positions where it fits, K1 = 0.01, K2 = 0.03,
@@ -49,7 +29,19 @@ def ssim(image: Tensor, reference: Tensor, peak: float = 255.0) -> float:
     Raises:
         UsageError: the shapes differ, the images are not floating point or smaller than the window.
     """
-    _check(image, reference)
+    luminance, contrast = similarity(image, reference, peak)
+    return float(luminance[0].mul_(contrast[0]).div_(luminance[1].mul_(contrast[1])).mean())
+
+
+Fraction = tuple[Tensor, Tensor]  # numerator and denominator
+
+
+def similarity(image: Tensor, reference: Tensor, peak: float = PEAK) -> tuple[Fraction, Fraction]:
+    """SSIM's two factors at every position of the window, each as a fraction: luminance; contrast and structure.
+
+    Arguments and errors as in `ssim`; four maps (C, H - 10, W - 10).
+    """
+    check_pair(image, reference)
     if image.ndim != 3 or min(image.shape[-2:]) < WINDOW:
         raise UsageError(f"SSIM needs (C, H, W) of at least {WINDOW}x{WINDOW} pixels; got {tuple(image.shape)}")
     # The averages of x + y and x - y take fewer passes than those of x and y: 4 xy = (x + y)^2 - (x - y)^2 and
@@ -65,9 +57,10 @@ def ssim(image: Tensor, reference: Tensor, peak: float = 255.0) -> float:
     difference_variance.addcmul_(difference, difference, value=-1)
     total.add_(peak).square_().add_(2 * c1)
     difference.square_()
-    numerator = (total - difference).mul_(total_variance - difference_variance)
-    denominator = total.add_(difference).mul_(total_variance.add_(difference_variance))
-    return float(numerator.div_(denominator).mean())
+    return (
+        (total - difference, total.add_(difference)),
+        (total_variance - difference_variance, total_variance.add_(difference_variance)),
+    )
 
 
 def _blur(images: Tensor) -> Tensor:
@@ -94,9 +87,4 @@ def _blur(images: Tensor) -> Tensor:
     return images
 
 
-def _check(image: Tensor, reference: Tensor) -> None:
-    """Refuse images that cannot be compared."""
-    if image.shape != reference.shape:
-        raise UsageError(f"images of different sizes: {tuple(image.shape)} and {tuple(reference.shape)}")
-    if not (image.is_floating_point() and reference.is_floating_point()):
-        raise UsageError(f"PSNR and SSIM need floating-point images; got {image.dtype} and {reference.dtype}")
+SSIM = Metric("SSIM", ssim, rule="11x11 Gaussian", smallest=WINDOW)
