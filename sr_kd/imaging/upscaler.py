@@ -17,6 +17,7 @@ from ..errors import SrKdError, UsageError
 from ..images import Image
 from ..networks.base import Color, SRNetwork
 from .alpha import bleed_colors
+from .borders import keep_flat
 from .array_types import unpack
 from .runtimes import Runtime
 from .tiling import Progress, UpscaleWindow, upscale_tiled
@@ -130,7 +131,9 @@ class Upscaler:
         if alpha is not None:
             pixels = bleed_colors(pixels, alpha)
         if size is None or size[0] > image.height or size[1] > image.width:
-            pixels = self._upscale_pixels(self._window_upscaler, pixels, progress)
+            upscaled = self._upscale_pixels(self._window_upscaler, pixels, progress)
+            keep_flat(pixels, upscaled, self._window_upscaler.radius)
+            pixels = upscaled
             alpha = None if alpha is None else self._upscale_alpha(alpha)
         if size is not None:
             pixels = resize_pixels(pixels, size)
