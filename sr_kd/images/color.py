@@ -63,7 +63,7 @@ def srgb_profile() -> bytes:
 
 def is_srgb(icc: bytes) -> bool:
     """Whether a profile's colors are those of sRGB, whatever its name: found by converting some."""
-    levels = np.arange(0, 256, 51, np.uint8)
+    levels = np.arange(0, 256, 51, dtype=np.uint8)
     cube = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(1, -1, 3)
     return int(np.abs(to_srgb(cube, icc).astype(int) - cube).max()) <= _UNSEEN
 

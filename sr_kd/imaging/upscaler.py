@@ -17,8 +17,8 @@ from ..errors import SrKdError, UsageError
 from ..images import Image
 from ..networks.base import Color, SRNetwork
 from .alpha import bleed_colors
-from .borders import keep_flat
 from .array_types import unpack
+from .borders import keep_flat
 from .runtimes import Runtime
 from .tiling import Progress, UpscaleWindow, upscale_tiled
 from .window import Precision, WindowUpscaler

@@ -39,7 +39,9 @@ def test_flat_images_stay_flat_and_margins_do(scale, dtype):
     for level in (0, peak // 8, peak):
         for channels in (1, 3):
             flat = model.upscale(np.full((40, 44, channels), level, dtype))
-            assert np.abs(flat.astype(int) - level).max() <= peak // 2_000  # of 16 bits: what the network errs inside, too
+            assert (
+                np.abs(flat.astype(int) - level).max() <= peak // 2_000
+            )  # of 16 bits: what the network errs inside, too
     page = np.full((60, 60, 1), peak, dtype)
     page[30:34, 30:34] = 0
     assert model.upscale(page)[: 7 * scale].min() == peak
