@@ -30,7 +30,6 @@ BELOW = {
     "networks": set(),
     "data": {"images", "networks"},
     "losses": {"networks", "data"},
-    "images": set(),
     "zoo": set(),
     "config": set(),
     "imaging": {"losses", "data", "images", "networks", "zoo"},
@@ -42,8 +41,6 @@ BELOW["tasks"] = {"training", "evaluation", *BELOW["training"], *BELOW["evaluati
 BELOW["recipes"] = {"tasks", *BELOW["tasks"]}
 BELOW["bench"] = {"recipes", "export", "interop", *BELOW["recipes"]}
 BELOW["cli"] = {"bench", *BELOW["bench"]}
-for _room in set(BELOW) - {"images"}:
-    BELOW[_room] = {"images", *BELOW[_room]}
 # Doors beside the rooms: thin modules that open the command line.
 DOORS = {"__init__", "__main__", "train", "test"}
 

@@ -40,4 +40,4 @@ def _flat(band: np.ndarray, radius: int) -> np.ndarray:
     # A difference counts where both of its pixels are near: one row, or column, less.
     down = cv2.dilate(down, np.ones((side - 1, side), np.uint8), anchor=(radius, radius - 1))
     right = cv2.dilate(right, np.ones((side, side - 1), np.uint8), anchor=(radius - 1, radius))
-    return (down | right) == 0
+    return (down == 0) & (right == 0)
