@@ -22,7 +22,7 @@ from ..errors import SrKdError
 from .image import Decoded, Image, Metadata
 from .metadata import DESCRIPTIVE, POINTERS, load_exif, upright_exif, upright_xmp, usable_dpi
 from .pillow import flatten, split
-from .vips import fetch, vips
+from .vips import check_pixels, fetch, vips
 
 _WHITE, _BLACK, _RGB, _PALETTE, _CMYK, _YCBCR, _LAB = 0, 1, 2, 3, 5, 6, 8  # photometric interpretations
 _COLORS = {_WHITE: 1, _BLACK: 1, _RGB: 3, _PALETTE: 1, _CMYK: 4, _YCBCR: 3, _LAB: 3}
@@ -112,7 +112,7 @@ def read_tiff(data: bytes) -> Decoded:
     Raises:
         SrKdError: several pages, or a kind that is not read. Other errors: a damaged file.
     """
-    with _opened(data) as file:
+    with _opened(io.BytesIO(data)) as file:
         page, notes = _page(file)
         metadata = _metadata(file, page, data, notes)
         if page.by_vips:
@@ -125,9 +125,9 @@ def read_tiff(data: bytes) -> Decoded:
     return _by_pillow(data, page, metadata, notes)
 
 
-def tiff_header(data: bytes) -> tuple[int, int, int, int, bool]:
+def tiff_header(content: BinaryIO) -> tuple[int, int, int, int, bool]:
     """Height and width (upright), channels, bit depth and transparency, without decoding."""
-    with _opened(data) as file:
+    with _opened(content) as file:
         page, _ = _page(file)
     height, width = (page.width, page.height) if page.orientation in (5, 6, 7, 8) else (page.height, page.width)
     return height, width, page.channels, 16 if page.deep else 8, page.alpha is not None
@@ -173,11 +173,11 @@ def _strips(image: Image) -> Iterator[bytes]:
 
 
 @contextmanager
-def _opened(data: bytes) -> Iterator[tifffile.TiffFile]:
+def _opened(content: BinaryIO) -> Iterator[tifffile.TiffFile]:
     logger = logging.getLogger("tifffile")
     if not logger.handlers:
         logger.addHandler(logging.NullHandler())  # what it finds odd is no matter for standard error
-    with tifffile.TiffFile(io.BytesIO(data)) as file:
+    with tifffile.TiffFile(content) as file:
         yield file
 
 
@@ -193,6 +193,7 @@ def _page(file: tifffile.TiffFile) -> tuple[_Page, list[str]]:
 
 
 def _as_stored(page: _Page) -> tuple[np.ndarray, np.ndarray | None]:
+    check_pixels(page.width, page.height)
     samples = page.page.asarray().reshape(page.page.shape)
     samples = np.moveaxis(samples, 0, -1) if page.planes else samples.reshape(page.height, page.width, -1)
     pixels, alpha = samples[..., : page.channels], None if page.alpha is None else samples[..., page.alpha]
