@@ -117,7 +117,8 @@ def _png_info(text: Mapping[str, str] = {}, xmp: bytes | None = None, raw: Mappi
 
 def _read_metadata(chunks: list[_Chunk]) -> tuple[int, Metadata, list[str]]:
     """Each chunk alone, in an image of one pixel, so that one that is wrong is all that is lost."""
-    orientation, metadata, notes = 1, Metadata(), []
+    by_exif: int | None = None
+    by_xmp, metadata, notes = 1, Metadata(), list[str]()
     ends = [_stored(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0)), _stored(b"IDAT", zlib.compress(b"\0\0"))]
     color = {chunk.kind: bytes(chunk.content) for chunk in _before_pixels(chunks) if chunk.kind in COLOR}
     for chunk in chunks:
@@ -137,7 +138,10 @@ def _read_metadata(chunks: list[_Chunk]) -> tuple[int, Metadata, list[str]]:
             notes.append(f"{_SAID[chunk.kind]} is damaged or too long and was left out")
             continue
         notes += more
-        orientation = turned if found.exif else orientation
+        if found.xmp:  # it may state the orientation, too: EXIF counts before it
+            by_xmp, found = turned, replace(found, exif=None)
+        elif found.exif:
+            by_exif = turned
         metadata = replace(
             metadata,
             exif=found.exif or metadata.exif,
@@ -145,7 +149,7 @@ def _read_metadata(chunks: list[_Chunk]) -> tuple[int, Metadata, list[str]]:
             xmp=found.xmp or metadata.xmp,
             text={**metadata.text, **found.text},
         )
-    return orientation, replace(metadata, png_color=color), notes
+    return by_exif or by_xmp, replace(metadata, png_color=color), notes
 
 
 def _profile(content: bytes) -> bytes | None:

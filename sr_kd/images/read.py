@@ -96,7 +96,7 @@ def read_header(path: Path) -> Header:
             if kind == "TIFF":
                 from .tiff import tiff_header
 
-                return Header(*tiff_header(file.read()))
+                return Header(*tiff_header(file))
             return _header(file, kind)
     except Exception:  # whatever the damage leads to
         pass  # read_image explains

@@ -22,7 +22,7 @@ from ..errors import SrKdError
 from .image import Decoded, Image, Metadata
 from .metadata import DESCRIPTIVE, POINTERS, load_exif, upright_exif, upright_xmp, usable_dpi
 from .pillow import flatten, split
-from .vips import fetch, vips
+from .vips import check_pixels, fetch, vips
 
 _WHITE, _BLACK, _RGB, _PALETTE, _CMYK, _YCBCR, _LAB = 0, 1, 2, 3, 5, 6, 8  # photometric interpretations
 _COLORS = {_WHITE: 1, _BLACK: 1, _RGB: 3, _PALETTE: 1, _CMYK: 4, _YCBCR: 3, _LAB: 3}
@@ -47,7 +47,8 @@ class _Page:
         self.width, self.height = int(page.imagewidth), int(page.imagelength)
         self.orientation = int(self._tuple("Orientation", (1,))[0])
         if self.photometric not in _COLORS:
-            raise SrKdError(f"its colors are of the kind {page.photometric!s} ({self.photometric}), which is not read")
+            name = getattr(page.photometric, "name", self.photometric)
+            raise SrKdError(f"its colors are of the kind {name}, which is not read; save it as RGB or gray")
         if int(page.sampleformat) not in _UNSIGNED or max(self.depths) > 16:
             kind = "signed" if int(page.sampleformat) == 2 else "32-bit and floating-point"
             raise SrKdError(f"{kind} samples are not supported; save it with 8 or 16 bits")
@@ -62,7 +63,7 @@ class _Page:
         said = self._tuple("ExtraSamples", (2,) if extra == 1 else ())[:extra]  # old programs wrote alpha unsaid
         self.alpha = next((colors + at for at, kind in enumerate(said) if kind in _ALPHA), None)
         self.associated = self.alpha is not None and said[self.alpha - colors] == _ASSOCIATED
-        self.extra = extra
+        self.extra, self._said = extra, said
 
     @property
     def channels(self) -> int:
@@ -70,7 +71,7 @@ class _Page:
 
     @property
     def deep(self) -> bool:
-        return self.depths[0] == 16
+        return self.depths[0] == 16 and self.photometric != _CMYK
 
     @property
     def by_vips(self) -> bool:
@@ -79,7 +80,7 @@ class _Page:
             self.compression in _BY_VIPS
             and (self.photometric in (_WHITE, _BLACK, _RGB) or self._palette or self._jpeg)
             and not (self.planes and (self.page.is_tiled or self.channels == 1))
-            and not (self.associated and self.extra > 1)
+            and not (_ASSOCIATED in self._said and self.extra > 1)
         )
 
     @property
@@ -111,7 +112,7 @@ def read_tiff(data: bytes) -> Decoded:
     Raises:
         SrKdError: several pages, or a kind that is not read. Other errors: a damaged file.
     """
-    with _opened(data) as file:
+    with _opened(io.BytesIO(data)) as file:
         page, notes = _page(file)
         metadata = _metadata(file, page, data, notes)
         if page.by_vips:
@@ -124,12 +125,12 @@ def read_tiff(data: bytes) -> Decoded:
     return _by_pillow(data, page, metadata, notes)
 
 
-def tiff_header(data: bytes) -> tuple[int, int, int, int, bool]:
+def tiff_header(content: BinaryIO) -> tuple[int, int, int, int, bool]:
     """Height and width (upright), channels, bit depth and transparency, without decoding."""
-    with _opened(data) as file:
+    with _opened(content) as file:
         page, _ = _page(file)
     height, width = (page.width, page.height) if page.orientation in (5, 6, 7, 8) else (page.height, page.width)
-    return height, width, page.channels, 16 if page.deep and page.by_vips else 8, page.alpha is not None
+    return height, width, page.channels, 16 if page.deep else 8, page.alpha is not None
 
 
 def write_tiff(file: BinaryIO, image: Image, metadata: Metadata) -> list[str]:
@@ -172,11 +173,11 @@ def _strips(image: Image) -> Iterator[bytes]:
 
 
 @contextmanager
-def _opened(data: bytes) -> Iterator[tifffile.TiffFile]:
+def _opened(content: BinaryIO) -> Iterator[tifffile.TiffFile]:
     logger = logging.getLogger("tifffile")
     if not logger.handlers:
         logger.addHandler(logging.NullHandler())  # what it finds odd is no matter for standard error
-    with tifffile.TiffFile(io.BytesIO(data)) as file:
+    with tifffile.TiffFile(content) as file:
         yield file
 
 
@@ -192,6 +193,7 @@ def _page(file: tifffile.TiffFile) -> tuple[_Page, list[str]]:
 
 
 def _as_stored(page: _Page) -> tuple[np.ndarray, np.ndarray | None]:
+    check_pixels(page.width, page.height)
     samples = page.page.asarray().reshape(page.page.shape)
     samples = np.moveaxis(samples, 0, -1) if page.planes else samples.reshape(page.height, page.width, -1)
     pixels, alpha = samples[..., : page.channels], None if page.alpha is None else samples[..., page.alpha]
@@ -210,7 +212,7 @@ def _by_pillow(data: bytes, page: _Page, metadata: Metadata, notes: list[str]) -
         opened = PIL.Image.open(io.BytesIO(data), formats=["TIFF"])
     except PIL.UnidentifiedImageError:
         opened = None
-    if opened is None or (page.deep and page.photometric != _CMYK):
+    if opened is None or page.deep:
         raise SrKdError(
             f"a TIFF of {page.depths[0]} bits a sample with colors of kind {page.photometric}, compression "
             f"{page.compression} and {page.extra} extra samples is not supported; save it as RGB or gray, with "
@@ -241,15 +243,16 @@ def _metadata(file: tifffile.TiffFile, page: _Page, data: bytes, notes: list[str
 
 
 def _exif(file: tifffile.TiffFile, page: _Page, data: bytes, notes: list[str]) -> bytes | None:
-    exif = PIL.Image.Exif()
+    exif, stored = PIL.Image.Exif(), PIL.Image.Exif()
+    for tag in DESCRIPTIVE:
+        if text := page.tags.valueof(tag):
+            exif[tag] = str(text)
     try:
-        exif.bigtiff, exif.endian = file.is_bigtiff, file.byteorder
-        exif.load_from_fp(io.BytesIO(data), page.page.offset)
-        for pointer in POINTERS:
-            exif.get_ifd(pointer)
-        for tag in [tag for tag in exif if tag not in DESCRIPTIVE and tag not in POINTERS]:
-            del exif[tag]
-        exif.bigtiff = False  # of what is made of it
+        stored.bigtiff, stored.endian = file.is_bigtiff, file.byteorder
+        if pointers := [pointer for pointer in POINTERS if pointer in page.tags]:
+            stored.load_from_fp(io.BytesIO(data), page.page.offset)
+        for pointer in pointers:
+            exif.get_ifd(pointer).update(stored.get_ifd(pointer))
         return upright_exif(exif)[1]
     except Exception:  # Pillow raises whatever the damage leads to
         notes.append("EXIF is damaged and was left out")

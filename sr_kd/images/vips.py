@@ -45,9 +45,7 @@ def fetch(opened: Any, channels: int, alpha: int | None) -> tuple[np.ndarray, np
     Raises:
         PIL.Image.DecompressionBombError: too many pixels. pyvips.Error: a damaged file.
     """
-    most = PIL.Image.MAX_IMAGE_PIXELS
-    if most is not None and opened.width * opened.height > 2 * most:  # Pillow's rule for its own formats
-        raise PIL.Image.DecompressionBombError
+    check_pixels(opened.width, opened.height)
     height, width, bands, dtype = opened.height, opened.width, opened.bands, TYPES[opened.format]
     pixels = np.empty((height, width, channels), dtype)
     transparency = None if alpha is None else np.empty((height, width), dtype)
@@ -60,6 +58,13 @@ def fetch(opened: Any, channels: int, alpha: int | None) -> tuple[np.ndarray, np
         if transparency is not None:
             transparency[top : top + count] = part[..., alpha]
     return pixels, transparency
+
+
+def check_pixels(width: int, height: int) -> None:
+    """Pillow's rule for its own formats: PIL.Image.DecompressionBombError for more than twice its limit."""
+    most = PIL.Image.MAX_IMAGE_PIXELS
+    if most is not None and width * height > 2 * most:
+        raise PIL.Image.DecompressionBombError
 
 
 def wrap(pixels: np.ndarray, alpha: np.ndarray | None = None) -> Any:

@@ -44,8 +44,11 @@ def unpack(image: Any) -> tuple[Image, Restore]:
 
 
 def _from_array(array: np.ndarray) -> Image:
-    if isinstance(array, np.matrix):  # whose third axis NumPy would not keep
+    if isinstance(array, np.matrix):  # which has no third axis
         raise UsageError("an np.matrix is no image: give np.asarray(image)")
+    if np.ma.is_masked(array):
+        raise UsageError("a masked array has pixels without a value: give image.filled(), or the mask as transparency")
+    array = np.asarray(array)
     samples = array[..., None] if array.ndim == 2 else array
     if samples.ndim != 3 or samples.shape[2] not in (1, 2, 3, 4) or samples.size == 0:
         raise UsageError(f"an array must be (H, W) or (H, W, 1 to 4); this one is {array.shape}")
@@ -93,8 +96,10 @@ def _from_pil(image: PIL.Image.Image) -> Image:
     try:
         image.load()
         flat, icc = (image, icc) if deep else flatten(image, icc)
-    except (OSError, ValueError, SyntaxError) as error:  # Pillow decodes a file only now
-        raise SrKdError(f"the PIL image cannot be decoded: {error}") from None
+    except SrKdError:
+        raise
+    except Exception as error:  # Pillow decodes a file only now, and raises whatever the damage leads to
+        raise SrKdError(f"the PIL image cannot be decoded: {str(error) or 'its file is closed'}") from None
     samples = np.asarray(flat).astype(np.uint16) if deep else np.asarray(flat)
     return replace(_from_array(samples), metadata=Metadata(icc))
 

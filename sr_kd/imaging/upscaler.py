@@ -20,6 +20,7 @@ from ..memory import is_out_of_memory
 from ..networks.base import Color, SRNetwork
 from .alpha import bleed_colors
 from .array_types import unpack
+from .borders import keep_flat
 from .color import TensorFunction, upscale_color
 from .runner import NetworkRunner, Precision, check_arithmetic
 from .runtimes import Runtime
@@ -163,7 +164,9 @@ class Upscaler:
         if alpha is not None:
             pixels = bleed_colors(pixels, alpha)
         if size is None or size[0] > image.height or size[1] > image.width:
-            pixels = self._tiled(self._window, pixels, self._automatic_tile(), progress)
+            upscaled = self._tiled(self._window, pixels, self._automatic_tile(), progress)
+            keep_flat(pixels, upscaled, self._radius)
+            pixels = upscaled
             alpha = None if alpha is None else self._upscale_alpha(alpha)
         if size is not None:
             pixels = resize_pixels(pixels, size)

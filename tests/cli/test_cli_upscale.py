@@ -310,18 +310,17 @@ def test_a_phone_photograph_of_two_hundred_megapixels(here, tmp_path, monkeypatc
     assert (read_image(tmp_path / "out.png").pixels == 99).all()
 
 
-def test_opencv_does_not_speak_into_the_progress_bar(run_cli, tmp_path):
-    """A 16-bit TIFF with a tag nobody knows: OpenCV would warn of it."""
-    tiff = io.BytesIO()
-    PIL.Image.fromarray(PHOTOGRAPH[..., 0].astype(np.uint16) * 256).save(tiff, "TIFF", tiffinfo={65000: "mine"})
-    (tmp_path / "a.tiff").write_bytes(tiff.getvalue())
-    done = run_cli("upscale", "-i", tmp_path / "a.tiff", "-o", tmp_path / "b.tiff", "-n", "bicubic", "--quiet")
+def test_no_library_speaks_into_the_progress_bar(run_cli, tmp_path):
+    """Files that libtiff, libpng, tifffile and Pillow would warn of."""
+    (tmp_path / "in").mkdir()
+    deep = PIL.Image.fromarray(PHOTOGRAPH[..., 0].astype(np.uint16) * 256)
+    deep.save(tmp_path / "in" / "a.tiff", tiffinfo={65000: "mine", 33432: "\0"})
+    PIL.Image.fromarray(PHOTOGRAPH).save(tmp_path / "in" / "b.jpg", exif=b"Exif\0\0II*\0\xff\xff\xff\x7f")
+    write_image(tmp_path / "in" / "c.png", Image(PHOTOGRAPH))
+    data = (tmp_path / "in" / "c.png").read_bytes()
+    (tmp_path / "in" / "c.png").write_bytes(data[:33] + struct.pack(">I4sI", 0, b"gAMA", 0) + data[33:])
+    done = run_cli("upscale", "-i", tmp_path / "in", "-o", tmp_path / "out", "-n", "bicubic", "--quiet")
     assert (done.returncode, done.stderr) == (0, "")
-    loud = {"OPENCV_LOG_LEVEL": "WARNING"}
-    done = run_cli(
-        "upscale", "-i", tmp_path / "a.tiff", "-o", tmp_path / "b.tiff", "-n", "bicubic", "--quiet", env=loud
-    )
-    assert "WARN" in done.stderr  # so there was something to say, and the user's wish counts
 
 
 @pytest.mark.parametrize("factor", ["inf", "nan", "-1", "0", "two"])

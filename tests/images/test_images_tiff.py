@@ -1,0 +1,201 @@
+"""A TIFF file means the same however it is stored."""
+
+import io
+import itertools
+import struct
+
+import numpy as np
+import PIL.Image
+import PIL.ImageCms
+import pytest
+import skimage.data
+import tifffile
+
+from sr_kd.errors import SrKdError
+from sr_kd.images import Image, Metadata, decode_image, read_header, write_image
+
+PHOTOGRAPH = skimage.data.astronaut()[:37, 100:153]
+
+
+def stored(samples: np.ndarray, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, samples, **options)
+    return buffer.getvalue()
+
+
+def by_pillow(image: PIL.Image.Image, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "TIFF", **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("extra", [None, "unspecified", "assocalpha", "unassalpha"])
+@pytest.mark.parametrize("photometric", ["minisblack", "miniswhite", "rgb"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_every_way_to_store_it_is_read_alike(tmp_path, dtype, photometric, extra):
+    random, peak = np.random.default_rng(0), np.iinfo(dtype).max
+    colors = 3 if photometric == "rgb" else 1
+    pixels = random.integers(1, peak, (37, 53, colors)).astype(dtype)
+    alpha = random.integers(peak // 3, peak, (37, 53)).astype(dtype)
+    if extra == "assocalpha":
+        pixels = np.minimum(pixels, alpha[..., None])
+    shown = peak - pixels if photometric == "miniswhite" else pixels
+    samples = np.dstack([shown, alpha]) if extra else shown
+    expected = pixels
+    if extra == "assocalpha":
+        expected = np.minimum(peak, np.rint(pixels * (peak / alpha[..., None])))
+    for planar, tile, order, big in itertools.product(
+        ("contig", "separate"), (None, (16, 16)), ("<", ">"), (False, True)
+    ):
+        if samples.shape[2] == 1 and planar == "separate":
+            continue
+        array = np.moveaxis(samples, 2, 0) if planar == "separate" else samples
+        array = array[..., 0] if samples.shape[2] == 1 else array
+        layout = {} if samples.shape[2] == 1 else {"planarconfig": planar}
+        said = {} if extra is None else {"extrasamples": [extra]}
+        data = stored(array, photometric=photometric, tile=tile, byteorder=order, bigtiff=big, **layout, **said)
+        image = decode_image(data, "x.tif")
+        way = f"{planar} {tile} {order} {big}"
+        assert image.pixels.dtype == dtype and image.pixels.shape == pixels.shape, way
+        assert np.abs(image.pixels.astype(int) - expected).max() <= (extra == "assocalpha"), way
+        assert (image.alpha is None) == (extra in (None, "unspecified")), way
+        if image.alpha is not None:
+            np.testing.assert_array_equal(image.alpha, alpha, way)
+        (tmp_path / "x.tif").write_bytes(data)
+        header = read_header(tmp_path / "x.tif")
+        assert (header.height, header.width, header.channels, header.bit_depth, header.alpha) == (
+            *(37, 53, colors, 8 * np.dtype(dtype).itemsize),
+            image.alpha is not None,
+        )
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("kinds", list(itertools.product(["unspecified", "unassalpha", "assocalpha"], repeat=2)))
+def test_the_first_extra_sample_that_is_alpha_is_transparency(kinds, dtype):
+    peak = np.iinfo(dtype).max
+    random = np.random.default_rng(1)
+    alphas = random.integers(peak // 2, peak, (20, 24, 2)).astype(dtype)
+    pixels = np.minimum(random.integers(0, peak, (20, 24, 3)).astype(dtype), alphas.min(axis=2, keepdims=True))
+    image = decode_image(stored(np.dstack([pixels, alphas]), photometric="rgb", extrasamples=list(kinds)), "x.tif")
+    which = next((index for index, kind in enumerate(kinds) if kind != "unspecified"), None)
+    if which is None:
+        assert image.alpha is None
+    else:
+        np.testing.assert_array_equal(image.alpha, alphas[..., which])
+    expected = pixels.astype(float)
+    if which is not None and kinds[which] == "assocalpha":
+        expected = pixels * (peak / alphas[..., which, None])
+    assert np.abs(image.pixels - expected).max() <= 1
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_alpha_that_old_programs_do_not_declare(dtype):
+    samples = np.dstack([PHOTOGRAPH, PHOTOGRAPH[..., 0]]).astype(dtype)
+    data = bytearray(stored(samples, photometric="rgb", extrasamples=["unassalpha"]))
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        data[file.pages[0].tags[338].offset] -= 1  # another tag, which nobody knows
+    image = decode_image(bytes(data), "x.tif")
+    np.testing.assert_array_equal(image.pixels, PHOTOGRAPH)
+    np.testing.assert_array_equal(image.alpha, PHOTOGRAPH[..., 0])
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"])
+def test_what_pillow_writes_is_what_pillow_reads(mode):
+    data = by_pillow(PIL.Image.fromarray(PHOTOGRAPH).convert(mode))
+    image = decode_image(data, "x.tif")
+    with PIL.Image.open(io.BytesIO(data)) as opened:
+        expected = np.asarray(opened.convert("L" if mode in ("1", "L", "LA") else "RGB"))
+    np.testing.assert_array_equal(image.pixels.squeeze(), expected)
+    assert (image.alpha is not None) == mode.endswith("A")
+    assert ("CMYK was converted to sRGB" in image.notes) == (mode == "CMYK")
+
+
+@pytest.mark.parametrize("compression", ["tiff_lzw", "packbits", "jpeg", "tiff_adobe_deflate", "zstd", "lzma"])
+def test_compressions(compression):
+    data = by_pillow(PIL.Image.fromarray(PHOTOGRAPH), compression=compression)
+    with PIL.Image.open(io.BytesIO(data)) as opened:
+        np.testing.assert_array_equal(decode_image(data, "x.tif").pixels, np.asarray(opened))
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4])
+@pytest.mark.parametrize("photometric", [0, 1])
+def test_few_bits_are_stretched(depth, photometric):
+    levels = np.arange(16).reshape(2, 8) % 2**depth
+    bits = "".join(format(int(level), f"0{depth}b") for level in levels.ravel())
+    packed = bytes(int(bits[at : at + 8], 2) for at in range(0, len(bits), 8))
+    fields = {256: 8, 257: 2, 258: depth, 259: 1, 262: photometric, 273: 8, 277: 1, 278: 2, 279: len(packed)}
+    start = 8 + len(packed)
+    data = b"II*\0" + struct.pack("<I", start) + packed + struct.pack("<H", len(fields))
+    data += b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in fields.items()) + b"\0\0\0\0"
+    shown = levels if photometric == 1 else 2**depth - 1 - levels
+    expected = np.rint(shown * 255 / (2**depth - 1))
+    np.testing.assert_array_equal(decode_image(data, "x.tif").pixels[..., 0], expected)
+
+
+@pytest.mark.parametrize(
+    ("samples", "options", "words"),
+    [
+        (PHOTOGRAPH.astype(np.float32), {"photometric": "rgb"}, "32-bit and floating-point samples"),
+        (PHOTOGRAPH.astype(np.float16), {"photometric": "rgb"}, "32-bit and floating-point samples"),
+        (PHOTOGRAPH.astype(np.uint32), {"photometric": "rgb"}, "32-bit and floating-point samples"),
+        (PHOTOGRAPH.astype(np.int16), {"photometric": "rgb"}, "signed samples"),
+        (PHOTOGRAPH.astype(np.int8), {"photometric": "rgb"}, "signed samples"),
+        (PHOTOGRAPH.astype(np.uint16), {"photometric": "cielab"}, "colors of kind 8, compression 1"),
+        (PHOTOGRAPH, {"photometric": "icclab"}, "ICCLAB"),
+        (PHOTOGRAPH[..., 0], {"photometric": "cfa"}, "CFA"),
+    ],
+)
+def test_what_is_refused_says_why(samples, options, words):
+    with pytest.raises(SrKdError, match=words):
+        decode_image(stored(samples, **options), "x.tif")
+
+
+def test_a_reduced_copy_is_passed_over_and_named():
+    for first in (False, True):
+        buffer = io.BytesIO()
+        with tifffile.TiffWriter(buffer) as writer:
+            for reduced in (first, not first):
+                samples = PHOTOGRAPH[::2, ::2] if reduced else PHOTOGRAPH
+                writer.write(samples, photometric="rgb", subfiletype=int(reduced))
+        image = decode_image(buffer.getvalue(), "x.tif")
+        np.testing.assert_array_equal(image.pixels, PHOTOGRAPH)
+        assert image.notes == ("1 reduced copy in the file left out",)
+
+
+def test_bigtiff_that_names_its_software_keeps_its_metadata(tmp_path):
+    profile = PIL.ImageCms.ImageCmsProfile(PIL.ImageCms.createProfile("sRGB")).tobytes()
+    for order in "<>":
+        data = stored(
+            PHOTOGRAPH.astype(np.uint16),
+            photometric="rgb",
+            bigtiff=True,
+            byteorder=order,
+            software="Scanner 1",
+            iccprofile=profile,
+            resolution=(300, 150),
+            resolutionunit="INCH",
+        )
+        metadata = decode_image(data, "x.tif").metadata
+        assert (metadata.icc, metadata.dpi) == (profile, (300, 150))
+        kept = PIL.Image.Exif()
+        kept.load(metadata.exif)
+        assert kept[0x0131] == "Scanner 1"
+
+
+def test_exif_is_where_other_programs_look_for_it(tmp_path):
+    exif = PIL.Image.Exif()
+    exif[0x010F], exif[0x010E], exif[0x0132] = "Maker", "Ünïcode", "2024:05:06 07:08:09"
+    exif.get_ifd(0x8769)[0x829D] = 2.8
+    exif.get_ifd(0x8825)[1] = "N"
+    write_image(
+        tmp_path / "x.tiff", Image(PHOTOGRAPH, metadata=Metadata(exif=exif.tobytes(), xmp=b"<x/>", iptc=b"\x1c\2\5"))
+    )
+    with PIL.Image.open(tmp_path / "x.tiff") as opened:
+        found = opened.getexif()
+        assert (found[0x010F], found.get_ifd(0x8769)[0x829D], found.get_ifd(0x8825)[1]) == ("Maker", 2.8, "N")
+        opened.load()
+    with tifffile.TiffFile(tmp_path / "x.tiff") as file:
+        tags = file.pages[0].tags
+        assert tags["ExifTag"].value["FNumber"] == 2.8 and tags["Make"].value == "Maker"
+        assert tags[700].value == b"<x/>" and tags["Orientation"].value == 1
+        assert [tag.code for tag in tags] == sorted(tag.code for tag in tags)
