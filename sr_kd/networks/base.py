@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -226,7 +226,7 @@ class SRNetwork(nn.Module):
                 raise unknown_name(f"tap of {self.type_name}", name, self.taps)
         return names
 
-    def deploy(self) -> SRNetwork:
+    def deploy(self) -> Self:
         """A faster equivalent for inference: equal up to rounding (1e-5 float32, 1e-12 float64)."""
         network = copy.deepcopy(self).eval()
         network.bicubic = upscale_by_convolution

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Self
 
 from torch import Tensor, nn
 
@@ -87,7 +88,7 @@ class FSRCNN(SRNetwork):
         result = self.last_layer(state)
         return result if skipped is None else skipped + result
 
-    def deploy(self) -> FSRCNN:
+    def deploy(self) -> Self:
         network = super().deploy()
         if isinstance(network.last_layer, TransposedConvolution):
             network.last_layer = SubPixelConvolution(network.last_layer)

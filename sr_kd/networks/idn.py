@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -55,7 +56,7 @@ class IDN(SRNetwork):
     def _reconstruct(self, state: Tensor, upscaled: Tensor) -> Tensor:
         return upscaled + self.reconstruction(state)
 
-    def deploy(self) -> IDN:
+    def deploy(self) -> Self:
         network = super().deploy()
         if isinstance(network.reconstruction, TransposedConvolution):
             network.reconstruction = SubPixelConvolution(network.reconstruction)
