@@ -14,17 +14,8 @@ from .. import __version__
 from ..errors import SrKdError, UsageError, nearest
 from ..files import atomic_path
 from ..imaging.color import TensorFunction
-from ..imaging.graph import (
-    OPSETS,
-    TOLERANCE,
-    Precision,
-    assemble,
-    check_onnx_packages,
-    largest_difference,
-    quietly,
-    trace,
-    write_onnx,
-)
+from ..imaging.graph import OPSETS, Precision, assemble, check_onnx_packages, quietly, trace, write_onnx
+from ..imaging.probe import TOLERANCE, largest_difference
 from ..imaging.runtimes import open_onnx
 from ..networks.base import Color, SRNetwork
 from ..networks.files import load_network, save_network
@@ -60,7 +51,7 @@ def export_network(
 
     The graph's input ``lr`` is (N, C, H, W), its output ``sr`` (N, C, H * scale, W * scale), both float32
     in [0, 1], the output not clamped. The file appears only after it has been read again, run (ONNX
-    Runtime for .onnx), and found within one gray level of the network.
+    Runtime for .onnx) on photographs of several sizes, and found within one gray level of the network.
 
     Args:
         network: single-scale.
@@ -93,10 +84,16 @@ def export_network(
         difference = largest_difference(run, assemble(deployed, rgb=rgb, precision="fp32"), channels)
         if not difference <= TOLERANCE:
             raise SrKdError(
-                f"{path} was not written: its results differ from the network's by {difference:.3g} gray levels, "
-                f"more than {TOLERANCE:g}" + ("; try precision fp32" if precision != "fp32" else "")
+                f"{path} was not written: on photographs its results differ from the network's by {difference:.3g} "
+                f"gray levels, more than {TOLERANCE:g}: {_way_out(precision)}"
             )
     return Exported(path, difference, description)
+
+
+def _way_out(precision: Precision) -> str:
+    if precision == "fp32":
+        return f"torch {torch.__version__} or the runtime computes something else; try another version or format"
+    return "this network's values are too large or too fine for it; use precision fp32"
 
 
 def _check(network: SRNetwork, path: Path, rgb: bool, precision: str, opset: int) -> None:

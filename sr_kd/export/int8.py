@@ -103,7 +103,8 @@ def export_int8(
             raise SrKdError(
                 f"{path} was not written: int8 loses {result.loss:.2f} dB on {images.name} "
                 f"({result.psnr:.2f} to {result.quantized_psnr:.2f} dB), more than {limit:g}; "
-                "use fp16, or raise the limit"
+                "use precision fp32, raise the limit (--max-loss), or train a network that loses less (FSRCNN and CARN "
+                "with skip: bicubic)"
             )
     return result
 

@@ -103,7 +103,8 @@ class NetworkRunner:
             SrKdError: the network gives something else.
         """
         with exact_convolutions(self.device, self.dtype):
-            y = x.to(self.dtype).contiguous(memory_format=torch.channels_last)
+            y = x.to(torch.float32 if self.dtype in HALF else self.dtype)  # what skips the network is not rounded
+            y = y.contiguous(memory_format=torch.channels_last)
             run = self._elsewhere or self._deployed
             y = self_ensemble(run, y) if self.tta else run(y)
         expected = (*x.shape[:2], x.shape[2] * self._deployed.scale, x.shape[3] * self._deployed.scale)

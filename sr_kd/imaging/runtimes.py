@@ -12,7 +12,8 @@ import torch
 from ..errors import SrKdError, UsageError, unknown_name
 from ..networks.base import SRNetwork
 from .color import TensorFunction
-from .graph import TOLERANCE, check_onnx_packages, largest_difference, trace, write_onnx
+from .graph import check_onnx_packages, trace, write_onnx
+from .probe import TOLERANCE, largest_difference
 
 Runtime = Literal["torch", "onnxruntime", "openvino"]
 PRECISIONS = {"onnxruntime": ("fp32",), "openvino": ("fp32", "bf16")}

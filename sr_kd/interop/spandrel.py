@@ -101,4 +101,6 @@ def _call(scale: int, network: nn.Module, rgb: Tensor) -> Tensor:
 def _tags(network: SRNetwork) -> list[str]:
     """What distinguishes it from others of its architecture: "56d", "12s", "mobile"."""
     numbers = [f"{value}{key}" for key, value in network.arguments.items() if type(value) is int and key != "scale"]
-    return [network.color, *(["mobile"] if network.arguments.get("variant") == "mobile" else []), *numbers]
+    kinds = {"mobile": ("variant", "mobile"), "residual": ("skip", "bicubic")}
+    named = [tag for tag, (key, value) in kinds.items() if network.arguments.get(key) == value]
+    return [network.color, *named, *numbers]

@@ -5,14 +5,16 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import UsageError, unknown_name
+from .bicubic import upscale, upscale_by_convolution
 
 Color = Literal["y", "rgb"]
+Skip = Literal["none", "bicubic"]
 State = Any
 Stage = tuple[str, Callable[[State, Any], State]]
 
@@ -74,6 +76,7 @@ class SRNetwork(nn.Module):
     color: Color
     taps: Mapping[str, Tap]
     receptive_radius: int
+    bicubic: Callable[[Tensor, int], Tensor] = staticmethod(upscale)  # how a skip is upscaled
 
     @property
     def scale(self) -> int:
@@ -93,6 +96,26 @@ class SRNetwork(nn.Module):
     def input_channels(self) -> int:
         """Channels of the input: the image's, unless the network is made for a wider compact feature."""
         return self.arguments.get("input_channels") or self.channels
+
+    def use_skip(self, skip: Skip) -> None:
+        """For constructors that offer the choice: "bicubic" makes `skipped` what is to be added to the output.
+
+        A residual network has `skip` (1) among its weights, so that they tell it without a description.
+
+        Raises:
+            UsageError: the input is no image, and so nothing that can be added.
+        """
+        if skip == "bicubic":
+            if self.input_channels != self.channels:
+                raise UsageError(
+                    f"{self.type_name} can have the skip 'bicubic' only with an image as its input, of {self.channels} "
+                    f"channel(s), not {self.input_channels}: set skip to 'none', or leave input_channels out"
+                )
+            self.register_buffer("skip", torch.ones(()))
+
+    def skipped(self, x: Tensor) -> Tensor | None:
+        """The upscaled input, in the input's precision; None in a network without a skip."""
+        return self.bicubic(x, self.scale) if "skip" in self._buffers else None
 
     def for_scale(self, scale: int) -> SRNetwork:
         """The single-scale view of this network, sharing its parameters; itself if it has one scale only.
@@ -119,8 +142,16 @@ class SRNetwork(nn.Module):
         return dict(tensors)
 
     def context(self, x: Tensor) -> Any:
-        """What every stage may look at besides the running state, computed once per pass."""
-        return x
+        """What every stage may look at besides the running state, computed once per pass.
+
+        Here it is the input in the weights' precision. What skips the layers is better left in the
+        input's: luma that passes in half precision costs several hundredths of a dB.
+        """
+        return self.rounded(x)
+
+    def rounded(self, x: Tensor) -> Tensor:
+        """The input in the precision of the weights."""
+        return x.to(next(self.parameters(), x).dtype)
 
     def stages(self) -> Sequence[Stage]:
         """(name, function(state, context) -> state) in order; the last stage gives the SR image."""
@@ -131,7 +162,10 @@ class SRNetwork(nn.Module):
         return state
 
     def forward(self, x: Tensor) -> Tensor:
-        """LR (N, C, H, W) in [0, 1] -> SR (N, C, H * scale, W * scale), not clamped."""
+        """LR (N, C, H, W) in [0, 1] -> SR (N, C, H * scale, W * scale), not clamped.
+
+        LR may be more precise than the weights; SR is in the precision of the more precise if LR is added to it.
+        """
         context = self.context(x)
         state: State = context
         for _, run in self.stages():
@@ -192,9 +226,11 @@ class SRNetwork(nn.Module):
                 raise unknown_name(f"tap of {self.type_name}", name, self.taps)
         return names
 
-    def deploy(self) -> SRNetwork:
+    def deploy(self) -> Self:
         """A faster equivalent for inference: equal up to rounding (1e-5 float32, 1e-12 float64)."""
-        return copy.deepcopy(self).eval()
+        network = copy.deepcopy(self).eval()
+        network.bicubic = upscale_by_convolution
+        return network
 
     def initialize(self, how: str) -> None:
         """Re-initialize the weights: "default" (PyTorch's, already there), or what the network offers.

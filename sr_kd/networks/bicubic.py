@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 Shift = tuple[int, int]
 Number = TypeVar("Number", float, Tensor)
@@ -57,16 +58,43 @@ def upscale(x: Tensor, scale: int) -> Tensor:
     """
     for axis in (-2, -1):
         length = x.shape[axis]
-        positions = torch.arange(-2, length + 2, device=x.device)
-        positions = torch.maximum(positions, -1 - positions)
-        positions = torch.minimum(positions, 2 * length - 1 - positions)
-        padded = x.index_select(axis, torch.maximum(positions, -1 - positions))  # again: for one pixel
+        padded = _padded(x, axis)
         phases = []
         for weights in upscale_phases(scale):
             terms = [weight * padded.narrow(axis, k, length) for k, weight in enumerate(weights) if weight]
             phases.append(functools.reduce(torch.add, terms))
         x = torch.stack(phases, dim=axis).flatten(axis - 1, axis)
     return x
+
+
+def upscale_by_convolution(x: Tensor, scale: int) -> Tensor:
+    """As `upscale`, up to rounding: one convolution and a pixel shuffle, faster and short when exported.
+
+    On CUDA and under autocast it is `upscale`, for convolutions would be rounded there.
+
+    Args:
+        x: (N, C, H, W), floating point. scale: 2 or more.
+
+    Returns:
+        (N, C, H * scale, W * scale).
+    """
+    if x.is_cuda or torch.is_autocast_enabled(x.device.type):
+        return upscale(x, scale)
+    phases = torch.tensor(upscale_phases(scale), dtype=x.dtype, device=x.device)
+    kernels = (phases[:, None, :, None] * phases[:, None, :]).view(scale**2, 1, 5, 5)
+    count, channels, height, width = x.shape
+    padded = _padded(_padded(x, -2), -1).reshape(count * channels, 1, height + 4, width + 4)
+    result = functional.pixel_shuffle(functional.conv2d(padded, kernels), scale)
+    return result.view(count, channels, height * scale, width * scale)
+
+
+def _padded(x: Tensor, axis: int) -> Tensor:
+    """Two pixels more at both ends, symmetrically: the outermost pixel comes twice."""
+    length = x.shape[axis]
+    positions = torch.arange(-2, length + 2, device=x.device)
+    positions = torch.maximum(positions, -1 - positions)
+    positions = torch.minimum(positions, 2 * length - 1 - positions)
+    return x.index_select(axis, torch.maximum(positions, -1 - positions))  # again: for one pixel
 
 
 def shifted_upscale_kernels(scale: int, size: int = 9, padding: int = 4) -> dict[Shift, Tensor]:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..errors import UsageError
-from .base import Color, SRNetwork, Stage, Tap, check_scales
+from .base import Color, Skip, SRNetwork, Stage, Tap, check_scales
 from .bicubic import set_delta, upscale_phases
 
 WIDTH = 64
@@ -34,6 +34,8 @@ class CARN(SRNetwork):
         groups: of the mobile variant's 3x3 convolutions.
         input_channels: channels of the input where it is not an image (a wider compact feature; no
             mean is subtracted from it).
+        skip: "bicubic": the bicubically upscaled input is added to the output, in place of the mean.
+            "none" in the paper.
 
     RGB, x2 / x3 / x4: 964,163 / 1,148,803 / 1,111,875 parameters (mobile 257,027 / 303,427 / 294,147);
     all three scales in one: 1,591,939 (mobile 414,787).
@@ -49,6 +51,7 @@ class CARN(SRNetwork):
         groups: int = 4,
         scales: Sequence[int] = (),
         input_channels: int | None = None,
+        skip: Skip = "none",
     ) -> None:
         super().__init__()
         served = check_scales(self.type_name, KNOWN_SCALES, scale, scales)
@@ -61,6 +64,7 @@ class CARN(SRNetwork):
             "groups": groups,
             "scales": list(scales),
             "input_channels": input_channels,
+            "skip": skip,
         }
         self.color = color
         self.taps = {
@@ -72,6 +76,7 @@ class CARN(SRNetwork):
         mean = torch.tensor(RGB_MEAN if color == "rgb" else Y_MEAN).view(1, -1, 1, 1)
         self.register_buffer("mean", mean, persistent=False)
         self.mean: Tensor
+        self.use_skip(skip)
         self.entry = nn.Conv2d(self.input_channels, WIDTH, 3, padding=1)
         self.body = Cascade(_block(variant, groups) for _ in range(3))
         up_groups = groups if variant == "mobile" else 1
@@ -86,12 +91,21 @@ class CARN(SRNetwork):
 
     def stages(self) -> Sequence[Stage]:
         return [
-            ("entry", lambda x, _: self.entry(x - self.mean if self.input_channels == self.channels else x)),
+            ("entry", lambda _, context: self._enter(context[0])),
             ("cascade1", lambda entry, _: self.body.step(0, (entry, entry))),
             ("cascade2", lambda state, _: self.body.step(1, state)),
             ("body", lambda state, _: self.body.step(2, state)[0]),
-            ("output", lambda body, _: self.exit(self.heads[f"x{self.scale}"](body)) + self.mean),
+            ("output", lambda body, context: self._reconstruct(body, context[1])),
         ]
+
+    def context(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        return self.rounded(x), self.skipped(x)
+
+    def _enter(self, x: Tensor) -> Tensor:
+        return self.entry(x - self.mean if self.input_channels == self.channels else x)
+
+    def _reconstruct(self, body: Tensor, skipped: Tensor | None) -> Tensor:
+        return self.exit(self.heads[f"x{self.scale}"](body)) + (self.mean if skipped is None else skipped)
 
     def own_tensors(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         others = tuple(f"heads.x{scale}." for scale in KNOWN_SCALES if scale not in self.scales)
@@ -104,12 +118,18 @@ class CARN(SRNetwork):
         return {**super().initializations(), "bicubic": self._bicubic}
 
     def _bicubic(self) -> None:
-        """Start as a bicubic interpolator (exact inside the border).
+        """Start as a bicubic interpolator (exact inside the border; with a skip everywhere, without a residual).
 
         Nine channels per color carry LR, shifted by -1, 0, 1 in both directions, through the body: images
         are positive, so the ReLUs pass them once the entry's bias has added the mean again. The head
         sums them up to bicubic phases, raised by 1 where a ReLU follows, and the exit takes that off.
         """
+        if "skip" in self._buffers:
+            for convolution in _convolutions(self):
+                convolution.reset_parameters()
+            for parameter in self.exit.parameters():
+                parameter.zero_()
+            return
         shifts = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
         groups = self.arguments["groups"] if self.arguments["variant"] == "mobile" else 1
         room = WIDTH // max(groups, self.channels)

@@ -69,7 +69,7 @@ class ForeignNetwork(SRNetwork):
 
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[-2:]
-        return self.module(self._padded(x))[..., : height * self.scale, : width * self.scale]
+        return self.module(self._padded(self.rounded(x)))[..., : height * self.scale, : width * self.scale]
 
     def features(self, x: Tensor, taps: Iterable[str], output: bool = True) -> tuple[Tensor | None, dict[str, Tensor]]:
         wanted = self.check_taps(taps)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 
 from .base import Color, SRNetwork, Stage, Tap, check_scales
-from .bicubic import kaiming_, upscale
+from .bicubic import kaiming_
 from .subpixel import SubPixelConvolution, TransposedConvolution
 
 SLOPE = 0.05
@@ -44,7 +44,7 @@ class IDN(SRNetwork):
         self.reconstruction: nn.Module = TransposedConvolution(64, self.channels, 17, scale, padding=9 - scale)
 
     def context(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return x, upscale(x, self.scale)
+        return self.rounded(x), self.bicubic(x, self.scale)
 
     def stages(self) -> Sequence[Stage]:
         return [
@@ -56,8 +56,8 @@ class IDN(SRNetwork):
     def _reconstruct(self, state: Tensor, upscaled: Tensor) -> Tensor:
         return upscaled + self.reconstruction(state)
 
-    def deploy(self) -> IDN:
-        network = copy.deepcopy(self).eval()
+    def deploy(self) -> Self:
+        network = super().deploy()
         if isinstance(network.reconstruction, TransposedConvolution):
             network.reconstruction = SubPixelConvolution(network.reconstruction)
         return network

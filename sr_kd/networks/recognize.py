@@ -91,6 +91,10 @@ def _input_channels(channels: int, output_channels: int) -> int | None:
     return None if channels == output_channels else channels
 
 
+def _skip(state: State) -> str:
+    return "bicubic" if "skip" in state else "none"
+
+
 def _hourglass(state: State) -> dict[str, Any]:
     wide, channels = state["layers.0.weight"].shape[:2]
     compact, narrow = state["layers.6.weight"].shape[:2]
@@ -107,6 +111,7 @@ def _fsrcnn(state: State) -> dict[str, Any]:
         "m": len({key.split(".")[1] for key in state if key.startswith("mapping.")}),
         "slope_per_channel": state["feature_extraction.1.weight"].numel() > 1,
         "input_channels": _input_channels(channels, output),
+        "skip": _skip(state),
     }
 
 
@@ -130,5 +135,6 @@ def _carn(state: State) -> dict[str, Any]:
         "variant": "mobile" if mobile else "standard",
         **({"groups": unit.shape[0] // unit.shape[1]} if mobile else {}),
         "input_channels": _input_channels(channels, output),
+        "skip": _skip(state),
         **({"scale": scales[0]} if len(scales) == 1 else {"scales": scales}),
     }

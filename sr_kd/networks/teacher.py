@@ -19,8 +19,9 @@ class PrivilegedTeacher(nn.Module):
 
     Args:
         encoder: HR (N, C, H * scale, W * scale) -> compact feature (N, C * k, H, W).
-        decoder: an SR network, treating the compact feature as it does LR: VDSR and IDN upscale it
-            bicubically, CARN subtracts its mean. It may be larger than the student.
+        decoder: an SR network, treating the compact feature as it does LR: VDSR, IDN and those with a skip
+            add it, upscaled bicubically, to their output, so that it stays close to LR even where no loss
+            asks for that; CARN subtracts its mean. It may be larger than the student.
 
     Raises:
         UsageError: encoder and decoder of different scale or color, or a compact feature that is

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from ..errors import UsageError
 from .base import Color, SRNetwork, Stage, Tap, check_scales
-from .bicubic import kaiming_, upscale, upscale_reach
+from .bicubic import kaiming_, upscale_reach
 
 
 class VDSR(SRNetwork):
@@ -56,7 +56,7 @@ class VDSR(SRNetwork):
         self.receptive_radius = max(upscale_reach(scale, depth) for scale in scales)
 
     def context(self, x: Tensor) -> Tensor:
-        return upscale(x, self.scale)
+        return self.bicubic(x, self.scale)
 
     def stages(self) -> Sequence[Stage]:
         between = len(self.layers) - 2
@@ -69,6 +69,7 @@ class VDSR(SRNetwork):
 
     def _rectified(self, start: int, end: int) -> Callable[[Tensor, Tensor], Tensor]:
         def run(state: Tensor, _: Tensor) -> Tensor:
+            state = self.rounded(state)
             for layer in self.layers[start:end]:
                 state = functional.relu_(layer(state))
             return state

@@ -14,6 +14,7 @@ import torch
 from sr_kd.errors import SrKdError, UsageError
 from sr_kd.export.export import export_network
 from sr_kd.images import read_image
+from sr_kd.imaging.load import find_network
 from sr_kd.imaging.upscaler import Upscaler
 from sr_kd.networks.base import SRNetwork
 from sr_kd.networks.build import build_network
@@ -25,6 +26,16 @@ def fsrcnn() -> SRNetwork:
     """A luma network that does what a trained one does, and whose values are of an image's size."""
     torch.manual_seed(0)
     return build_network("FSRCNN", scale=2, init="bicubic").eval()
+
+
+@pytest.fixture(scope="module")
+def residual() -> SRNetwork:
+    """A residual luma network whose residual is of the size of a trained one's."""
+    torch.manual_seed(0)
+    network = build_network("FSRCNN", scale=2, skip="bicubic", init="kaiming").eval()
+    with torch.no_grad():
+        network.last_layer.weight.normal_(0, 0.01)
+    return network
 
 
 def run_onnx(path: Path, images: np.ndarray) -> np.ndarray:
@@ -91,9 +102,42 @@ def test_results_that_differ_leave_no_file(tmp_path):
         network.feature_extraction[0].weight *= 1e6
         network.last_layer.weight *= 1e-6
     assert export_network(network, tmp_path / "fine.pt2").difference < 0.1
-    with pytest.raises(SrKdError, match=r"bad\.pt2 was not written: .* differ .*; try precision fp32"):
+    with pytest.raises(SrKdError, match=r"bad\.pt2 was not written: .* differ .*: this .*; use precision fp32"):
         export_network(network, tmp_path / "bad.pt2", precision="fp16")
     assert [path.name for path in tmp_path.iterdir()] == ["fine.pt2"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rgb", [False, True])
+def test_a_skip_is_exported_as_a_convolution_and_a_pixel_shuffle(residual, tmp_path, rgb):
+    onnx = pytest.importorskip("onnx")
+    exported = export_network(residual, tmp_path / "residual.onnx", rgb=rgb)
+    assert exported.difference < 0.01
+    graph = onnx.load(exported.path).graph
+    operators = [node.op_type for node in graph.node]
+    assert "Resize" not in operators
+    assert operators.count("DepthToSpace") == (3 if rgb else 2)
+    kernels = {tuple(tensor.dims) for tensor in graph.initializer}
+    assert (4, 1, 5, 5) in kernels, "bicubic"
+
+
+@pytest.mark.slow
+def test_half_precision_leaves_the_skip_alone(tmp_path):
+    pytest.importorskip("onnxruntime")
+    network = build_network("FSRCNN", scale=2, skip="bicubic", init="bicubic")
+    exported = export_network(network, tmp_path / "half.onnx", precision="fp16")
+    assert exported.difference < 1e-3, "rounded to half precision it would be 0.06"
+    whole = export_network(network, tmp_path / "whole.onnx")
+    assert exported.path.stat().st_size < whole.path.stat().st_size - 12_644
+
+
+@pytest.mark.slow
+def test_the_shipped_networks_are_fit_for_half_precision(tmp_path):
+    """On noise their differences are above one gray level, on photographs below."""
+    pytest.importorskip("onnxruntime")
+    for name in ("fsrcnn_x2", "fsrcnn_x3", "fsrcnn_x4"):
+        _, network = find_network(name, None)
+        assert export_network(network, tmp_path / f"{name}.onnx", precision="fp16").difference < 1
 
 
 @pytest.mark.slow

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from PIL import Image
 from sr_kd.data.resize import imresize
 from sr_kd.errors import UsageError
 from sr_kd.networks import build_network
-from sr_kd.networks.bicubic import cubic, shifted_upscale_kernels, upscale, upscale_reach
+from sr_kd.networks.bicubic import cubic, shifted_upscale_kernels, upscale, upscale_by_convolution, upscale_reach
 
 SCALES = (2, 3, 4)
 
@@ -42,6 +44,7 @@ def test_upscaling_is_imresize(height: int, width: int, scale: int) -> None:
     x = torch.rand(2, 3, height, width, dtype=torch.float64)
     expected = imresize(x, (height * scale, width * scale))
     torch.testing.assert_close(upscale(x, scale), expected, rtol=0, atol=1e-14)
+    torch.testing.assert_close(upscale_by_convolution(x, scale), expected, rtol=0, atol=1e-14)
 
 
 @pytest.mark.parametrize("scale", SCALES)
@@ -55,15 +58,16 @@ def test_upscaling_has_the_right_gradient() -> None:
     assert torch.autograd.gradcheck(lambda value: upscale(value, 3), x)
 
 
-def test_upscaling_exports_with_free_sizes() -> None:
+@pytest.mark.parametrize("function", [upscale, upscale_by_convolution])
+def test_upscaling_exports_with_free_sizes(function: Callable[[torch.Tensor, int], torch.Tensor]) -> None:
     class UpscaleWindow(torch.nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return upscale(x, 3)
+            return function(x, 3)
 
     sizes = {"x": {2: torch.export.Dim("height"), 3: torch.export.Dim("width")}}
     exported = torch.export.export(UpscaleWindow(), (torch.rand(1, 1, 5, 6),), dynamic_shapes=sizes).module()
     x = torch.rand(1, 1, 9, 14)
-    assert torch.equal(exported(x), upscale(x, 3))
+    assert torch.equal(exported(x), function(x, 3))
 
 
 @pytest.mark.parametrize("scale", SCALES)
@@ -100,6 +104,9 @@ def test_a_narrow_fsrcnn_holds_what_it_can_of_bicubic() -> None:
         {"type": "VDSR", "layers": 5, "width": 8},
         {"type": "VDSR", "layers": 5, "width": 8, "color": "rgb"},
         {"type": "IDN"},
+        {"type": "FSRCNN", "skip": "bicubic"},
+        {"type": "FSRCNN", "skip": "bicubic", "color": "rgb", "d": 8, "s": 4, "m": 1},
+        {"type": "CARN", "skip": "bicubic", "variant": "mobile"},
     ],
 )
 @pytest.mark.parametrize("scale", SCALES)
@@ -107,6 +114,7 @@ def test_residual_networks_start_as_bicubic_exactly(options: dict, scale: int) -
     network = build_network(**options, scale=scale, init="bicubic")
     x = torch.rand(1, network.channels, 6, 7)
     assert torch.equal(network(x), upscale(x, scale))
+    torch.testing.assert_close(network(x), imresize(x, (6 * scale, 7 * scale)))
 
 
 @pytest.mark.parametrize(

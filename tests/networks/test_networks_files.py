@@ -79,6 +79,23 @@ def test_round_trip(tmp_path: Path, suffix: str, make) -> None:
     assert equal(loaded.network, network)
 
 
+@pytest.mark.parametrize("skip", ["none", "bicubic"])
+@pytest.mark.parametrize("kind", ["FSRCNN", "CARN", "PrivilegedTeacher"])
+def test_weights_alone_tell_a_residual_network(tmp_path: Path, kind: str, skip: str) -> None:
+    parts = {"encoder": {"type": "Hourglass"}, "decoder": {"type": "FSRCNN", "skip": skip}}
+    network = build_network(kind, scale=2, **(parts if kind == "PrivilegedTeacher" else {"skip": skip})).eval()
+    torch.save({"params": network.state_dict()}, tmp_path / "net.pth")
+    loaded = load_network(tmp_path / "net.pth", scale=2).network
+    assert loaded.arguments == network.arguments
+    assert equal(loaded, network)
+
+
+def test_a_plain_network_does_not_take_residual_weights(tmp_path: Path) -> None:
+    save_network(tmp_path / "net.pth", build_network("FSRCNN", scale=2, skip="bicubic"))
+    with pytest.raises(SrKdError, match="1 surplus: skip"):
+        load_weights(build_network("FSRCNN", scale=2), tmp_path / "net.pth")
+
+
 def test_moving_averages_are_preferred(tmp_path: Path) -> None:
     network = build_network("FSRCNN", scale=2)
     averages = {key: value + 1 for key, value in network.state_dict().items()}

@@ -21,25 +21,30 @@ SCALES = (2, 3, 4)
 NETWORKS: dict[str, dict[str, Any]] = {
     "FSRCNN": {"type": "FSRCNN"},
     "FSRCNN-rgb": {"type": "FSRCNN", "color": "rgb", "d": 20, "s": 6, "m": 2, "slope_per_channel": True},
+    "FSRCNN-skip": {"type": "FSRCNN", "skip": "bicubic"},
+    "FSRCNN-skip-rgb": {"type": "FSRCNN", "skip": "bicubic", "color": "rgb", "d": 20, "s": 6, "m": 2},
     "VDSR": {"type": "VDSR", "layers": 7, "width": 16},
     "VDSR-multi": {"type": "VDSR", "layers": 5, "width": 8, "scales": [2, 3, 4]},
     "IDN": {"type": "IDN"},
     "CARN": {"type": "CARN"},
     "CARN-M": {"type": "CARN", "variant": "mobile"},
     "CARN-M-multi": {"type": "CARN", "variant": "mobile", "scales": [2, 3, 4]},
+    "CARN-M-skip": {"type": "CARN", "variant": "mobile", "skip": "bicubic", "scales": [2, 3]},
     "CARN-y": {"type": "CARN", "variant": "mobile", "color": "y", "groups": 2},
 }
-SMALL = ("FSRCNN", "FSRCNN-rgb", "VDSR", "VDSR-multi")
+SMALL = ("FSRCNN", "FSRCNN-rgb", "FSRCNN-skip-rgb", "VDSR", "VDSR-multi")
 every_network = pytest.mark.parametrize("name", NETWORKS)
 every_case = pytest.mark.parametrize(
     ("name", "scale"),
     [
-        *((name, scale) for name in ("FSRCNN", "VDSR", "IDN") for scale in SCALES),
+        *((name, scale) for name in ("FSRCNN", "FSRCNN-skip", "VDSR", "IDN") for scale in SCALES),
         ("FSRCNN-rgb", 3),
+        ("FSRCNN-skip-rgb", 2),
         ("VDSR-multi", 2),
         ("CARN", 2),
         ("CARN-M", 3),
         ("CARN-M-multi", 4),
+        ("CARN-M-skip", 3),
         ("CARN-y", 4),
     ],
 )
@@ -219,7 +224,7 @@ def test_a_state_dict_fits_a_second_network(name: str, scale: int) -> None:
     assert torch.equal(second.for_scale(scale)(x), network(x))  # type: ignore[operator]
 
 
-@pytest.mark.parametrize("name", ["VDSR-multi", "CARN-M-multi"])
+@pytest.mark.parametrize("name", ["VDSR-multi", "CARN-M-multi", "CARN-M-skip"])
 class TestSeveralScales:
     def whole(self, name: str) -> SRNetwork:
         network = build_network(**NETWORKS[name])
@@ -229,12 +234,13 @@ class TestSeveralScales:
     def test_a_view_shares_its_parameters(self, name: str) -> None:
         network = self.whole(name)
         whole = {id(parameter) for parameter in network.parameters()}
-        for scale in network.scales:
+        served = network.scales
+        for scale in served:
             view = network.for_scale(scale)
             assert view.scales == (scale,)
             assert {id(parameter) for parameter in view.parameters()} <= whole
             assert view.for_scale(scale) is view
-        assert network.scales == (2, 3, 4)
+        assert network.scales == served
         assert len(whole) == len(list(network.parameters()))
 
     def test_a_view_rebuilds_as_a_single_scale_network(self, name: str) -> None:
@@ -246,11 +252,11 @@ class TestSeveralScales:
 
     def test_the_whole_asks_for_a_scale(self, name: str) -> None:
         network = self.whole(name)
-        with pytest.raises(UsageError, match=r"x2, x3, x4: choose one"):
+        with pytest.raises(UsageError, match=r"serves x2, x3.*: choose one"):
             network(image(network))
 
     def test_other_scales_are_refused(self, name: str) -> None:
-        with pytest.raises(UsageError, match=r"serves x2, x3, x4, not x5"):
+        with pytest.raises(UsageError, match=r"serves x2, x3.*, not x5"):
             self.whole(name).for_scale(5)
 
     def test_training_a_view_trains_the_whole(self, name: str) -> None:
@@ -300,13 +306,33 @@ def test_a_carn_unit_of_the_mobile_variant_is_shared_within_its_block() -> None:
     assert units.format(1) in standard.state_dict()
 
 
-def test_a_mixed_precision_pass_keeps_the_skip_exact() -> None:
-    network = build("IDN", 2)
+@pytest.mark.parametrize("name", ["FSRCNN-skip", "CARN-M-skip", "VDSR", "IDN"])
+def test_low_precision_keeps_the_skip_exact(name: str) -> None:
+    network = build(name, 2)
     network.initialize("bicubic")
     x = image(network, 12, 12)
+    exact = upscale(x, 2)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        mixed = network(x)
-    assert torch.equal(mixed, network(x))
+        assert torch.equal(network(x), exact)
+        assert torch.equal(network.deploy()(x), exact)
+    assert torch.equal(network.bfloat16()(x), exact)
+    torch.testing.assert_close(network.deploy()(x), exact, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["FSRCNN", "FSRCNN-skip", "CARN-M", "VDSR", "IDN"])
+def test_half_weights_take_a_float_image(name: str) -> None:
+    network = build(name, 2)
+    x = image(network)
+    found = copy.deepcopy(network).bfloat16()(x)
+    torch.testing.assert_close(found.float(), network(x), rtol=0.02, atol=0.02)
+
+
+def test_a_skip_needs_an_image() -> None:
+    for kind in ("FSRCNN", "CARN"):
+        with pytest.raises(UsageError, match=f"{kind} can have the skip 'bicubic' only with an image.*not 7"):
+            build_network(kind, scale=2, input_channels=7, skip="bicubic")
+    with pytest.raises(UsageError, match="'skip'"):
+        build_network("FSRCNN", scale=2, skip="bilinear")
 
 
 @pytest.mark.parametrize("scale", SCALES)

@@ -13,6 +13,7 @@ from sr_kd.networks.teacher import PrivilegedTeacher
 DECODERS: dict[str, dict[str, Any]] = {
     "FSRCNN": {"type": "FSRCNN"},
     "larger FSRCNN": {"type": "FSRCNN", "d": 80, "s": 20, "m": 6},
+    "residual FSRCNN": {"type": "FSRCNN", "skip": "bicubic"},
     "VDSR": {"type": "VDSR", "layers": 6, "width": 16},
     "IDN": {"type": "IDN"},
     "CARN-M": {"type": "CARN", "variant": "mobile"},
