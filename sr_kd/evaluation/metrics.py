@@ -27,6 +27,12 @@ def psnr(image: Tensor, reference: Tensor, peak: float = 255.0) -> float:
 
     Raises:
         UsageError: the shapes differ, or the images are not floating point.
+
+    One level of difference everywhere:
+
+    >>> import torch
+    >>> round(psnr(torch.zeros(1, 8, 8), torch.ones(1, 8, 8)), 3)
+    48.131
     """
     _check(image, reference)
     error = float((image - reference).square().mean())
@@ -48,6 +54,11 @@ def ssim(image: Tensor, reference: Tensor, peak: float = 255.0) -> float:
 
     Raises:
         UsageError: the shapes differ, the images are not floating point or smaller than the window.
+
+    >>> import torch
+    >>> image = torch.arange(256.0).view(1, 16, 16)
+    >>> ssim(image, image)
+    1.0
     """
     _check(image, reference)
     if image.ndim != 3 or min(image.shape[-2:]) < WINDOW:
