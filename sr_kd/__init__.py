@@ -5,23 +5,50 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _PUBLIC = {
+    "FinishedRun": "sr_kd.recipes.api",
     "SrKdError": "sr_kd.errors",
+    "Upscaler": "sr_kd.imaging.upscaler",
     "UsageError": "sr_kd.errors",
+    "build_loss": "sr_kd.losses.build",
     "build_network": "sr_kd.networks.build",
     "evaluate": "sr_kd.evaluation.api",
+    "export_network": "sr_kd.export.export",
     "load_model": "sr_kd.imaging.load",
+    "load_network": "sr_kd.networks.files",
+    "save_network": "sr_kd.networks.files",
+    "train": "sr_kd.recipes.api",  # not the module sr_kd.train, which is there for python -m
     "upscale": "sr_kd.imaging.load",
 }
-__all__ = ["SrKdError", "UsageError", "__version__", "build_network", "evaluate", "load_model", "upscale"]
+__all__ = [
+    "FinishedRun",
+    "SrKdError",
+    "Upscaler",
+    "UsageError",
+    "__version__",
+    "build_loss",
+    "build_network",
+    "evaluate",
+    "export_network",
+    "load_model",
+    "load_network",
+    "save_network",
+    "train",
+    "upscale",
+]
 
 if TYPE_CHECKING:
     from .errors import SrKdError, UsageError
     from .evaluation.api import evaluate
+    from .export.export import export_network
     from .imaging.load import load_model, upscale
+    from .imaging.upscaler import Upscaler
+    from .losses.build import build_loss
     from .networks.build import build_network
+    from .networks.files import load_network, save_network
+    from .recipes.api import FinishedRun, train
 
 
 def __getattr__(name: str) -> Any:
@@ -29,3 +56,7 @@ def __getattr__(name: str) -> Any:
     if name in _PUBLIC:
         return getattr(import_module(_PUBLIC[name]), name)
     raise AttributeError(f"module 'sr_kd' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -32,26 +32,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Load, check, train, and write the comparison of the arms."""
+    """Load, check, train, write the comparison of the arms, and say what was made."""
     from ..distributed import joined
-    from ..recipes.check import check_recipe
+    from ..recipes.api import train_recipe
     from ..recipes.load import load_recipe
-    from ..recipes.report import write_report
-    from ..recipes.run import run_recipe
     from .console import command_line, log_to_console
 
     recipe = load_recipe(arguments.opt, arguments.force_yml, debug=arguments.debug)
+    command = command_line("train", arguments.opt, arguments.force_yml) + (" --debug" if arguments.debug else "")
     with joined(arguments.device) as world, log_to_console(quiet=arguments.quiet or not world.leads):
-        check_recipe(recipe)
-        workspace = run_recipe(
-            recipe, world, seeds=arguments.seeds, resume=arguments.auto_resume, quiet=arguments.quiet
+        made = train_recipe(
+            recipe,
+            world,
+            seeds=arguments.seeds,
+            resume=arguments.auto_resume,
+            quiet=arguments.quiet,
+            command=command,
         )
-        unfinished = workspace.unfinished_seeds()
-        if world.leads and unfinished:
-            print(f"seeds {', '.join(map(str, unfinished))} are not finished: the last of them writes the tables")
-        elif world.leads:
-            command = command_line("train", arguments.opt, arguments.force_yml)
-            command += " --debug" if arguments.debug else ""
-            for path in write_report(recipe, workspace, world.device, command, quiet=arguments.quiet):
-                print(f"wrote {path}")
+    if world.leads:
+        print(f"networks: {made.experiment / 'models'}")
+        for path in made.files:
+            print(f"wrote {path}")
+    if world.leads and made.unfinished_seeds:
+        seeds = ", ".join(map(str, made.unfinished_seeds))
+        print(f"seeds {seeds} are not finished: the last of them writes the tables")
     return 0

@@ -31,6 +31,9 @@ def find_option_file(path: Path | str) -> Path:
     """The file itself where there is one, else the packaged recipe of that name, else the path as it was.
 
     Names may be written as in a clone, so ``options/train/pisr/fsrcnn_x2.yml`` works everywhere.
+
+    >>> find_option_file("pisr/fsrcnn_x2_cpu").name
+    'fsrcnn_x2_cpu.yml'
     """
     path = Path(path)
     return path if path.is_file() else packaged_recipes().get(_name(path), path)

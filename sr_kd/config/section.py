@@ -16,7 +16,11 @@ Compile = Literal[False, True, "reduce-overhead", "max-autotune"]
 
 
 def is_folder_name(name: str) -> bool:
-    """Whether files can go into a folder of this name, here and on other systems, and nowhere else."""
+    """Whether files can go into a folder of this name, here and on other systems, and nowhere else.
+
+    >>> is_folder_name("fsrcnn_x2"), is_folder_name("runs/fsrcnn_x2")
+    (True, False)
+    """
     return bool(name.strip()) and name not in (".", "..") and not any(c in "/\\" or not c.isprintable() for c in name)
 
 

@@ -26,7 +26,13 @@ _INVERSE_OFFSETS = -_INVERSE @ _OFFSETS
 
 
 def rgb_to_y(rgb: Tensor) -> Tensor:
-    """Luma of RGB in [0, 1]: (..., 3, H, W) -> (..., 1, H, W) in [16/255, 235/255]."""
+    """Luma of RGB in [0, 1]: (..., 3, H, W) -> (..., 1, H, W) in [16/255, 235/255].
+
+    White is 235 of 255:
+
+    >>> round(rgb_to_y(torch.ones(3, 1, 1)).item() * 255, 3)
+    235.0
+    """
     return _weighted(_channels(rgb), _WEIGHTS[0], _OFFSETS[0]).unsqueeze(-3)
 
 
@@ -45,12 +51,20 @@ def ycbcr_to_rgb(ycbcr: Tensor) -> Tensor:
 
 
 def gray_to_y(gray: Tensor) -> Tensor:
-    """Full-range gray in [0, 1] to luma in [16/255, 235/255]: what R = G = B = gray would give."""
+    """Full-range gray in [0, 1] to luma in [16/255, 235/255]: what R = G = B = gray would give.
+
+    >>> gray_to_y(torch.tensor([0.0, 1.0])) * 255
+    tensor([ 16., 235.])
+    """
     return (gray * 219 + 16) / 255
 
 
 def y_to_gray(y: Tensor) -> Tensor:
-    """The inverse of :func:`gray_to_y`, not clamped."""
+    """The inverse of :func:`gray_to_y`, not clamped.
+
+    >>> y_to_gray(torch.tensor([16.0, 235.0]) / 255)
+    tensor([0., 1.])
+    """
     return (y * 255 - 16) / 219
 
 

@@ -43,6 +43,9 @@ def imresize(
 
     Raises:
         UsageError: an image that is not floating point, or sides that are not positive.
+
+    >>> imresize(torch.ones(3, 40, 60), (20, 30)).shape
+    torch.Size([3, 20, 30])
     """
     if not image.is_floating_point() or image.ndim < 2 or image.numel() == 0:
         raise UsageError(f"imresize needs a floating-point (..., H, W); got {tuple(image.shape)} of {image.dtype}")
@@ -77,6 +80,9 @@ def make_lr(hr: np.ndarray, scale: int) -> np.ndarray:
 
     Raises:
         UsageError: another pixel type, or sides that are no multiples of the scale.
+
+    >>> make_lr(np.full((4, 6, 3), 200, np.uint8), 2)[0, 0]
+    array([200, 200, 200], dtype=uint8)
     """
     height, width = hr.shape[:2]
     if hr.dtype not in (np.uint8, np.uint16):
@@ -130,6 +136,9 @@ def mod_crop(hr: np.ndarray, scale: int) -> np.ndarray:
 
     Raises:
         UsageError: the image is smaller than one LR pixel.
+
+    >>> mod_crop(np.zeros((5, 7, 3)), 2).shape
+    (4, 6, 3)
     """
     height, width = hr.shape[:2]
     if height < scale or width < scale:

@@ -15,6 +15,9 @@ class Sizing:
 
     Raises:
         UsageError: wishes that are not positive or exclude one another.
+
+    >>> Sizing(fit=(100, 100)).size(height=50, width=200)
+    (25, 100)
     """
 
     factor: float | None = None

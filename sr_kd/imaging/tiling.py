@@ -31,7 +31,11 @@ class Span:
 
 
 def spans(length: int, tile: int, radius: int) -> list[Span]:
-    """Cut an axis into equal tiles of at most `tile` pixels and give each its window."""
+    """Cut an axis into equal tiles of at most `tile` pixels and give each its window.
+
+    >>> spans(10, tile=5, radius=1)
+    [Span(begin=0, end=5, start=0, stop=7), Span(begin=5, end=10, start=3, stop=10)]
+    """
     count = -(-length // tile)
     tile = -(-length // count)
     size = min(length, tile + 2 * radius)

@@ -17,7 +17,11 @@ Form = Literal["code", "paper"]
 
 
 def energy(feature: Tensor, p: float = 2) -> Tensor:
-    """mean over channels of |F|^p: (N, C, H, W) -> (N, H * W)."""
+    """mean over channels of |F|^p: (N, C, H, W) -> (N, H * W).
+
+    >>> energy(torch.tensor([[[[1.0, 2.0]], [[3.0, 0.0]]]]))
+    tensor([[5., 2.]])
+    """
     powers = feature.square() if p == 2 else feature.abs().pow(p)
     return powers.mean(1).flatten(1)
 
@@ -30,6 +34,12 @@ def attention_transfer(student: Tensor, teacher: Tensor, p: float = 2, form: For
         p: power of the activations.
         form: "code", mean over samples and positions of (Q_S - Q_T)^2; "paper", mean over samples of
             |Q_S - Q_T|_2 / 2.
+
+    Active at different positions:
+
+    >>> left, right = torch.tensor([[[[3.0, 0.0]]]]), torch.tensor([[[[0.0, 5.0]]]])
+    >>> round(attention_transfer(left, right).item(), 4)
+    1.0
     """
     eps = max(1e-10**p, 1e-30)  # of an energy map whose features have a mean square of 1e-10
     difference = unit(energy(student, p), eps) - unit(energy(teacher, p), eps)
@@ -51,6 +61,8 @@ class AT(Loss):
 
     The size depends on the patch: "code" falls as 1 / (H * W), "paper" is independent of it. Starting
     weight for SR with an L1 loss on [0, 1] and 96x96 maps: 180 ("code").
+
+    Source: <https://arxiv.org/abs/1612.03928>
     """
 
     terms = ("at",)

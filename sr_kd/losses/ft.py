@@ -35,6 +35,8 @@ class FT(FactorLoss):
 
     The size depends on the patch: it falls as 1 / sqrt(C_factor * H * W). Starting weight for SR with an
     L1 loss on [0, 1] and 28 x 96 x 96 factors: 110.
+
+    Source: <https://arxiv.org/abs/1802.04977>
     """
 
     terms = ("ft",)

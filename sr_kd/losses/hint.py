@@ -24,6 +24,8 @@ class Hint(Loss):
 
     The size follows the features' magnitude, not the patch. Starting weight for SR with an L1 loss on
     [0, 1]: 1 with features around 1, 100 with features around 0.1.
+
+    Source: <https://arxiv.org/abs/1412.6550>
     """
 
     terms = ("hint",)

@@ -128,6 +128,8 @@ class IEKD(FactorLoss):
     With weights by name: ``{inherit: 10, explore: 10}``. The size of l1, l2 and partial_l2 depends on the
     patch, as 1 / sqrt(C_factor * H * W); the other forms do not. Starting weights for SR with an L1 loss on
     [0, 1]: 10 and 10. The exploring coder can lower its term alone: watch that the student moves too.
+
+    Source: <https://arxiv.org/abs/2107.00181>
     """
 
     terms = ("inherit", "explore")

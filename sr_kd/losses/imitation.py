@@ -10,7 +10,10 @@ from .base import Loss, LossInputs
 
 
 class Imitation(Loss):
-    """mean |LR - compact|, for a privileged teacher whose compact feature has LR's channels."""
+    """mean |LR - compact|, for a privileged teacher whose compact feature has LR's channels.
+
+    Source: <https://arxiv.org/abs/2007.07524>
+    """
 
     terms = ("imitation",)
     needs_compact = True

@@ -10,7 +10,11 @@ from torch.autograd.function import once_differentiable
 
 
 def widen(feature: Tensor) -> Tensor:
-    """Half precision to float32; float32 and float64 as they are."""
+    """Half precision to float32; float32 and float64 as they are.
+
+    >>> widen(torch.zeros(1, dtype=torch.bfloat16)).dtype
+    torch.float32
+    """
     return feature.float() if feature.dtype.itemsize < 4 else feature
 
 
@@ -25,6 +29,9 @@ def unit(values: Tensor, eps: float = 1e-10) -> Tensor:
     Smooth at zero: the usual x / max(|x|, 1e-12) sends a gradient of 1e12 into a row that happens to be
     all zero, and flat patches make such rows routine. `eps` is the mean square under which a row counts
     as dead; the length of a row far above it is 1 to within rounding.
+
+    >>> unit(torch.tensor([3.0, 4.0]))
+    tensor([0.6000, 0.8000])
     """
     return _Unit.apply(values, eps)
 

@@ -31,7 +31,10 @@ class L2(Loss):
 
 
 class Charbonnier(Loss):
-    """mean sqrt((SR - HR)^2 + eps^2) (Lai et al., LapSRN, 2017)."""
+    """mean sqrt((SR - HR)^2 + eps^2) (Lai et al., LapSRN, 2017).
+
+    Source: <https://arxiv.org/abs/1704.03915>
+    """
 
     terms = ("charbonnier",)
 

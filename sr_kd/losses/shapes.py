@@ -10,7 +10,12 @@ from torch.nn import functional
 
 
 def match_size(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
-    """Average the larger map down to (H, W) of the smaller, each side for itself; channels stay."""
+    """Average the larger map down to (H, W) of the smaller, each side for itself; channels stay.
+
+    >>> student, teacher = match_size(torch.zeros(1, 8, 12, 10), torch.zeros(1, 32, 6, 20))
+    >>> student.shape[2:], teacher.shape[2:]
+    (torch.Size([6, 10]), torch.Size([6, 10]))
+    """
     size = (min(student.shape[2], teacher.shape[2]), min(student.shape[3], teacher.shape[3]))
     return _pooled(student, size), _pooled(teacher, size)
 
@@ -24,7 +29,11 @@ def resize_to(feature: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def pool_positions(feature: Tensor, positions: int) -> Tensor:
-    """Average a map down until it has at most `positions` positions, keeping its aspect."""
+    """Average a map down until it has at most `positions` positions, keeping its aspect.
+
+    >>> pool_positions(torch.zeros(1, 8, 40, 60), 600).shape
+    torch.Size([1, 8, 20, 30])
+    """
     height, width = feature.shape[2:]
     if height * width <= positions:
         return feature
@@ -33,7 +42,12 @@ def pool_positions(feature: Tensor, positions: int) -> Tensor:
 
 
 def averages(length: int, count: int) -> Tensor:
-    """Adaptive average pooling of one axis as a matrix (count, length)."""
+    """Adaptive average pooling of one axis as a matrix (count, length).
+
+    >>> averages(4, 2)
+    tensor([[0.5000, 0.5000, 0.0000, 0.0000],
+            [0.0000, 0.0000, 0.5000, 0.5000]])
+    """
     matrix = torch.zeros(count, length)
     for row in range(count):
         begin, end = row * length // count, -(-(row + 1) * length // count)

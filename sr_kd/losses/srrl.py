@@ -34,6 +34,8 @@ class SRRL(Loss):
 
     The size does not depend on the patch. Starting weights for SR with an L1 loss on [0, 1]: 1 and 1 (the
     regression term with "l1" is on the scale of the task loss).
+
+    Source: <https://openreview.net/forum?id=ZzwDy_wiWv>
     """
 
     terms = ("feature_matching", "regression")

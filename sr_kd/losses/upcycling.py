@@ -74,6 +74,8 @@ class Upcycling(Loss):
         seed: of the tiles and augmentations.
 
     On the scale of an L1 task loss whatever the patch. Starting weight for SR: 0.1 to 1.
+
+    Source: <https://arxiv.org/abs/2309.14162>
     """
 
     needs_forwards = True

@@ -23,7 +23,12 @@ Scale = Literal["pixel_and_channel", "channel", "pixel", "layer"]
 
 
 def gaussian_nll(target: Tensor, location: Tensor, variance: Tensor) -> Tensor:
-    """mean [ log(v) / 2 + (t - mu)^2 / (2 v) ]."""
+    """mean [ log(v) / 2 + (t - mu)^2 / (2 v) ].
+
+    >>> zero = torch.zeros(1, 1, 2, 2)
+    >>> gaussian_nll(zero + 1, zero, zero + 1).item()
+    0.5
+    """
     return torch.log(variance).mean() / 2 + ((target - location).square() / variance).mean() / 2
 
 
@@ -66,6 +71,8 @@ class VID(Loss):
 
     The size of the loss depends on the features' magnitude: with features of 0.01 its value is about
     -5 and its gradient is amplified by 1/b, hence PISR's weight of 1e-6.
+
+    Source: <https://arxiv.org/abs/2007.07524>
     """
 
     terms = ("vid",)

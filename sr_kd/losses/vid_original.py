@@ -62,6 +62,8 @@ class OriginalVID(Loss):
     The size follows the logarithm of the features' magnitude, not the patch; its gradient grows as
     1 / v. Starting weight for SR with an L1 loss on [0, 1]: 0.1 with features around 0.1, 1e-6 with features
     around 0.01.
+
+    Source: <https://arxiv.org/abs/1904.05835>
     """
 
     terms = ("vid",)

@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from .base import SRNetwork, Tap
 from .build import NETWORKS, build_network
+from .foreign import ForeignNetwork, recorded
 
-__all__ = ["NETWORKS", "SRNetwork", "Tap", "build_network"]
+__all__ = ["NETWORKS", "ForeignNetwork", "SRNetwork", "Tap", "build_network", "recorded"]

@@ -15,7 +15,11 @@ Number = TypeVar("Number", float, Tensor)
 
 
 def cubic(t: Tensor) -> Tensor:
-    """Keys' cubic convolution kernel with a = -0.5, support [-2, 2]; the kernel of MATLAB's bicubic."""
+    """Keys' cubic convolution kernel with a = -0.5, support [-2, 2]; the kernel of MATLAB's bicubic.
+
+    >>> cubic(torch.tensor([0.0, 0.5, 1.0, 1.5, 2.0]))
+    tensor([ 1.0000,  0.5625,  0.0000, -0.0625,  0.0000])
+    """
     t = t.abs()
     return torch.where(t <= 1, _near(t), torch.where(t < 2, _far(t), torch.zeros_like(t)))
 
@@ -35,7 +39,11 @@ def upscale_phases(scale: int) -> list[list[float]]:
 
 
 def upscale_reach(scale: int, radius: int = 0) -> int:
-    """How many LR pixels away an LR pixel can be from an output pixel within `radius` of which it is used."""
+    """How many LR pixels away an LR pixel can be from an output pixel within `radius` of which it is used.
+
+    >>> [upscale_reach(scale) for scale in (2, 3, 4)]
+    [2, 2, 2]
+    """
     return max(
         (r + radius) // scale
         + max(k - 2 for k, weight in enumerate(upscale_phases(scale)[(r + radius) % scale]) if weight)
@@ -55,6 +63,12 @@ def upscale(x: Tensor, scale: int) -> Tensor:
 
     Returns:
         (..., H * scale, W * scale).
+
+    >>> upscale(torch.ones(1, 2, 2), 2)
+    tensor([[[1., 1., 1., 1.],
+             [1., 1., 1., 1.],
+             [1., 1., 1., 1.],
+             [1., 1., 1., 1.]]])
     """
     for axis in (-2, -1):
         length = x.shape[axis]

@@ -10,7 +10,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 
 def count_parameters(network: nn.Module) -> int:
-    """Number of trainable and fixed parameters."""
+    """Number of trainable and fixed parameters.
+
+    >>> count_parameters(nn.Linear(3, 2))
+    8
+    """
     return sum(parameter.numel() for parameter in network.parameters())
 
 
@@ -19,6 +23,11 @@ def count_multiply_adds(network: nn.Module, shape: tuple[int, ...]) -> int:
 
     A transposed convolution counts its true work, each input pixel times the kernel; the literature's
     6.0 G for FSRCNN x2 counts it at output resolution.
+
+    Nine for each of sixteen pixels:
+
+    >>> count_multiply_adds(nn.Conv2d(1, 1, 3, padding=1, bias=False), (1, 1, 4, 4))
+    144
     """
     shapes = copy.deepcopy(network).to("meta")
     counter = FlopCounterMode(display=False)

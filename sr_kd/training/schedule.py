@@ -15,6 +15,10 @@ def learning_rate(base: float, scheduler: Scheduler, iteration: int, total_iter:
         base: the optimizer's learning rate.
         scheduler: the shape; past `total_iter` the last value stays.
         warmup_iter: the first iterations rise linearly, the last of them with the full value.
+
+    >>> halved = Scheduler(type="multistep", milestones=[10, 20])
+    >>> [learning_rate(1.0, halved, iteration, 30) for iteration in (9, 10, 20)]
+    [1.0, 0.5, 0.25]
     """
     warmup = min(1.0, (iteration + 1) / warmup_iter) if warmup_iter else 1.0
     return warmup * _scheduled(base, scheduler, min(iteration, total_iter), total_iter)

@@ -28,6 +28,11 @@ def ssim(image: Tensor, reference: Tensor, peak: float = PEAK) -> float:
 
     Raises:
         UsageError: the shapes differ, the images are not floating point or smaller than the window.
+
+    >>> import torch
+    >>> image = torch.arange(256.0).view(1, 16, 16)
+    >>> ssim(image, image)
+    1.0
     """
     luminance, contrast = similarity(image, reference, peak)
     return float(luminance[0].mul_(contrast[0]).div_(luminance[1].mul_(contrast[1])).mean())
