@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, cached_property
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from pkgutil import iter_modules
 from typing import Any, Generic, TypeVar
 
 from .errors import UsageError, unknown_name
 
 T = TypeVar("T")
+TASKS = "sr_kd.tasks"  # the package whose folders declare names of their own
 GROUP = "sr_kd.plugins"  # entry points of installed packages: functions that register parts
 logger = logging.getLogger("sr_kd")
 
 
 class Registry(Generic[T]):
-    """Names of one kind of part ("network", "loss", "metric").
+    """Names of one kind of part ("network", "loss", "metric", "task").
 
     What installed packages offer as entry points of the group ``sr_kd.plugins`` is registered when a name is
     asked for that is not known yet, or all of them are.
@@ -25,13 +27,20 @@ class Registry(Generic[T]):
     Args:
         kind: the word used in error messages.
         builtin: name -> ``"package.module:name"``; nothing is imported until the name is used.
+        declared: name of a mapping like `builtin` that the package of any task may have; its names count, too.
         families: prefix -> ``"package.module:function"``, which gives the part for ``Name`` in
             ``prefix.Name``: the classes of another package, wrapped when first asked for.
     """
 
-    def __init__(self, kind: str, builtin: Mapping[str, str], families: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        kind: str,
+        builtin: Mapping[str, str],
+        families: Mapping[str, str] | None = None,
+        declared: str | None = None,
+    ) -> None:
         self.kind = kind
-        self._paths = dict(builtin)
+        self._builtin, self._declared = dict(builtin), declared
         self._families = dict(families or {})
         self._parts: dict[str, T] = {}
 
@@ -59,6 +68,14 @@ class Registry(Generic[T]):
         """Every known name, sorted; members of families are not among them."""
         _register_installed()
         return sorted({*self._paths, *self._parts})
+
+    @cached_property
+    def _paths(self) -> dict[str, str]:
+        if self._declared is None:
+            return self._builtin
+        folders = iter_modules(import_module(TASKS).__path__, f"{TASKS}.")
+        declared = [getattr(import_module(folder.name), self._declared, {}) for folder in folders if folder.ispkg]
+        return self._builtin | {name: path for names in declared for name, path in names.items()}
 
 
 @cache

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from .errors import UsageError, nearest
+
+
+class OptionError(UsageError):
+    """What is wrong with the options of one thing.
+
+    Args:
+        problems: (the option, after those it is nested in; the sentence about it).
+    """
+
+    def __init__(self, problems: Sequence[tuple[tuple[str, ...], str]]) -> None:
+        super().__init__("; ".join(problem for _, problem in problems))
+        self.problems = list(problems)
 
 
 def accepted(cls: type) -> dict[str, inspect.Parameter]:
@@ -27,12 +39,14 @@ def check_arguments(kind: str, cls: type, arguments: Mapping[str, Any], given: t
         given: parameters that the caller supplies itself.
 
     Raises:
-        UsageError: an unknown, missing or ill-typed argument, with the nearest and the allowed names.
+        OptionError: every unknown, missing or ill-typed argument, with the nearest and the allowed names.
     """
     known = {name: value for name, value in accepted(cls).items() if name not in given}
-    for name in arguments:
-        if name not in known:
-            raise UsageError(f"{kind} has no option '{name}'{nearest(name, known)}; known: {', '.join(sorted(known))}")
+    problems = [
+        ((name,), f"{kind} has no option '{name}'{nearest(name, known)}; known: {', '.join(sorted(known))}")
+        for name in arguments
+        if name not in known
+    ]
     hints = typing.get_type_hints(cls.__init__, include_extras=True)  # type: ignore[misc]
     checked = {}
     for name, parameter in known.items():
@@ -42,9 +56,11 @@ def check_arguments(kind: str, cls: type, arguments: Mapping[str, Any], given: t
                 checked[name] = adapter.validate_python(arguments[name])
             except ValidationError as error:
                 problem = " or ".join(dict.fromkeys(entry["msg"] for entry in error.errors()))
-                raise UsageError(f"{kind}, option '{name}': {problem}; found {arguments[name]!r}") from None
+                problems.append(((name,), f"{kind}, option '{name}': {problem}; found {arguments[name]!r}"))
         elif parameter.default is parameter.empty:
-            raise UsageError(f"{kind} needs the option '{name}'")
+            problems.append(((name,), f"{kind} needs the option '{name}'"))
+    if problems:
+        raise OptionError(problems)
     return checked
 
 

@@ -10,9 +10,10 @@ import torch
 from ..distributed import World
 from ..recipes.cost import undistilled_arm
 from ..recipes.graph import arms, teacher_of
-from ..recipes.networks import new_network
+from ..recipes.networks import FirstNetworks
 from ..tasks.super_resolution.options import SuperResolutionRecipe
 from ..tasks.super_resolution.task import SuperResolution
+from ..training.phase_losses import build_phase_losses
 from ..training.plan import plan_phase
 from .report import Comparison
 from .timing import time_in_turn
@@ -52,12 +53,14 @@ class LossesBench:
         recipe, phase = self.recipe, arms(self.recipe)[label]
         options, source = recipe.phases[phase], teacher_of(recipe, phase)
         other = options.partner if source is None else source.network
-        student = new_network(recipe, options.trains, seed=0)
-        teacher = None if other is None else new_network(recipe, other, seed=0)
+        networks = FirstNetworks(recipe)
+        student = networks.new(options.trains, seed=0)
+        teacher = None if other is None else networks.new(other, seed=0)
         world = World(0, 1, self.device)
         images = self._images(rgb="rgb" in {getattr(network, "color", None) for network in (student, teacher)})
         task = SuperResolution(images, [], recipe.scale, [], world)
-        plan = plan_phase(recipe, phase, 0, student, teacher, task, world)
+        losses = build_phase_losses(recipe, phase, 0, student, teacher)
+        plan = plan_phase(recipe, phase, student, teacher, losses, task, world)
         return OurStep(plan.stages[-1](), itertools.count())
 
     def _images(self, rgb: bool) -> OneBatch:

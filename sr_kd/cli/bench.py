@@ -169,14 +169,12 @@ def _streaming(args: argparse.Namespace, machine: Machine) -> Sequence[Compariso
 def _losses(args: argparse.Namespace, machine: Machine) -> Sequence[Comparison]:
     from ..bench.losses import LossesBench
     from ..device import pick_device
-    from ..recipes.check import check_recipe
-    from ..recipes.load import load_recipe
+    from ..recipes.check import check_training_file
     from ..tasks.super_resolution.options import SuperResolutionRecipe
 
-    recipe = load_recipe(args.opt, args.force_yml)
+    recipe = check_training_file(args.opt, args.force_yml, data=False).recipe
     if not isinstance(recipe, SuperResolutionRecipe):
         raise UsageError(f"{args.opt} is for {recipe.task}; losses are timed on super-resolution")
-    check_recipe(recipe, data=False)
     bench = LossesBench(recipe, args.batch, args.patch, pick_device(args.device))
     return [bench.compare(args.repetitions, args.quiet)]
 

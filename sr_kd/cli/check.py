@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..errors import UsageError
 
 if TYPE_CHECKING:
-    from ..config.schema import TrainingRecipe
+    from ..recipes.check import CheckedRecipe
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,32 +28,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Validate; refusals are errors with exit code 2."""
-    from ..recipes.check import check_recipe
-    from ..recipes.load import load_any
+    from ..recipes.check import CheckedTest, check_file
     from ..recipes.summary import describe_recipe, describe_test
-    from ..tasks.super_resolution.check import check_test_recipe
-    from ..tasks.super_resolution.options import TestRecipe
 
-    recipe = load_any(arguments.opt, arguments.force_yml)
-    if isinstance(recipe, TestRecipe):
-        check_test_recipe(recipe, data=not arguments.no_data)
-        lines = describe_test(recipe)
-    else:
-        lines = describe_recipe(recipe, check_recipe(recipe, data=not arguments.no_data))
-    print("\n".join(lines))
-    if arguments.diagnose:
-        if isinstance(recipe, TestRecipe):
+    checked = check_file(arguments.opt, arguments.force_yml, data=not arguments.no_data or arguments.diagnose)
+    if isinstance(checked, CheckedTest):
+        print("\n".join(describe_test(checked)))
+        if arguments.diagnose:
             raise UsageError(f"{arguments.opt} is a test file, which has no losses to diagnose")
-        _print_diagnoses(recipe)
+        return 0
+    print("\n".join(describe_recipe(checked)))
+    if arguments.diagnose:
+        _print_diagnoses(checked)
     return 0
 
 
-def _print_diagnoses(recipe: TrainingRecipe) -> None:
+def _print_diagnoses(checked: CheckedRecipe) -> None:
     from ..device import pick_device
     from ..distributed import World
     from ..losses.diagnosis import diagnosis_table
     from ..recipes.diagnose import diagnose_recipe
 
-    for phase in diagnose_recipe(recipe, World(0, 1, pick_device("auto"))):
+    for phase in diagnose_recipe(checked, World(0, 1, pick_device("auto"))):
         state = f" ({phase.state})" if phase.state else ""
         print(f"\nphase {phase.phase}, unweighted, task loss {phase.task}{state}\n{diagnosis_table(phase.rows)}")

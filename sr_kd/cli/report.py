@@ -18,8 +18,10 @@ def run(arguments: argparse.Namespace) -> int:
     from ..device import pick_device
     from ..errors import UsageError
     from ..recipes.load import load_recipe
+    from ..recipes.outcome import describe_arms
     from ..recipes.report import write_report
-    from ..recipes.workspace import Workspace
+    from ..recipes.workspace import Workspace, finished_arms
+    from ..tasks import TASKS
     from .console import command_line
 
     recipe = load_recipe(arguments.opt, arguments.force_yml)
@@ -28,6 +30,9 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(f"there is no run of this recipe: no folder {workspace.root}; run sr-kd train first")
     device = pick_device(arguments.device)
     command = command_line("train", arguments.opt, arguments.force_yml)
-    for path in write_report(recipe, workspace, device, command, quiet=arguments.quiet):
-        print(f"wrote {path}")
+    data = TASKS.get(recipe.task).open_data(recipe, True)
+    if data.problems:
+        raise UsageError(recipe.origin.report(data.problems))
+    written = write_report(workspace, data, device, command, quiet=arguments.quiet)
+    print("\n".join([*describe_arms(finished_arms(workspace)), *(f"wrote {path}" for path in written)]))
     return 0

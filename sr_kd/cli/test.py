@@ -31,13 +31,11 @@ def run(args: argparse.Namespace) -> int:
     from ..evaluation.tables import comparison_table, csv_text, difference_table, json_document
     from ..files import write_text
     from ..images import Image, write_image
-    from ..recipes.load import load_test_recipe
-    from ..tasks.super_resolution.check import check_test_recipe
-    from ..tasks.super_resolution.data import open_evaluation_set
+    from ..recipes.check import check_test_file
     from .console import command_line, log_to_console
 
-    recipe = load_test_recipe(args.opt, args.force_yml)
-    check_test_recipe(recipe)
+    checked = check_test_file(args.opt, args.force_yml)
+    recipe = checked.recipe
     folder = Path(recipe.path.results_root) / recipe.name
 
     def save(label: str, images: ImageSet, name: str, pixels: np.ndarray) -> None:
@@ -46,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
 
     with log_to_console(args.quiet):
         models = load_models(recipe.models, recipe.scale, device=args.device, param_key=recipe.param_key)
-        sets = [TestSet(open_evaluation_set(options, recipe.scale), options.protocol) for options in recipe.sets]
+        sets = [TestSet(images, protocol) for images, protocol in checked.sets.with_protocols()]
         results = measure(
             models, sets, metrics=recipe.metrics, quiet=args.quiet, keep=save if recipe.save_img else None
         )

@@ -32,28 +32,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Load, check, train, write the comparison of the arms, and say what was made."""
+    """Check, train, write the comparison of the arms, and say what was made."""
     from ..distributed import joined
-    from ..recipes.api import train_recipe
-    from ..recipes.load import load_recipe
+    from ..recipes.api import train_checked
+    from ..recipes.check import check_training_file
+    from ..recipes.outcome import describe_arms
     from .console import command_line, log_to_console
 
-    recipe = load_recipe(arguments.opt, arguments.force_yml, debug=arguments.debug)
+    checked = check_training_file(arguments.opt, arguments.force_yml, debug=arguments.debug)
     command = command_line("train", arguments.opt, arguments.force_yml) + (" --debug" if arguments.debug else "")
     with joined(arguments.device) as world, log_to_console(quiet=arguments.quiet or not world.leads):
-        made = train_recipe(
-            recipe,
+        made = train_checked(
+            checked,
             world,
             seeds=arguments.seeds,
             resume=arguments.auto_resume,
             quiet=arguments.quiet,
             command=command,
         )
-    if world.leads:
-        print(f"networks: {made.experiment / 'models'}")
-        for path in made.files:
-            print(f"wrote {path}")
     if world.leads and made.unfinished_seeds:
         seeds = ", ".join(map(str, made.unfinished_seeds))
         print(f"seeds {seeds} are not finished: the last of them writes the tables")
+    elif world.leads:
+        print("\n".join([*describe_arms(made.arms), *(f"wrote {path}" for path in made.files)]))
     return 0

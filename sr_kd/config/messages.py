@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import typing
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -36,6 +37,13 @@ LIMITS = {
 }
 
 
+def corrected(model: type[BaseModel], path: KeyPath) -> str | None:
+    """The key that an unknown one probably stands for."""
+    known = {key.lower(): key for key in _keys(model, path[:-1])}
+    found = difflib.get_close_matches(str(path[-1]).lower(), known, n=1)
+    return known[found[0]] if found else None
+
+
 def explain(error: ValidationError, model: type[BaseModel], data: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
     """(path in the recipe, sentence about that key) for each refused key.
 
@@ -46,7 +54,7 @@ def explain(error: ValidationError, model: type[BaseModel], data: Mapping[str, A
     """
     expected: dict[KeyPath, list[str]] = {}
     for item in error.errors():
-        path = _path(item["loc"], data)
+        path = path_of(item["loc"], data)
         if item["type"] == "extra_forbidden":
             known = _keys(model, path[:-1])
             allowed = f"allowed: {', '.join(sorted(known))}"
@@ -82,12 +90,12 @@ def _literals(error: ValidationError, path: KeyPath, data: Mapping[str, Any]) ->
     return [
         name.strip("' ")
         for item in error.errors()
-        if item["type"] == "literal_error" and _path(item["loc"], data) == path
+        if item["type"] == "literal_error" and path_of(item["loc"], data) == path
         for name in item["ctx"]["expected"].replace(" or ", ",").split(",")
     ]
 
 
-def _path(location: tuple[int | str, ...], data: Any) -> KeyPath:
+def path_of(location: tuple[int | str, ...], data: Any) -> KeyPath:
     """The part of pydantic's location that is in the data; the rest names branches of unions."""
     path: KeyPath = ()
     for part in location:

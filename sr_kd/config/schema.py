@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Literal, Self
+from collections.abc import Collection, Sequence
+from typing import Annotated, Self
 
 from pydantic import Field, PositiveInt, PrivateAttr
 
 from ..errors import UsageError
-from .origin import Origin, Problem
+from .origin import KeyPath, Origin, Problem
 from .phase import NetworkOptions, Phase
 from .section import FolderName, PathText, Section
 
@@ -61,17 +61,22 @@ class OptionFile(Section):
     """A whole option file, which knows where its keys were written."""
 
     _origin: Origin = PrivateAttr(default_factory=Origin)
+    _damaged: frozenset[KeyPath] = PrivateAttr(default_factory=frozenset)
 
     @property
     def origin(self) -> Origin:
         """The way back to file, line and key; empty for a recipe made in Python."""
         return self._origin
 
-    def with_origin(self, origin: Origin) -> Self:
-        """This option file, as read from there."""
+    def with_origin(self, origin: Origin, damaged: Collection[KeyPath] = ()) -> Self:
+        """This option file, as read from there; what was refused in the `damaged` sections is missing."""
         copy = self.model_copy()
-        copy._origin = origin
+        copy._origin, copy._damaged = origin, frozenset(damaged)
         return copy
+
+    def is_damaged(self, *path: str | int) -> bool:
+        """Whether something that was refused is missing from this section: it cannot be judged."""
+        return any(path[: len(each)] == each for each in self._damaged)
 
 
 class TrainingRecipe(OptionFile):
@@ -96,7 +101,7 @@ class TrainingRecipe(OptionFile):
     """
 
     name: FolderName
-    task: Literal["super_resolution", "classification", "detection"] = "super_resolution"
+    task: str = "super_resolution"
     scale: int | None = None
     seeds: list[int] = [0]
     plugins: list[PathText] = []
@@ -130,7 +135,9 @@ class TrainingRecipe(OptionFile):
         return sum(int(term) if term.isdecimal() else self.length(term) for term in map(str.strip, total.split("+")))
 
 
-def refuse(recipe: OptionFile, problems: Sequence[Problem]) -> None:
-    """Raise the problems as one UsageError, a line each; none, no error."""
-    if problems:
-        raise UsageError(recipe.origin.report(problems))
+class RecipeError(UsageError):
+    """Problems of a recipe, told with their places."""
+
+    def __init__(self, recipe: OptionFile, problems: Sequence[Problem]) -> None:
+        super().__init__(recipe.origin.report(problems))
+        self.problems = list(problems)

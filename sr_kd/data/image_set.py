@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import SrKdError, UsageError
 from ..images import Image
 from .resize import make_lr
-from .stored import StoredImage
+from .stored import ImageFile, StoredImage
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,21 @@ class ImageSet:
         """The set of one of the images."""
         lr = None if self.lr is None else [self.lr[index]]
         return ImageSet(self.name, self.scale, [self.names[index]], [self.hr[index]], lr)
+
+    def listing(self) -> list[str]:
+        """A line for every image, in order: where LR is from, name, size and bytes; equal lists, equal images."""
+        lr = "LR made from HR" if self.lr is None else "LR from files"
+        lines = [f"{self.name}: {len(self)} images, {lr}"]
+        for name, image, header in zip(self.names, self.hr, self.headers, strict=True):
+            size = f" {image.path.stat().st_size} bytes" if isinstance(image, ImageFile) else ""
+            lines.append(f"{name} {header.width}x{header.height}{size}")
+        return lines
+
+    def decode(self, index: int) -> None:
+        """Read the files of one image, and throw it away. Raises SrKdError for one that cannot be decoded."""
+        self.hr[index].read()
+        if self.lr is not None:
+            self.lr[index].read()
 
     @cached_property
     def lr_sizes(self) -> np.ndarray:

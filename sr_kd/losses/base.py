@@ -138,7 +138,7 @@ class Loss(nn.Module):
         needs_teacher_tail: the loss continues from a teacher tap, which must be a cut.
         needs_forwards: the loss shows both networks other inputs than the batch.
         needs_compact: the loss looks at the compact feature of a privileged teacher in training.
-        needs_teacher: any of the first four; False for losses that look at the trained network alone.
+        tasks: which tasks the loss serves; empty: every one whose networks have what it needs.
     """
 
     terms: tuple[str, ...] = ()
@@ -147,14 +147,21 @@ class Loss(nn.Module):
     needs_teacher_tail: ClassVar[bool] = False
     needs_forwards: ClassVar[bool] = False
     needs_compact: ClassVar[bool] = False
+    tasks: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, pairs: Sequence[TapPair] = ()) -> None:
         super().__init__()
         self.pairs = tuple(pairs)
 
-    @property
-    def needs_teacher(self) -> bool:
-        return self.needs_pairs or self.needs_teacher_output or self.needs_teacher_tail or self.needs_forwards
+    @classmethod
+    def needs_teacher(cls) -> bool:
+        """Whether it learns from a teacher; False for losses that look at the trained network alone."""
+        return cls.needs_pairs or cls.compares_outputs()
+
+    @classmethod
+    def compares_outputs(cls) -> bool:
+        """Whether it looks at what student and teacher put out, and not at feature maps alone."""
+        return cls.needs_teacher_output or cls.needs_teacher_tail or cls.needs_forwards
 
     def forward(self, inputs: LossInputs) -> dict[str, Tensor]:
         """Unweighted named scalars, float32 or wider."""

@@ -16,8 +16,6 @@ LOSSES: Registry[type[Loss]] = Registry(
         "L1": "sr_kd.losses.reconstruction:L1",
         "L2": "sr_kd.losses.reconstruction:L2",
         "Charbonnier": "sr_kd.losses.reconstruction:Charbonnier",
-        "CrossEntropy": "sr_kd.tasks.classification.cross_entropy:CrossEntropy",
-        "Detection": "sr_kd.tasks.detection.loss:Detection",
         "Imitation": "sr_kd.losses.imitation:Imitation",
         "VID": "sr_kd.losses.vid:VID",
         "OriginalVID": "sr_kd.losses.vid_original:OriginalVID",
@@ -26,13 +24,13 @@ LOSSES: Registry[type[Loss]] = Registry(
         "FT": "sr_kd.losses.ft:FT",
         "SRRL": "sr_kd.losses.srrl:SRRL",
         "IEKD": "sr_kd.losses.ie_kd:IEKD",
-        "SoftLabel": "sr_kd.tasks.classification.soft_label:SoftLabel",
         "Hint": "sr_kd.losses.hint:Hint",
         "Response": "sr_kd.losses.response:Response",
         "Feature": "sr_kd.losses.feature:Feature",
         "Affinity": "sr_kd.losses.affinity:Affinity",
         "Upcycling": "sr_kd.losses.upcycling:Upcycling",
     },
+    declared="LOSSES",
 )
 
 

@@ -16,6 +16,7 @@ class Imitation(Loss):
     """
 
     terms = ("imitation",)
+    tasks = ("super_resolution",)
     needs_compact = True
 
     def forward(self, inputs: LossInputs) -> dict[str, Tensor]:

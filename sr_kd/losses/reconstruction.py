@@ -16,6 +16,7 @@ class L1(Loss):
     """mean |SR - HR|."""
 
     terms = ("l1",)
+    tasks = ("super_resolution",)
 
     def forward(self, inputs: LossInputs) -> dict[str, Tensor]:
         return {"l1": functional.l1_loss(inputs.trained_output, inputs.hr)}
@@ -25,6 +26,7 @@ class L2(Loss):
     """mean (SR - HR)^2."""
 
     terms = ("l2",)
+    tasks = ("super_resolution",)
 
     def forward(self, inputs: LossInputs) -> dict[str, Tensor]:
         return {"l2": functional.mse_loss(inputs.trained_output, inputs.hr)}
@@ -37,6 +39,7 @@ class Charbonnier(Loss):
     """
 
     terms = ("charbonnier",)
+    tasks = ("super_resolution",)
 
     def __init__(self, pairs: Sequence[TapPair] = (), eps: Positive = 1e-3) -> None:
         super().__init__(pairs)

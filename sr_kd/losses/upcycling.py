@@ -79,6 +79,7 @@ class Upcycling(Loss):
     """
 
     needs_forwards = True
+    tasks = ("super_resolution",)
 
     def __init__(
         self,

@@ -11,7 +11,7 @@ from torch import nn
 from ..device import physical_memory
 from ..errors import UsageError
 from ..registry import Registry
-from ..signature import accepted, check_arguments
+from ..signature import OptionError, accepted, check_arguments
 
 NETWORKS: Registry[type[nn.Module]] = Registry(
     "network",
@@ -22,10 +22,9 @@ NETWORKS: Registry[type[nn.Module]] = Registry(
         "CARN": "sr_kd.networks.carn:CARN",
         "Hourglass": "sr_kd.networks.hourglass:Hourglass",
         "PrivilegedTeacher": "sr_kd.networks.teacher:PrivilegedTeacher",
-        "ResNet": "sr_kd.tasks.classification.resnet:ResNet",
-        "FCOS": "sr_kd.tasks.detection.fcos:FCOS",
     },
     families={"basicsr": "sr_kd.interop.basicsr_networks:network_class"},
+    declared="NETWORKS",
 )
 
 
@@ -43,11 +42,17 @@ def build_network(type: str, *, init: str = "default", **arguments: Any) -> nn.M
     """
     cls = NETWORKS.get(type)
     shared: dict[str, Any] = {name: arguments[name] for name in ("scale", "color") if name in arguments}
-    nested = {
-        name: build_network(**{**_fitting(value["type"], shared), **value})
-        for name, value in arguments.items()
-        if isinstance(value, Mapping) and "type" in value
-    }
+    nested, problems = {}, []
+    for name, value in arguments.items():
+        if isinstance(value, Mapping) and "type" in value:
+            try:
+                nested[name] = build_network(**{**_fitting(value["type"], shared), **value})
+            except OptionError as error:
+                problems += [((name, *path), problem) for path, problem in error.problems]
+            except UsageError as error:
+                problems.append(((name,), str(error)))
+    if problems:
+        raise OptionError(problems)
     rest = {name: value for name, value in arguments.items() if name not in nested}
     if nested:
         rest = {name: value for name, value in rest.items() if name in accepted(cls) or name not in shared}

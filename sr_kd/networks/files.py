@@ -124,7 +124,9 @@ def load_network(
     return LoadedNetwork(network.eval(), metadata)
 
 
-def load_weights(network: nn.Module, path: Path | str, *, part: str | None = None, key: str | None = None) -> None:
+def load_weights(
+    network: nn.Module, path: Path | str, *, part: str | None = None, key: str | None = None
+) -> tuple[int, ...]:
     """Load a file's weights into a network that exists; every key must match.
 
     Only a multi-scale file's heads for scales that the network does not serve are passed over.
@@ -132,6 +134,9 @@ def load_weights(network: nn.Module, path: Path | str, *, part: str | None = Non
     Args:
         part: "decoder" or "encoder": that part of the teacher in the file.
         key: as in `load_network`.
+
+    Returns:
+        The scales that the file says it is for; empty where it does not say.
 
     Raises:
         SrKdError: an unreadable file, or keys or shapes that do not fit (counted and named).
@@ -151,6 +156,7 @@ def load_weights(network: nn.Module, path: Path | str, *, part: str | None = Non
     if isinstance(network, SRNetwork):
         tensors = network.own_tensors(tensors)
     _load_strictly(network, tensors, path)
+    return tuple((file.description or {}).get("scales", ()))
 
 
 def _describe(network: nn.Module, metadata: Mapping[str, Any]) -> dict[str, Any]:

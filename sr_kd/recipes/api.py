@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..config.schema import TrainingRecipe
 from ..distributed import World, joined
-from .check import check_recipe
-from .load import load_recipe
+from ..tasks.base import FinishedArm
+from .check import CheckedRecipe, check_training_file
 from .report import write_report
 from .run import run_recipe
+from .workspace import finished_arms
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,14 @@ class FinishedRun:
         files: what compares its arms: a table, its numbers and, for super-resolution, a montage. Empty where other
             seeds are not finished, where there is no validation set, and in all processes but the first.
         unfinished_seeds: seeds of the recipe that other processes still run.
+        arms: every seed of every arm with its scores and its network's file; empty where seeds are not
+            finished, and in all processes but the first.
     """
 
     experiment: Path
     files: tuple[Path, ...]
     unfinished_seeds: tuple[int, ...] = ()
+    arms: tuple[FinishedArm, ...] = ()
 
 
 def train(
@@ -55,19 +58,20 @@ def train(
         UsageError: everything wrong with the option file, with file, line and key; nothing was started.
         SrKdError: unreadable data, a diverged loss, a device without enough memory, another process at the same run.
     """
-    loaded = load_recipe(recipe, overrides, debug=debug)
+    checked = check_training_file(recipe, overrides, debug=debug)
     with joined(device) as world:
-        return train_recipe(loaded, world, seeds=seeds, resume=resume, quiet=quiet, command=f"sr_kd.train({recipe!r})")
+        return train_checked(
+            checked, world, seeds=seeds, resume=resume, quiet=quiet, command=f"sr_kd.train({recipe!r})"
+        )
 
 
-def train_recipe(
-    recipe: TrainingRecipe, world: World, *, seeds: Sequence[int], resume: bool, quiet: bool, command: str
+def train_checked(
+    checked: CheckedRecipe, world: World, *, seeds: Sequence[int], resume: bool, quiet: bool, command: str
 ) -> FinishedRun:
-    """As `train`, of a recipe that is loaded, in a world that is joined. `command`: for the foot of the table."""
-    check_recipe(recipe)
-    workspace = run_recipe(recipe, world, seeds=seeds, resume=resume, quiet=quiet)
+    """As `train`, of a recipe that is checked, in a world that is joined. `command`: for the foot of the table."""
+    workspace = run_recipe(checked, world, seeds=seeds, resume=resume, quiet=quiet)
     unfinished = tuple(workspace.unfinished_seeds())
-    files: list[Path] = []
-    if world.leads and not unfinished:
-        files = write_report(recipe, workspace, world.device, command, quiet=quiet)
-    return FinishedRun(workspace.root, tuple(files), unfinished)
+    if not world.leads or unfinished:
+        return FinishedRun(workspace.root, (), unfinished)
+    files = write_report(workspace, checked.data, world.device, command, quiet=quiet)
+    return FinishedRun(workspace.root, tuple(files), unfinished, tuple(finished_arms(workspace)))

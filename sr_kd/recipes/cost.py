@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from statistics import median
-from typing import Any
 
 from ..config.schema import TrainingRecipe
+from ..tasks.base import FinishedArm
 from .graph import arms, baseline_of, teacher_of
-from .workspace import FinishedArm
 
 NOTE = (
     "Iterations: those of the phases before, of a pre-training, and the arm's own. Cost per step: median time of "
@@ -33,11 +32,6 @@ def cost_columns(recipe: TrainingRecipe, found: Mapping[str, Sequence[FinishedAr
         },
         "cost per step": {label: _cost(value, bases[label]) for label, value in seconds.items()},
     }
-
-
-def arm_cost(arm: FinishedArm) -> dict[str, Any]:
-    """The same of one seed, for a JSON file."""
-    return {"iterations": list(arm.iterations), "seconds_per_step": arm.seconds_per_step}
 
 
 def cost_note(recipe: TrainingRecipe) -> str:

@@ -8,17 +8,13 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from ..config.schema import TrainingRecipe
 from ..distributed import World
 from ..losses.diagnosis import Diagnosis, diagnose
 from ..training.frozen_teacher import FrozenTeacher
-from ..training.phase_losses import build_losses
-from ..training.seeding import seeded
 from ..training.student_with_losses import StudentWithLosses
-from ..training.task import TaskOpener
+from .check import CheckedRecipe
 from .graph import phase_order, teacher_of
-from .networks import finished_network, first_network, new_network
-from .open_task import task_opener
+from .networks import FirstNetworks, finished_network, first_network
 from .workspace import Workspace
 
 
@@ -38,7 +34,7 @@ class PhaseDiagnosis:
     rows: list[Diagnosis]
 
 
-def diagnose_recipe(recipe: TrainingRecipe, world: World, quiet: bool = False) -> Iterator[PhaseDiagnosis]:
+def diagnose_recipe(checked: CheckedRecipe, world: World, quiet: bool = False) -> Iterator[PhaseDiagnosis]:
     """Measure the losses of every phase that has more than one, for the first seed.
 
     The student has its first weights. A teacher that is another phase's result is read if that phase is
@@ -48,20 +44,19 @@ def diagnose_recipe(recipe: TrainingRecipe, world: World, quiet: bool = False) -
     Raises:
         UsageError, SrKdError: as in training.
     """
-    opener = task_opener(recipe, world, quiet)
-    for name in phase_order(recipe):
-        if len(recipe.phases[name].losses) > 1:
-            yield _diagnose_phase(recipe, name, world, opener)
+    for name in phase_order(checked.recipe):
+        if len(checked.recipe.phases[name].losses) > 1:
+            yield _diagnose_phase(checked, name, world, quiet)
 
 
-def _diagnose_phase(recipe: TrainingRecipe, name: str, world: World, opener: TaskOpener) -> PhaseDiagnosis:
-    seed = recipe.seeds[0]
-    student, of_student = _student(recipe, name, seed)
-    teacher, of_teacher = _teacher(recipe, name, seed)
-    with seeded(seed, f"{name} losses"):
-        losses = build_losses(recipe, name, student, teacher)
+def _diagnose_phase(checked: CheckedRecipe, name: str, world: World, quiet: bool) -> PhaseDiagnosis:
+    seed = checked.recipe.seeds[0]
+    student, of_student = _student(checked.networks, name, seed)
+    teacher, of_teacher = _teacher(checked.networks, name, seed)
+    losses = checked.losses[name].student
     goal, *others = losses
-    with closing(opener.open(name, seed, [student] if teacher is None else [student, teacher])) as task:
+    networks = [student] if teacher is None else [student, teacher]
+    with closing(checked.data.task(name, seed, networks, world, quiet)) as task:
         step = StudentWithLosses(student, losses, task).to(world.device).train()
         inputs = task.batch(0)
         if teacher is not None:
@@ -71,25 +66,25 @@ def _diagnose_phase(recipe: TrainingRecipe, name: str, world: World, opener: Tas
     return PhaseDiagnosis(name, goal.name, "; ".join(filter(None, (of_student, of_teacher))), rows)
 
 
-def _student(recipe: TrainingRecipe, phase: str, seed: int) -> tuple[nn.Module, str]:
-    options, workspace = recipe.phases[phase], Workspace(recipe)
+def _student(networks: FirstNetworks, phase: str, seed: int) -> tuple[nn.Module, str]:
+    options, workspace = networks.recipe.phases[phase], Workspace(networks.recipe)
     if options.init is None:
-        return new_network(recipe, options.trains, seed), ""
+        return networks.new(options.trains, seed), ""
     if workspace.result(options.init.source, seed) is not None:
-        return first_network(recipe, phase, seed, workspace), f"student from the finished {options.init.source}"
+        return first_network(networks, phase, seed, workspace), f"student from the finished {options.init.source}"
     text = f"student not yet from {options.init.source}, which is not finished"
-    return new_network(recipe, options.trains, seed), text
+    return networks.new(options.trains, seed), text
 
 
-def _teacher(recipe: TrainingRecipe, phase: str, seed: int) -> tuple[nn.Module | None, str]:
-    partner, workspace = recipe.phases[phase].partner, Workspace(recipe)
+def _teacher(networks: FirstNetworks, phase: str, seed: int) -> tuple[nn.Module | None, str]:
+    partner, workspace = networks.recipe.phases[phase].partner, Workspace(networks.recipe)
     if partner is not None:
-        return new_network(recipe, partner, seed), "partner with its first weights"
-    source = teacher_of(recipe, phase)
+        return networks.new(partner, seed), "partner with its first weights"
+    source = teacher_of(networks.recipe, phase)
     if source is None:
         return None, ""
     if source.phase is None:
-        return new_network(recipe, source.network, seed), f"teacher {source.network} with its trained weights"
+        return networks.new(source.network, seed), f"teacher {source.network} with its trained weights"
     if workspace.result(source.phase, seed) is not None:
         return finished_network(workspace, source.phase, seed), f"teacher from the finished {source.phase}"
-    return new_network(recipe, source.network, seed), f"teacher with first weights: {source.phase} is not finished"
+    return networks.new(source.network, seed), f"teacher with first weights: {source.phase} is not finished"

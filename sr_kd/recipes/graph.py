@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..config.phase import LossOptions
-from ..config.schema import TrainingRecipe
-from ..errors import UsageError, nearest
-from ..losses.build import LOSSES
+from ..config.schema import RecipeError, TrainingRecipe
+from ..errors import nearest
+from ..training.phase_losses import needs_teacher
 
 
 @dataclass(frozen=True)
@@ -42,21 +41,18 @@ def baseline_of(recipe: TrainingRecipe) -> str | None:
 
 
 def phase_order(recipe: TrainingRecipe) -> list[str]:
-    """Every phase after those it needs, otherwise as written.
+    """Every phase after those it needs, otherwise as written; needs that are no phase are for the check to name.
 
     Raises:
-        UsageError: a need that is no phase, or phases that need each other.
+        RecipeError: phases that need each other.
     """
     order: list[str] = []
 
     def visit(name: str, above: tuple[str, ...]) -> None:
         if name in above:
             circle = " -> ".join((*above[above.index(name) :], name))
-            raise UsageError(recipe.origin.sentence(("phases", name, "needs"), f"goes round in a circle: {circle}"))
-        for need in recipe.phases[name].needs:
-            if need not in recipe.phases:
-                problem = f"names no phase: '{need}'{nearest(need, recipe.phases)}; phases: {', '.join(recipe.phases)}"
-                raise UsageError(recipe.origin.sentence(("phases", name, "needs"), problem))
+            raise RecipeError(recipe, [(("phases", name, "needs"), f"goes round in a circle: {circle}")])
+        for need in filter(recipe.phases.__contains__, recipe.phases[name].needs):
             visit(need, (*above, name))
         if name not in order:
             order.append(name)
@@ -82,10 +78,10 @@ def teacher_of(recipe: TrainingRecipe, phase: str) -> Teacher | None:
     needed phase; otherwise the only network with trained weights besides the phase's own.
 
     Raises:
-        UsageError: `teacher` is neither a needed phase nor a network with a `path`, or several could be meant.
+        RecipeError: `teacher` is neither a needed phase nor a network with a `path`, or several could be meant.
     """
     options = recipe.phases[phase]
-    if options.partner is not None or (options.teacher is None and not any(map(_needs_teacher, options.losses))):
+    if options.partner is not None or (options.teacher is None and not any(map(needs_teacher, options.losses))):
         return None
     pretrained = [name for name, network in recipe.networks.items() if network.path and name != options.trains]
     if options.teacher is not None:
@@ -98,22 +94,13 @@ def teacher_of(recipe: TrainingRecipe, phase: str) -> Teacher | None:
             f"is '{options.teacher}'{nearest(options.teacher, known)}: it must be one of the phases it 'needs', "
             f"or a network with trained weights ('path'); here: {', '.join(known) or 'none'}"
         )
-        raise UsageError(recipe.origin.sentence(("phases", phase, "teacher"), problem))
+        raise RecipeError(recipe, [(("phases", phase, "teacher"), problem)])
     others = [name for name in options.needs if recipe.phases[name].trains != options.trains]
     for found in (others, options.needs, pretrained):
         if len(found) > 1:
-            raise UsageError(
-                recipe.origin.sentence(
-                    ("phases", phase), f"has several possible teachers: set 'teacher' to one of {', '.join(found)}"
-                )
-            )
+            problem = f"has several possible teachers: set 'teacher' to one of {', '.join(found)}"
+            raise RecipeError(recipe, [(("phases", phase), problem)])
         if found:
             name = found[0]
             return Teacher(name, None) if found is pretrained else Teacher(recipe.phases[name].trains, name)
     return None
-
-
-def _needs_teacher(options: LossOptions) -> bool:
-    cls = LOSSES.get(options.type)
-    needs = (cls.needs_pairs, cls.needs_teacher_output, cls.needs_teacher_tail, cls.needs_forwards)
-    return bool(options.taps) or any(needs)

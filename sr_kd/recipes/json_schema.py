@@ -20,8 +20,8 @@ from ..networks.base import Color
 from ..networks.build import NETWORKS
 from ..registry import Registry
 from ..signature import accepted
+from ..tasks import DEFAULT, TASKS
 from ..tasks.super_resolution.options import TestRecipe
-from .load import RECIPES
 
 Schema = dict[str, Any]
 _REFERENCE = "#/$defs/{model}"
@@ -30,7 +30,8 @@ _NETWORK = {"$ref": _REFERENCE.format(model=NetworkOptions.__name__)}
 
 def option_file_schema() -> Schema:
     """The schema (draft 2020-12) of training and test option files of every task."""
-    models: list[type[BaseModel]] = [*RECIPES.values(), TestRecipe]
+    recipes = {name: TASKS.get(name).recipe for name in [DEFAULT, *TASKS.names()]}
+    models: list[type[BaseModel]] = [*recipes.values(), TestRecipe]
     _, document = models_json_schema([(model, "validation") for model in models], ref_template=_REFERENCE)
     sections: dict[str, Schema] = document["$defs"]
     classes = {cls.__name__: cls for model in models for cls in _sections_of(model)}
@@ -40,10 +41,10 @@ def option_file_schema() -> Schema:
         _gather_sets(sections[model.__name__])
     _add_types(sections[LossOptions.__name__], LOSSES, given=("pairs",))
     _add_types(sections[NetworkOptions.__name__], NETWORKS)
-    schema: Schema = {"$ref": _REFERENCE.format(model=RECIPES["super_resolution"].__name__)}
+    schema: Schema = {"$ref": _REFERENCE.format(model=recipes[DEFAULT].__name__)}
     schema = _choice({"required": ["models"]}, TestRecipe, schema)
-    for task, model in RECIPES.items():
-        if task != "super_resolution":
+    for task, model in recipes.items():
+        if task != DEFAULT:
             schema = _choice({"required": ["task"], "properties": {"task": {"const": task}}}, model, schema)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
-
-from pydantic import ValidationError
 
 from ..config.dialect import is_test, test_draft, training_draft
 from ..config.document import Document, read_document
-from ..config.draft import Draft
-from ..config.messages import explain
-from ..config.origin import Origin
+from ..config.origin import Origin, Problem
 from ..config.overrides import apply_overrides
 from ..config.plugins import load_plugins
 from ..config.schema import TrainingRecipe
-from ..errors import UsageError
-from ..tasks.classification.options import ClassificationRecipe
-from ..tasks.detection.options import DetectionRecipe
-from ..tasks.super_resolution.options import SuperResolutionRecipe, TestRecipe
+from ..config.validated import validated
+from ..errors import UsageError, nearest
+from ..tasks import DEFAULT, TASKS
+from ..tasks.super_resolution.options import TestRecipe
 from .trial import trial
-
-logger = logging.getLogger("sr_kd")
-RECIPES: dict[str, type[TrainingRecipe]] = {
-    "super_resolution": SuperResolutionRecipe,
-    "classification": ClassificationRecipe,
-    "detection": DetectionRecipe,
-}
-AnyRecipe = TypeVar("AnyRecipe", bound=TrainingRecipe | TestRecipe)
 
 
 def load_recipe(path: Path | str, overrides: Sequence[str] = (), *, debug: bool = False) -> TrainingRecipe:
@@ -45,33 +31,22 @@ def load_recipe(path: Path | str, overrides: Sequence[str] = (), *, debug: bool 
     Raises:
         UsageError: everything wrong with the file, one line each, with file, line and key.
     """
-    document = _read(path, overrides)
-    if is_test(document.data):
-        raise UsageError(f"{path} trains nothing (no 'phases', no 'train'): run it with 'sr-kd test'")
-    schema = RECIPES.get(str(document.data.get("task")), SuperResolutionRecipe)
-    recipe: TrainingRecipe = _validated(document, training_draft(document.data), schema)
-    recipe = recipe.with_plugins(_plugins(recipe, document))
+    recipe, problems = parse_training(document := read_options(path, overrides))
+    if recipe is None or problems:
+        raise refusal(problems, document)
     return trial(recipe) if debug else recipe
 
 
 def load_test_recipe(path: Path | str, overrides: Sequence[str] = ()) -> TestRecipe:
     """A test option file, ours or BasicSR's. Arguments and errors as in `load_recipe`."""
-    document = _read(path, overrides)
-    if not is_test(document.data):
-        raise UsageError(f"{path} is a training file: run it with 'sr-kd train'")
-    recipe = _validated(document, test_draft(document.data), TestRecipe)
-    _plugins(recipe, document)
+    recipe, problems = parse_test(document := read_options(path, overrides))
+    if recipe is None or problems:
+        raise refusal(problems, document)
     return recipe
 
 
-def load_any(path: Path | str, overrides: Sequence[str] = ()) -> TrainingRecipe | TestRecipe:
-    """A training or test option file, whichever it is."""
-    data = _read(path, overrides).data
-    return load_test_recipe(path, overrides) if is_test(data) else load_recipe(path, overrides)
-
-
-def _read(path: Path | str, overrides: Sequence[str]) -> Document:
-    """The file with its overrides. A list of images that lies beside it is found from any working directory."""
+def read_options(path: Path | str, overrides: Sequence[str] = ()) -> Document:
+    """An option file with its overrides. A list of images that lies beside it is found from any working directory."""
     document = apply_overrides(read_document(path), overrides)
     sets = document.data.get("datasets")
     for options in sets.values() if isinstance(sets, dict) else ():
@@ -81,23 +56,44 @@ def _read(path: Path | str, overrides: Sequence[str]) -> Document:
     return document
 
 
-def _plugins(recipe: TrainingRecipe | TestRecipe, document: Document) -> dict[str, str]:
+def parse_training(document: Document) -> tuple[TrainingRecipe | None, list[Problem]]:
+    """A recipe and what is wrong with it, as `config.validated.validated`. Its plug-ins are loaded first.
+
+    Raises:
+        UsageError: a file that describes a test.
+    """
+    if is_test(document.data):
+        raise UsageError(f"{document.path} trains nothing (no 'phases', no 'train'): run it with 'sr-kd test'")
+    digests, problems = _plugins(document)
+    name = document.data.get("task", DEFAULT)
+    if name not in TASKS.names():
+        known = ", ".join(TASKS.names())
+        problems.append((("task",), f"must be {known}; found {name!r}{nearest(str(name), TASKS.names())}"))
+        name = None
+    draft = training_draft(document.data)
+    recipe, found = validated(document, draft, TASKS.get(name or DEFAULT).recipe)
+    return (None if name is None or recipe is None else recipe.with_plugins(digests)), [*problems, *found]
+
+
+def parse_test(document: Document) -> tuple[TestRecipe | None, list[Problem]]:
+    """As `parse_training`, of a test."""
+    if not is_test(document.data):
+        raise UsageError(f"{document.path} is a training file: run it with 'sr-kd train'")
+    _, problems = _plugins(document)
+    recipe, found = validated(document, test_draft(document.data), TestRecipe)
+    return recipe, [*problems, *found]
+
+
+def refusal(problems: Sequence[Problem], document: Document) -> UsageError:
+    """The problems (paths as written) as one error, a line each."""
+    return UsageError(Origin(document.places).report(problems))
+
+
+def _plugins(document: Document) -> tuple[dict[str, str], list[Problem]]:
+    files = document.data.get("plugins")
+    if not isinstance(files, list) or not all(isinstance(file, str) and file for file in files):
+        return {}, []  # the schema says what is wrong
     try:
-        return load_plugins(recipe.plugins, document.path.parent)
+        return load_plugins(files, document.path.parent), []
     except UsageError as error:
-        raise UsageError(recipe.origin.report([(("plugins",), f"cannot be used: {error}")])) from error
-
-
-def _validated(document: Document, draft: Draft, schema: type[AnyRecipe]) -> AnyRecipe:
-    origin = Origin(document.places, draft.moved)
-    written = Origin(document.places)
-    for path, notice in draft.notices:
-        logger.warning("%s", written.sentence(path, notice))
-    problems = draft.problems
-    try:
-        recipe = schema.model_validate(draft.data)
-    except ValidationError as error:
-        problems += [(origin.written(path), problem) for path, problem in explain(error, schema, draft.data)]
-    if problems:
-        raise UsageError(written.report(problems))
-    return recipe.with_origin(origin)  # type: ignore[return-value]
+        return {}, [(("plugins",), f"cannot be used: {error}")]

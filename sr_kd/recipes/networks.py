@@ -1,43 +1,106 @@
-"""The networks of a phase: its first weights, its teacher, and what finished phases have left."""
+"""The networks of a recipe: their first weights, teachers, and what finished phases have left."""
 
 from __future__ import annotations
 
+import copy
 import logging
+from collections.abc import Mapping
+from pathlib import Path
 
 from torch import nn
 
-from ..config.schema import TrainingRecipe
+from ..config.phase import NetworkOptions
+from ..config.schema import RecipeError, TrainingRecipe
+from ..errors import SrKdError, UsageError, nearest
 from ..networks.base import SRNetwork
-from ..networks.files import load_network
+from ..networks.build import NETWORKS, build_network
+from ..networks.files import load_network, load_weights
 from ..networks.teacher import part_of
+from ..signature import OptionError, accepted
 from ..training.seeding import seeded
-from .build import build_network_from, load_trained
+from ..zoo.manifest import shipped_models
 from .graph import teacher_of
 from .workspace import Workspace
 
 logger = logging.getLogger("sr_kd")
+FROM_FILE = "file"
 
 
-def finished_network(workspace: Workspace, phase: str, seed: int) -> nn.Module:
-    """The result of a finished phase (its averaged weights where there are any)."""
-    return load_network(workspace.models(phase, seed) / "net_g_latest.pth").network
+class FirstNetworks:
+    """A recipe's networks with their first weights: the same wherever one seed uses one, each built and read once."""
+
+    def __init__(self, recipe: TrainingRecipe) -> None:
+        self.recipe = recipe
+        self._built: dict[str, tuple[int, nn.Module]] = {}
+        self._file_scales: dict[str, tuple[int, ...]] = {}
+
+    def original(self, name: str, seed: int) -> nn.Module:
+        """The network itself, which nobody may train.
+
+        Raises:
+            RecipeError: options that make no network, another scale than the recipe's, weights that do not fit.
+        """
+        known = self._built.get(name)
+        if known is None or (known[0] != seed and self.recipe.networks[name].path is None):
+            known = self._built[name] = seed, self._build(name, seed)
+        return known[1]
+
+    def new(self, name: str, seed: int) -> nn.Module:
+        """A copy of its own. Raises RecipeError, as `original`."""
+        return copy.deepcopy(self.original(name, seed))
+
+    def file_scales(self, name: str) -> tuple[int, ...]:
+        """The scales that the file of a built network's weights says it is for; empty where it does not."""
+        return self._file_scales.get(name, ())
+
+    def _build(self, name: str, seed: int) -> nn.Module:
+        options, scale = self.recipe.networks[name], self.recipe.scale
+        try:
+            with seeded(seed, name):
+                network = build_network_from(options, scale)
+        except OptionError as error:
+            problems = [(("networks", name, *path), f"is refused: {problem}") for path, problem in error.problems]
+            raise RecipeError(self.recipe, problems) from None
+        except SrKdError as error:
+            raise RecipeError(self.recipe, [(("networks", name), f"cannot be built: {error}")]) from None
+        scales = network.scales if isinstance(network, SRNetwork) else (getattr(network, "scale", scale),)
+        if scale is not None and scale not in scales:
+            served = ", ".join(f"x{each}" for each in scales)
+            problem = f"is for {served}; the recipe's scale is {scale}"
+            raise RecipeError(self.recipe, [(("networks", name), problem)])
+        if options.path is not None and options.type != FROM_FILE:
+            try:
+                self._file_scales[name] = load_weights(network, _weights_file(options.path), key=options.param_key)
+            except SrKdError as error:
+                raise RecipeError(self.recipe, [(("networks", name, "path"), f"cannot be loaded: {error}")]) from None
+        return network.for_scale(scale) if isinstance(network, SRNetwork) and scale is not None else network
 
 
-def new_network(recipe: TrainingRecipe, name: str, seed: int) -> nn.Module:
-    """A network of the recipe: the same first weights wherever one seed uses it."""
-    options = recipe.networks[name]
-    with seeded(seed, name):
-        network = build_network_from(options, recipe.scale)
-    load_trained(network, options)
-    if isinstance(network, SRNetwork) and recipe.scale is not None:
-        network = network.for_scale(recipe.scale)
-    return network
+def build_network_from(options: NetworkOptions, scale: int | None) -> nn.Module:
+    """A network as its options describe it, without the weights at their `path`.
+
+    Args:
+        options: the recipe's; parts with a `type` of their own (a teacher's) are built with it. The type
+            "file" is whatever network the file at `path` holds.
+        scale: given to networks that take it, unless their options say otherwise; None where there is none.
+
+    Raises:
+        UsageError: an unknown network, argument or initialization. SrKdError: an unreadable file.
+    """
+    arguments = options.arguments
+    if options.type == FROM_FILE:
+        return _from_file(options, scale)
+    composed = any(isinstance(value, Mapping) and "type" in value for value in arguments.values())
+    takes_scale = composed or "scale" in accepted(NETWORKS.get(options.type))
+    if scale is not None and "scales" not in arguments and takes_scale:
+        arguments.setdefault("scale", scale)
+    return build_network(options.type, init=options.init, **arguments)
 
 
-def first_network(recipe: TrainingRecipe, phase: str, seed: int, workspace: Workspace) -> nn.Module:
+def first_network(networks: FirstNetworks, phase: str, seed: int, workspace: Workspace) -> nn.Module:
     """The network that a phase trains, with its first weights."""
-    options = recipe.phases[phase]
-    student = new_network(recipe, options.trains, seed)
+    options = networks.recipe.phases[phase]
+    student = networks.new(options.trains, seed)
     if options.init is not None:
         source = finished_network(workspace, options.init.source, seed)
         taken, given = options.init.part, options.init.into
@@ -47,11 +110,40 @@ def first_network(recipe: TrainingRecipe, phase: str, seed: int, workspace: Work
     return student
 
 
-def teacher_network(recipe: TrainingRecipe, name: str, seed: int, workspace: Workspace) -> nn.Module | None:
-    """The frozen teacher of a phase: another phase's result, or a network with trained weights."""
-    source = teacher_of(recipe, name)
+def other_network(networks: FirstNetworks, phase: str, seed: int, workspace: Workspace) -> nn.Module | None:
+    """The partner of a phase or its frozen teacher: another phase's result, or a network with trained weights."""
+    partner = networks.recipe.phases[phase].partner
+    if partner is not None:
+        return networks.new(partner, seed)
+    source = teacher_of(networks.recipe, phase)
     if source is None:
         return None
     if source.phase is not None:
         return finished_network(workspace, source.phase, seed)
-    return new_network(recipe, source.network, seed)
+    return networks.new(source.network, seed)
+
+
+def finished_network(workspace: Workspace, phase: str, seed: int) -> nn.Module:
+    """The result of a finished phase (its averaged weights where there are any)."""
+    return load_network(workspace.models(phase, seed) / "net_g_latest.pth").network
+
+
+def _from_file(options: NetworkOptions, scale: int | None) -> nn.Module:
+    arguments = options.arguments
+    taps = arguments.pop("taps", [])
+    if options.path is None:
+        raise UsageError("a network of type 'file' needs the option 'path'")
+    if arguments or options.init != "default":
+        raise UsageError("a network of type 'file' has no options but 'path' and 'taps'")
+    return load_network(_weights_file(options.path), scale=scale, taps=taps, key=options.param_key).network
+
+
+def _weights_file(path: str) -> Path:
+    """A file, or that of a shipped model."""
+    models = shipped_models()
+    if path in models:
+        return models[path].verified_file()
+    if not Path(path).exists():
+        known = ", ".join(models) or "none"
+        raise UsageError(f"no file and no shipped model is called '{path}'{nearest(path, models)}; models: {known}")
+    return Path(path)

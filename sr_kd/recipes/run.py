@@ -10,7 +10,6 @@ from contextlib import closing, nullcontext
 from torch import nn
 
 from .. import __version__
-from ..config.schema import TrainingRecipe
 from ..distributed import World
 from ..errors import SrKdError, UsageError
 from ..evaluation.metrics import less_is_better
@@ -21,30 +20,29 @@ from ..networks.teacher import PrivilegedTeacher
 from ..training.loop import PhaseRun
 from ..training.mutual import MutualStudents
 from ..training.phase_files import PhaseFiles
-from ..training.phase_losses import WeightedLoss
+from ..training.phase_losses import WeightedLoss, build_phase_losses
 from ..training.plan import plan_phase
 from ..training.resume import resume
 from ..training.run_log import RunLog, log_to_file
 from ..training.step_times import StepTimes
 from ..training.stopping import StopRequest
-from ..training.task import TaskOpener
 from ..training.validation import Validation
+from .check import CheckedRecipe
 from .graph import phase_order
 from .lock import only_run_of
-from .networks import first_network, new_network, teacher_network
-from .open_task import task_opener
+from .networks import first_network, other_network
 from .workspace import PARTNER_FILE, Workspace
 
 logger = logging.getLogger("sr_kd")
 
 
 def run_recipe(
-    recipe: TrainingRecipe, world: World, *, seeds: Sequence[int] = (), resume: bool = False, quiet: bool = False
+    checked: CheckedRecipe, world: World, *, seeds: Sequence[int] = (), resume: bool = False, quiet: bool = False
 ) -> Workspace:
     """Run all that is not finished yet.
 
     Args:
-        recipe: checked by `recipes.check.check_recipe`.
+        checked: what `recipes.check.check_recipe` gave; its networks, losses and sets are used.
         seeds: only these of the recipe's, beside other processes that run the others; always resumes.
         resume: continue an existing run of the same recipe; otherwise it is archived under a new name.
 
@@ -53,31 +51,34 @@ def run_recipe(
         SrKdError: stopped on request, unreadable data, a diverged loss, a device without enough memory,
             another process on this experiment.
     """
+    recipe = checked.recipe
     missing = sorted(set(seeds) - set(recipe.seeds))
     if missing:
         raise UsageError(f"{recipe.name} has no seed {missing[0]}; its seeds are {', '.join(map(str, recipe.seeds))}")
     workspace = Workspace(recipe)
     with only_run_of(workspace.root, seeds) if world.leads else nullcontext():
         if world.leads:
-            workspace.prepare(resume, shared=bool(seeds), processes=world.size)
-        _run_seeds(recipe, sorted(set(seeds)) or recipe.seeds, workspace, world, quiet)
+            workspace.prepare(resume, shared=bool(seeds), processes=world.size, images=checked.data.listing())
+        _run_seeds(checked, sorted(set(seeds)) or recipe.seeds, workspace, world, quiet or not world.leads)
     return workspace
 
 
-def _run_seeds(recipe: TrainingRecipe, seeds: Sequence[int], workspace: Workspace, world: World, quiet: bool) -> None:
+def _run_seeds(checked: CheckedRecipe, seeds: Sequence[int], workspace: Workspace, world: World, quiet: bool) -> None:
     world.barrier()
     handler = log_to_file(workspace.log) if world.leads else None
-    opener = task_opener(recipe, world, quiet or not world.leads)
+    order = phase_order(checked.recipe)
     try:
+        if any(workspace.result(name, seed) is None for seed in seeds for name in order):
+            checked.data.decode_validation(world)
         for seed in seeds:
-            for name in phase_order(recipe):
+            for name in order:
                 finished = workspace.result(name, seed)
                 if finished is not None:
                     logger.info(
                         "%s is finished already (%d iterations)", workspace.run_name(name, seed), finished["iterations"]
                     )
                     continue
-                _run_phase(recipe, name, seed, workspace, world, opener, quiet)
+                _run_phase(checked, name, seed, workspace, world, quiet)
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
@@ -91,17 +92,15 @@ def _run_seeds(recipe: TrainingRecipe, seeds: Sequence[int], workspace: Workspac
             handler.close()
 
 
-def _run_phase(
-    recipe: TrainingRecipe, name: str, seed: int, workspace: Workspace, world: World, opener: TaskOpener, quiet: bool
-) -> None:
-    options = recipe.phases[name]
+def _run_phase(checked: CheckedRecipe, name: str, seed: int, workspace: Workspace, world: World, quiet: bool) -> None:
+    recipe = checked.recipe
     states = workspace.states(name, seed)
-    student = first_network(recipe, name, seed, workspace)
-    other = teacher_network(recipe, name, seed, workspace)
-    if options.partner is not None:
-        other = new_network(recipe, options.partner, seed)
-    task = opener.open(name, seed, [student] if other is None else [student, other])
-    plan = plan_phase(recipe, name, seed, student, other, task, world)
+    student = first_network(checked.networks, name, seed, workspace)
+    other = other_network(checked.networks, name, seed, workspace)
+    losses = checked.losses.pop(name, None) if seed == recipe.seeds[0] else None
+    losses = losses or build_phase_losses(recipe, name, seed, student, other)
+    task = checked.data.task(name, seed, [student] if other is None else [student, other], world, quiet)
+    plan = plan_phase(recipe, name, student, other, losses, task, world)
     start = resume(plan, states)
     if world.leads:
         _announce(workspace.run_name(name, seed), start.clock, plan.total_iter, student, plan.losses)

@@ -6,14 +6,14 @@ import json
 import logging
 import re
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..config.schema import TrainingRecipe
 from ..errors import SrKdError, UsageError
 from ..files import write_text
+from ..tasks.base import FinishedArm
 from ..training.checkpoint import StateFolder
 from .graph import arms, phases_before
 
@@ -76,11 +76,12 @@ class Workspace:
             seed for seed in self.recipe.seeds if any(self.result(phase, seed) is None for phase in self.recipe.phases)
         ]
 
-    def prepare(self, resume: bool, shared: bool = False, processes: int = 1) -> None:
+    def prepare(self, resume: bool, shared: bool = False, processes: int = 1, images: Sequence[str] = ()) -> None:
         """Make the folder of a new run, or check that an existing one is of the same recipe.
 
         Without `resume`, an existing folder is renamed with a time stamp; nothing is overwritten. A `shared`
-        one, in which other processes may be at work, is never renamed, and always resumed.
+        one, in which other processes may be at work, is never renamed, and always resumed. The `images` (a line each)
+        are recorded; where they differ from those that the run began with, a warning says so.
 
         Raises:
             UsageError: the recipe, or its batch over all `processes`, was changed since the run began, with the keys
@@ -108,29 +109,30 @@ class Workspace:
             if self.tensorboard.exists():
                 self.tensorboard.rename(self.tensorboard.with_name(f"{self.tensorboard.name}_archived_{stamp}"))
         write_text(record, json.dumps(current, indent=2))
+        self._record_images(images)
+
+    def _record_images(self, images: Sequence[str]) -> None:
+        record = self.root / "training_images.txt"
+        try:
+            before = record.read_text(encoding="utf-8").splitlines()
+        except (OSError, ValueError):
+            write_text(record, "".join(f"{line}\n" for line in images))
+            return
+        added, gone = (
+            [line for line in one if line not in set(other)] for one, other in ((images, before), (before, images))
+        )
+        if added or gone:
+            logger.warning(
+                "the training images are not those that %s began with (%s): %s; the batches from here on differ",
+                self.root,
+                record.name,
+                "; ".join(f"{verb} {_some(lines)}" for verb, lines in (("now", added), ("then", gone)) if lines),
+            )
 
 
-@dataclass(frozen=True)
-class FinishedArm:
-    """One seed's result of an arm.
-
-    Attributes:
-        label: in tables; a partner's is that of its arm with " (partner)".
-        network: its name in the recipe.
-        seed: of the run.
-        file: the network.
-        scores: set name -> metric -> value of the last validation.
-        iterations: of the phases that it needs, of its own pre-training, and of its training.
-        seconds_per_step: median time of one of the latter; None where it was not measured.
-    """
-
-    label: str
-    network: str
-    seed: int
-    file: Path
-    scores: Mapping[str, Mapping[str, float]]
-    iterations: tuple[int, ...]
-    seconds_per_step: float | None
+def _some(lines: Sequence[str], shown: int = 3) -> str:
+    more = f" and {len(lines) - shown} more" if len(lines) > shown else ""
+    return ", ".join(f"'{line}'" for line in lines[:shown]) + more
 
 
 def finished_arms(workspace: Workspace) -> Iterator[FinishedArm]:
@@ -173,7 +175,7 @@ def _comparable(recipe: TrainingRecipe, processes: int) -> dict[str, Any]:
     dump["several seeds"] = len(recipe.seeds) > 1
     dump[PLUGINS] = recipe.plugin_digests
     flat = _flatten(dump)
-    return {**flat, BATCH: flat["train.batch_size_per_gpu"] * processes}
+    return {**flat, BATCH: flat.get("train.batch_size_per_gpu", 1) * processes}
 
 
 def _changed(before: Mapping[str, Any], current: Mapping[str, Any]) -> list[tuple[str, tuple[str, str]]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,9 +12,10 @@ from ..config.phase import LossOptions
 from ..config.schema import TrainingRecipe
 from ..errors import UsageError, unknown_name
 from ..losses.base import Loss, TapPair
-from ..losses.build import build_loss
+from ..losses.build import LOSSES, build_loss
 from ..networks.base import Tap
 from ..networks.teacher import PrivilegedTeacher
+from .seeding import seeded
 
 
 @dataclass(frozen=True)
@@ -34,40 +35,56 @@ class WeightedLoss:
     gradient_ratio: float | None = None
 
 
-def build_losses(
-    recipe: TrainingRecipe,
-    phase: str,
-    student: nn.Module,
-    teacher: nn.Module | None = None,
-    *,
-    reverse: bool = False,
-) -> list[WeightedLoss]:
-    """The losses of a phase, adapters included, in the order written.
+@dataclass(frozen=True)
+class PhaseLosses:
+    """All losses of a phase, adapters included: those of its network and those of its partner (empty without one)."""
+
+    student: list[WeightedLoss]
+    partner: list[WeightedLoss]
+
+
+def build_phase_losses(
+    recipe: TrainingRecipe, phase: str, seed: int, student: nn.Module, other: nn.Module | None
+) -> PhaseLosses:
+    """The losses of a phase, in the order written; their adapters' first weights are a function of the seed.
 
     Args:
         student: the network that the phase trains.
-        teacher: the frozen one, if the phase has one.
-        reverse: inputs the roles of the taps, for the partner that the phase's network teaches.
+        other: its frozen teacher, or its partner.
 
     Raises:
         UsageError: an unknown loss, option or tap, or a loss that needs a teacher where there is none.
     """
-    found: dict[str, int] = {}
+    options = recipe.phases[phase]
+    with seeded(seed, f"{phase} losses"):
+        losses = build_losses(options.losses, student, other)
+    if options.partner is None or other is None:
+        return PhaseLosses(losses, [])
+    with seeded(seed, f"{phase} partner's losses"):
+        return PhaseLosses(losses, build_losses([each.reversed() for each in options.losses], other, student))
+
+
+def build_losses(options: Sequence[LossOptions], student: nn.Module, teacher: nn.Module | None) -> list[WeightedLoss]:
+    """Losses with their weights and distinct names. Raises UsageError, as `build_phase_losses`."""
+    kinds = [each.type for each in options]
     losses = []
-    for options in recipe.phases[phase].losses:
-        found[options.type] = count = found.get(options.type, 0) + 1
-        name = options.type if count == 1 else f"{options.type}_{count}"
-        chosen = options.reversed() if reverse else options
-        losses.append(
-            WeightedLoss(build_loss_from(chosen, student, teacher), options.weight, name, options.gradient_ratio)
-        )
+    for index, each in enumerate(options):
+        count = kinds[: index + 1].count(each.type)
+        name = each.type if count == 1 else f"{each.type}_{count}"
+        losses.append(WeightedLoss(build_loss_from(each, student, teacher), each.weight, name, each.gradient_ratio))
     return losses
+
+
+def needs_teacher(options: LossOptions) -> bool:
+    """Whether a loss, as it is written, learns from a teacher."""
+    return bool(options.taps) or LOSSES.get(options.type).needs_teacher()
 
 
 def build_loss_from(options: LossOptions, student: nn.Module, teacher: nn.Module | None) -> Loss:
     """One loss for a student and (perhaps) a teacher. Raises UsageError, as `build_losses`."""
-    if options.taps and teacher is None:
-        raise UsageError(f"loss {options.type} compares taps with a teacher's, and this phase has no teacher")
+    if needs_teacher(options) and teacher is None:
+        what = "compares taps with a teacher's" if options.taps else "needs a teacher"
+        raise UsageError(f"loss {options.type} {what}, and this phase has none")
     pairs = [] if teacher is None else [_pair(tap, student, teacher) for tap in options.taps]
     keys = [pair.key for pair in pairs]
     for pair in pairs:
@@ -76,8 +93,6 @@ def build_loss_from(options: LossOptions, student: nn.Module, teacher: nn.Module
     loss = build_loss(options.type, pairs, **options.options)
     if pairs and not loss.needs_pairs:
         raise UsageError(f"loss {options.type} compares no feature maps: remove 'taps'")
-    if loss.needs_teacher and teacher is None:
-        raise UsageError(f"loss {options.type} needs a teacher, and this phase has none")
     if loss.needs_compact and not isinstance(student, PrivilegedTeacher):
         raise UsageError(f"loss {options.type} is for a phase that trains a PrivilegedTeacher")
     _check_weights(options, loss)

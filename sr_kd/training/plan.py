@@ -17,9 +17,8 @@ from .ema import EMA
 from .frozen_teacher import FrozenTeacher
 from .loop import TrainingStage
 from .mutual import MutualStage, MutualStudents
-from .phase_losses import build_losses
+from .phase_losses import PhaseLosses
 from .pretraining import PretrainingStage
-from .seeding import seeded
 from .stage import PhasePlan, Stage
 from .student_with_losses import StudentWithLosses
 from .task import Task
@@ -30,9 +29,9 @@ Module = TypeVar("Module", bound=nn.Module)
 def plan_phase(
     recipe: TrainingRecipe,
     name: str,
-    seed: int,
     student: nn.Module,
     other: nn.Module | None,
+    losses: PhaseLosses,
     task: Task,
     world: World,
 ) -> PhasePlan:
@@ -41,18 +40,15 @@ def plan_phase(
     Args:
         student: the network that the phase trains.
         other: its teacher, or the partner of a mutual phase, if there is one.
+        losses: built for these two.
     """
     options = recipe.phases[name]
-    with seeded(seed, f"{name} losses"):
-        losses = build_losses(recipe, name, student, other)
-    step = _placed(StudentWithLosses(student, losses, task), options, world)
+    step = _placed(StudentWithLosses(student, losses.student, task), options, world)
     if options.partner is not None and other is not None:
-        with seeded(seed, f"{name} partner's losses"):
-            reverse = build_losses(recipe, name, other, student, reverse=True)
-        partner = _placed(StudentWithLosses(other, reverse, task), options, world)
+        partner = _placed(StudentWithLosses(other, losses.partner, task), options, world)
         mutual = MutualStudents(step, partner)
         length = recipe.length(name)
-        return PhasePlan(mutual, [lambda: MutualStage(options, length, mutual, task, world)], [length], losses)
+        return PhasePlan(mutual, [lambda: MutualStage(options, length, mutual, task, world)], [length], losses.student)
     frozen_teacher = None
     if other is not None:
         # It is never trained here, so it may as well be fast: an image from its tail costs a third.
@@ -62,7 +58,7 @@ def plan_phase(
     ema = EMA(step.student, options.ema_decay) if options.ema_decay else None
     stages: list[Callable[[], Stage]] = []
     lengths = []
-    for entry in losses:
+    for entry in losses.student:
         objective = entry.loss.pretraining()
         if objective is not None and frozen_teacher is not None:
             stages.append(
@@ -73,7 +69,7 @@ def plan_phase(
             lengths.append(objective.total_iter)
     total_iter = recipe.length(name)
     stages.append(lambda: TrainingStage(options, total_iter, step, frozen_teacher, task, ema, world))
-    return PhasePlan(step, stages, [*lengths, total_iter], losses, ema)
+    return PhasePlan(step, stages, [*lengths, total_iter], losses.student, ema)
 
 
 def _placed(module: Module, options: Phase, world: World) -> Module:

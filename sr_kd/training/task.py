@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import numpy as np
@@ -43,18 +43,3 @@ class Task(Protocol):
 
     def close(self) -> None:
         """End whatever reads the data."""
-
-
-class TaskOpener(Protocol):
-    """Opens the task of one phase after the other."""
-
-    def open(self, phase: str, seed: int, networks: Sequence[nn.Module]) -> Task:
-        """The task of a phase.
-
-        Args:
-            phase: names the stream of random batches, together with the seed.
-            networks: student and teacher.
-
-        Raises:
-            UsageError, SrKdError: data that do not fit or cannot be read.
-        """

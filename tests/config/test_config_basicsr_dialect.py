@@ -7,7 +7,8 @@ import logging
 import pytest
 
 from sr_kd.errors import UsageError
-from sr_kd.recipes.load import load_any, load_recipe, load_test_recipe
+from sr_kd.recipes.check import check_file
+from sr_kd.recipes.load import load_recipe, load_test_recipe
 
 TRAINING = """\
 # general settings
@@ -313,7 +314,7 @@ def test_the_chosen_weights_are_those_of_the_file(write_options, key):
 @pytest.mark.parametrize("text", [TRAINING, TEST])
 def test_a_missing_scale_is_no_two(write_options, text):
     with pytest.raises(UsageError, match="key 'scale' is missing"):
-        load_any(write_options(text, ("\nscale: 2\n", "\n")))
+        check_file(write_options(text, ("\nscale: 2\n", "\n")))
 
 
 def test_a_network_without_a_type_is_named_as_written(write_options):

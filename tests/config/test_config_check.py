@@ -11,7 +11,6 @@ from sr_kd.networks.files import load_network, save_network
 from sr_kd.recipes.check import check_recipe
 from sr_kd.recipes.graph import Teacher, baseline_of, phase_order, teacher_of
 from sr_kd.recipes.load import load_recipe
-from sr_kd.training.phase_losses import build_losses
 from sr_kd.zoo.manifest import shipped_models
 
 VID = "{type: VID, weight: 1e-6, taps: [expanding]}"
@@ -26,8 +25,8 @@ def refusal(path) -> str:
 
 def test_a_good_recipe_passes_and_leaves_the_random_state_alone(pisr):
     before = torch.get_rng_state()
-    networks = check_recipe(load_recipe(pisr()))
-    assert set(networks) == {"teacher", "student"}
+    checked = check_recipe(load_recipe(pisr()))
+    assert set(checked.recipe.networks) == {"teacher", "student"}
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -169,9 +168,9 @@ def test_a_shipped_model_gives_trained_weights(pisr):
     expected = load_network(file).network.state_dict()
     big = "  big: {type: file, path: fsrcnn_x2}"
     path = pisr((STUDENT, f"  student: {{type: FSRCNN, path: fsrcnn_x2}}\n{big}"))
-    networks = check_recipe(load_recipe(path))
+    checked = check_recipe(load_recipe(path))
     for name in ("student", "big"):
-        found = networks[name].state_dict()
+        found = checked.network(name).state_dict()
         assert found.keys() == expected.keys()
         assert all(torch.equal(found[key], value) for key, value in expected.items())
     unknown = pisr((STUDENT, "  student: {type: FSRCNN, path: fsrcnn_x5}"))
@@ -183,7 +182,7 @@ def test_a_shipped_model_gives_trained_weights(pisr):
 
 def test_a_multi_scale_network_is_built_for_its_own_scales(pisr):
     path = pisr((STUDENT, f"{STUDENT}\n  vdsr: {{type: VDSR, scales: [2, 3]}}"))
-    assert check_recipe(load_recipe(path))["vdsr"].scales == (2, 3)
+    assert check_recipe(load_recipe(path)).network("vdsr").scales == (2,)  # of its own, the recipe's
 
 
 def test_several_possible_teachers_have_to_be_told_apart(pisr):
@@ -203,16 +202,16 @@ def test_a_warm_start_without_a_distillation_loss_has_no_teacher(pisr):
 def test_losses_of_one_type_get_distinct_names(pisr):
     path = pisr((VID, f"{VID}\n      - {VID.replace('expanding', 'mapping')}"))
     recipe = load_recipe(path)
-    networks = check_recipe(recipe)
-    losses = build_losses(recipe, "student", networks["student"], networks["teacher"])
+    checked = check_recipe(recipe)
+    losses = checked.losses["student"].student
     assert [(entry.name, entry.weight) for entry in losses] == [("L1", 1.0), ("VID", 1e-6), ("VID_2", 1e-6)]
     assert [pair.key for entry in losses for pair in entry.loss.pairs] == ["expanding", "mapping"]
 
 
 def test_taps_may_differ_between_student_and_teacher(pisr):
     recipe = load_recipe(pisr(("taps: [expanding]", "taps: [{student: mapping, teacher: expanding}]")))
-    networks = check_recipe(recipe)
-    _, vid = build_losses(recipe, "student", networks["student"], networks["teacher"])
+    checked = check_recipe(recipe)
+    _, vid = checked.losses["student"].student
     (pair,) = vid.loss.pairs
     assert (pair.student, pair.student_tap.channels, pair.teacher, pair.teacher_tap.channels) == (
         ("mapping", 12, "expanding", 56)

@@ -49,10 +49,10 @@ def test_there_are_option_files():
 def test_a_training_file_passes_every_check_but_its_images(file, caplog, weights, request):
     recipe = load_recipe(OPTIONS / file, weights(file))
     skip_without_basicsr(recipe, request)
-    networks = check_recipe(recipe, data=False)
+    checked = check_recipe(recipe, data=False)
     used = {name for phase in recipe.phases.values() for name in (phase.trains, phase.partner)}
     used |= {phase.teacher for phase in recipe.phases.values() if phase.teacher in recipe.networks}
-    assert set(networks) == used - {None}  # nothing is left over
+    assert set(checked.recipe.networks) == used - {None}  # nothing is left over
     sets = (recipe.train, *recipe.validation_sets)
     if recipe.task in ("classification", "detection"):
         roots = [images.dataroot for images in sets]
@@ -144,8 +144,7 @@ def test_a_training_file_takes_a_step_in_every_phase(file, photograph, tmp_path,
     )
     skip_without_basicsr(recipe, request)
     recipe = trial(recipe, 1)
-    check_recipe(recipe)
-    workspace = run_recipe(recipe, World(0, 1, torch.device("cpu")), quiet=True)
+    workspace = run_recipe(check_recipe(recipe), World(0, 1, torch.device("cpu")), quiet=True)
     for name, phase in recipe.phases.items():
         beforehand = [] if phase.partner else phase.losses  # a partner's auto-encoders train along
         pretrained = sum("pretrain_iter" in loss.options for loss in beforehand)

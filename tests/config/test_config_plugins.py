@@ -12,9 +12,9 @@ import torch
 from sr_kd.errors import UsageError
 from sr_kd.imaging.load import load_model
 from sr_kd.networks.files import save_network
-from sr_kd.recipes.build import build_network_from
 from sr_kd.recipes.check import check_recipe
 from sr_kd.recipes.load import load_recipe
+from sr_kd.recipes.networks import build_network_from
 
 PLUGIN = """\
 from torch import nn

@@ -12,7 +12,7 @@ from sr_kd.config.phase import NetworkOptions
 from sr_kd.errors import SrKdError, UsageError
 from sr_kd.networks.build import build_network
 from sr_kd.networks.files import load_network, save_network
-from sr_kd.recipes.build import build_network_from
+from sr_kd.recipes.networks import build_network_from
 
 
 @pytest.fixture

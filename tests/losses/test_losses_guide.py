@@ -13,7 +13,6 @@ from sr_kd.losses import LOSSES, NetworkOutput
 from sr_kd.recipes.check import check_recipe
 from sr_kd.recipes.load import load_recipe
 from sr_kd.signature import accepted
-from sr_kd.training.phase_losses import build_losses
 
 
 def test_the_guides_loss_is_found_checked_and_trained(repository, tmp_path):
@@ -28,8 +27,8 @@ def test_the_guides_loss_is_found_checked_and_trained(repository, tmp_path):
     file.write_text(yaml.safe_dump(options))
 
     recipe = load_recipe(file)
-    networks = check_recipe(recipe)
-    loss = build_losses(recipe, "student", networks["student"], networks["teacher"])[1].loss
+    checked = check_recipe(recipe)
+    loss = checked.losses["student"].student[1].loss
     student, teacher = maps(2, 56, 6, 10, dtype=torch.float32), maps(2, 56, 6, 10, seed=1, dtype=torch.float32)
     inputs = replace(
         loss_inputs_of(student, teacher),

@@ -36,5 +36,4 @@ def digits_recipe(folder: Path, phases: dict, iterations: int = 8, **changes: ob
 
 def run(recipe: ClassificationRecipe, resume: bool = False) -> Workspace:
     """Check and run a recipe on the CPU."""
-    check_recipe(recipe)
-    return run_recipe(recipe, CPU, resume=resume, quiet=True)
+    return run_recipe(check_recipe(recipe), CPU, resume=resume, quiet=True)

@@ -45,5 +45,4 @@ def shapes_recipe(folder: Path, phases: dict, iterations: int = 4, **changes: ob
 
 def run(recipe: DetectionRecipe, resume: bool = False) -> Workspace:
     """Check and run a recipe on the CPU."""
-    check_recipe(recipe)
-    return run_recipe(recipe, CPU, resume=resume, quiet=True)
+    return run_recipe(check_recipe(recipe), CPU, resume=resume, quiet=True)

@@ -12,12 +12,12 @@ from digits import CPU, digits_recipe, run
 from sr_kd.distributed import World
 from sr_kd.errors import UsageError
 from sr_kd.networks.files import load_network
-from sr_kd.recipes.accuracy_report import accuracy_table
 from sr_kd.recipes.check import check_recipe
 from sr_kd.recipes.report import write_report
 from sr_kd.tasks.classification.images import LabeledImages, open_labeled
 from sr_kd.tasks.classification.resnet import ResNet
 from sr_kd.tasks.classification.task import Classification
+from sr_kd.tasks.last_scores import scores_table
 
 LOSSES = {
     "SoftLabel": {},
@@ -96,7 +96,7 @@ def test_every_loss_trains_and_the_arms_are_compared(tmp_path):
     phases = {"teacher": {"trains": "teacher"}, "alone": {"trains": "student", "total_iter": 2}, **students}
     recipe = digits_recipe(tmp_path, phases, arms={"alone": "alone", **{name: name for name in LOSSES}}, seeds=[0, 1])
     workspace = run(recipe)
-    table, results = write_report(recipe, workspace, CPU.device, "the command")
+    table, results = write_report(workspace, check_recipe(recipe).data, CPU.device, "the command")
     rows = [line.split("|")[1].strip() for line in table.read_text().splitlines() if line.startswith("|")]
     assert rows == ["model", "---", "alone", *LOSSES]
     found = json.loads(results.read_text())["arms"]
@@ -115,7 +115,7 @@ def test_a_teacher_learns_the_digits(tmp_path):
 
 
 def test_the_gain_is_taken_seed_by_seed():
-    table = accuracy_table({"alone": {"digits": [80.0, 90.0]}, "AT": {"digits": [81.0, 92.0]}}, "alone")
+    table = scores_table({"alone": {"digits": [80.0, 90.0]}, "AT": {"digits": [81.0, 92.0]}}, "alone")
     lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines() if line.startswith("|")]
     assert lines[0] == ["model", "digits", "digits, minus alone"]
     assert lines[2] == ["alone", "85.00 ± 7.07", ""]
@@ -126,7 +126,7 @@ def test_the_gain_is_taken_seed_by_seed():
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"networks": {"teacher": {"type": "FSRCNN", "scale": 2}}}, "no classifier"),
+        ({"networks": {"teacher": {"type": "FSRCNN", "scale": 2}}}, "is 'FSRCNN': it is for 'task: super_resolution'"),
         ({"networks": {"teacher": {"type": "ResNet", "classes": 9, "channels": 1}}}, "is for 9 classes"),
         ({"networks": {"teacher": {"type": "ResNet", "classes": 10}}}, "10 classes and 3 channels"),
         ({"phases": {"teacher": {"trains": "teacher", "losses": [{"type": "L1"}]}}}, "CrossEntropy"),

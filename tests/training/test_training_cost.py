@@ -10,11 +10,13 @@ import torch
 from digits import CPU, digits_recipe, run
 
 from sr_kd.distributed import World
+from sr_kd.recipes.check import check_recipe
 from sr_kd.recipes.cost import cost_columns, cost_note, undistilled_arm
 from sr_kd.recipes.load import load_recipe
 from sr_kd.recipes.report import write_report
 from sr_kd.recipes.run import run_recipe
-from sr_kd.recipes.workspace import FinishedArm, Workspace, finished_arms
+from sr_kd.recipes.workspace import Workspace, finished_arms
+from sr_kd.tasks.base import FinishedArm
 from sr_kd.training.step_times import StepTimes
 
 FT = {"type": "FT", "taps": ["stage3"], "pretrain_iter": 2}
@@ -65,7 +67,7 @@ def test_a_damaged_file_costs_only_the_measurements(tmp_path, content):
 
 
 def cells(table):
-    first, *_ = table.read_text().partition("\n| PSNR difference")
+    first, *_ = table.read_text().partition("\n| difference")
     rows = [line for line in first.splitlines() if line.startswith("|")]
     header, _, *rows = ([cell.strip() for cell in row.split("|")[1:-1]] for row in rows)
     return {row[0]: dict(zip(header, row, strict=True)) for row in rows}
@@ -74,7 +76,7 @@ def cells(table):
 def test_iterations_and_time_are_in_the_table(tmp_path):
     recipe = digits_recipe(tmp_path, PHASES, arms={name: name for name in ("alone", "ft", "again")}, seeds=[0, 1])
     workspace = run(recipe)
-    table, results = write_report(recipe, workspace, CPU.device, "the command")
+    table, results = write_report(workspace, check_recipe(recipe).data, CPU.device, "the command")
     found = cells(table)
     assert found["alone"]["iterations"] == "24"
     assert found["ft"]["iterations"] == "8 + 2 + 16"
@@ -108,15 +110,15 @@ def test_results_of_an_earlier_version_show_a_dash(write_recipe):
     baseline = {"trains": "student", "total_iter": "teacher + student", "losses": [{"type": "L1"}]}
     options = {"phases__baseline_total": baseline, "arms": {"PISR": "student", "baseline_total": "baseline_total"}}
     recipe = load_recipe(write_recipe(**options))
-    workspace = run_recipe(recipe, World(0, 1, torch.device("cpu")), quiet=True)
-    table = write_report(recipe, workspace, CPU.device, "the command", quiet=True)[0]
+    workspace = run_recipe(check_recipe(recipe), World(0, 1, torch.device("cpu")), quiet=True)
+    table = write_report(workspace, check_recipe(recipe).data, CPU.device, "the command", quiet=True)[0]
     assert cells(table)["PISR"]["iterations"] == "12 + 16"
     assert cells(table)["baseline_total"]["cost per step"].startswith("1.00 (")
     assert cells(table)["bicubic"]["cost per step"] == "-"
     result = workspace.result("baseline_total", 0)
     del result["seconds_per_step"]
     workspace.finish("baseline_total", 0, result)
-    write_report(recipe, workspace, CPU.device, "the command", quiet=True)
+    write_report(workspace, check_recipe(recipe).data, CPU.device, "the command", quiet=True)
     assert cells(table)["baseline_total"]["cost per step"] == "-"
     assert cells(table)["PISR"]["cost per step"].endswith(" ms")
 

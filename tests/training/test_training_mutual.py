@@ -12,11 +12,8 @@ from sr_kd.errors import UsageError
 from sr_kd.networks.files import load_network
 from sr_kd.recipes.check import check_recipe
 from sr_kd.recipes.load import load_recipe
-from sr_kd.recipes.networks import first_network, new_network
-from sr_kd.recipes.open_task import task_opener
 from sr_kd.recipes.report import write_report
 from sr_kd.recipes.run import run_recipe
-from sr_kd.recipes.workspace import Workspace
 from sr_kd.training.checkpoint import read_state
 from sr_kd.training.plan import plan_phase
 
@@ -38,10 +35,10 @@ def recipe(tmp_path):
 
 @pytest.fixture
 def plan(recipe):
-    student = first_network(recipe, "mutual", 0, Workspace(recipe))
-    partner = new_network(recipe, "teacher", 0)
-    task = task_opener(recipe, CPU, quiet=True).open("mutual", 0, [student, partner])
-    return plan_phase(recipe, "mutual", 0, student, partner, task, CPU)
+    checked = check_recipe(recipe)
+    student, partner = checked.networks.new("student", 0), checked.networks.new("teacher", 0)
+    task = checked.data.task("mutual", 0, [student, partner], CPU, quiet=True)
+    return plan_phase(recipe, "mutual", student, partner, checked.losses["mutual"], task, CPU)
 
 
 def weights(module):
@@ -88,7 +85,7 @@ def test_both_networks_are_exported_and_compared(recipe):
     files = {"net_g_latest.pth": 2, "net_partner_latest.pth": 4}
     for file, width in files.items():
         assert load_network(workspace.models("mutual", 0) / file).network.arguments["width"] == width
-    table, _ = write_report(recipe, workspace, CPU.device, "the command")
+    table, _ = write_report(workspace, check_recipe(recipe).data, CPU.device, "the command")
     rows = [line.split("|")[1:3] for line in table.read_text().splitlines()[4:6]]
     accuracies = [result[part]["digits"]["top1"] for part in ("scores", "partner")]
     assert [(name.strip(), float(value)) for name, value in rows] == [
@@ -137,9 +134,8 @@ def test_two_super_resolution_students(write_recipe):
         },
     )
     recipe = load_recipe(path)
-    check_recipe(recipe)
-    workspace = run_recipe(recipe, CPU, quiet=True)
-    written = write_report(recipe, workspace, CPU.device, "the command", quiet=True)
+    workspace = run_recipe(check_recipe(recipe), CPU, quiet=True)
+    written = write_report(workspace, check_recipe(recipe).data, CPU.device, "the command", quiet=True)
     assert [path.name for path in written] == ["table.md", "results.json", "montage.png"]
     assert "| mutual (partner) |" in written[0].read_text()
     partner = workspace.result("mutual", 0)["partner"]["val"]["psnr"]

@@ -11,8 +11,9 @@ import torch
 from sr_kd.distributed import World
 from sr_kd.errors import SrKdError, UsageError
 from sr_kd.networks.files import load_network
+from sr_kd.recipes.check import check_recipe
 from sr_kd.recipes.load import load_recipe
-from sr_kd.recipes.networks import first_network, new_network
+from sr_kd.recipes.networks import FirstNetworks, first_network
 from sr_kd.recipes.run import run_recipe
 from sr_kd.recipes.workspace import Workspace
 from sr_kd.training.run_log import RunLog
@@ -44,7 +45,7 @@ def register():
 
 
 def run(path, resume=False):
-    return run_recipe(load_recipe(path), WORLD, resume=resume, quiet=True)
+    return run_recipe(check_recipe(load_recipe(path)), WORLD, resume=resume, quiet=True)
 
 
 def same(left, right):
@@ -59,14 +60,14 @@ def baseline():
 def test_arms_of_a_seed_begin_alike_and_a_warm_start_is_the_teachers_decoder(write_recipe, baseline):
     short = {"phases__teacher__total_iter": 2, "phases__student__total_iter": 2}
     path = write_recipe(**short, phases__baseline=baseline, phases__again=baseline, seeds=[3, 4])
-    recipe, workspace = load_recipe(path), run(path)
-    first, again = (first_network(recipe, phase, 3, workspace) for phase in ("baseline", "again"))
+    networks, workspace = FirstNetworks(load_recipe(path)), run(path)
+    first, again = (first_network(networks, phase, 3, workspace) for phase in ("baseline", "again"))
     assert same(first, again)
-    assert not same(first, first_network(recipe, "baseline", 4, workspace))
+    assert not same(first, first_network(networks, "baseline", 4, workspace))
     for seed in (3, 4):
         teacher = load_network(workspace.models("teacher", seed) / "net_g_latest.pth").network
-        assert not same(teacher.decoder, new_network(recipe, "teacher", seed).decoder), "it was trained"
-        assert same(first_network(recipe, "student", seed, workspace), teacher.decoder)
+        assert not same(teacher.decoder, networks.new("teacher", seed).decoder), "it was trained"
+        assert same(first_network(networks, "student", seed, workspace), teacher.decoder)
 
 
 def test_a_teachers_decoder_may_start_from_a_finished_student(write_recipe, baseline):
@@ -78,11 +79,11 @@ def test_a_teachers_decoder_may_start_from_a_finished_student(write_recipe, base
         "losses": [{"type": "L1"}],
     }
     path = write_recipe(phases__teacher=teacher, phases__student__total_iter=1, phases__baseline=baseline)
-    recipe, workspace = load_recipe(path), run(path)
+    networks, workspace = FirstNetworks(load_recipe(path)), run(path)
     finished = load_network(workspace.models("baseline", 0) / "net_g_latest.pth").network
-    begun = first_network(recipe, "teacher", 0, workspace)
+    begun = first_network(networks, "teacher", 0, workspace)
     assert same(begun.decoder, finished)
-    assert same(begun.encoder, new_network(recipe, "teacher", 0).encoder)
+    assert same(begun.encoder, networks.new("teacher", 0).encoder)
 
 
 def test_the_newest_states_stay_and_the_best_network_is_kept(write_recipe):
@@ -193,4 +194,4 @@ def test_a_compiled_phase_learns_what_an_eager_one_does(write_recipe, tmp_path):
 def test_a_seed_that_the_recipe_does_not_have(write_recipe):
     recipe = load_recipe(write_recipe(seeds=[0, 2]))
     with pytest.raises(UsageError, match="tiny has no seed 1; its seeds are 0, 2"):
-        run_recipe(recipe, WORLD, seeds=[1])
+        run_recipe(check_recipe(recipe), WORLD, seeds=[1])

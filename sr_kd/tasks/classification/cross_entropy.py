@@ -21,6 +21,7 @@ class CrossEntropy(Loss):
     """
 
     terms = ("cross_entropy",)
+    tasks = ("classification",)
 
     def __init__(self, pairs: Sequence[TapPair] = (), label_smoothing: Probability = 0.0) -> None:
         super().__init__(pairs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -36,6 +37,15 @@ class LabeledImages:
     images: np.ndarray
     labels: np.ndarray
     classes: tuple[str, ...]
+
+    def listing(self) -> list[str]:
+        """A line for every class, with a digest of its images in their order."""
+        lines = []
+        for label, name in enumerate(self.classes):
+            images = self.images[self.labels == label]
+            digest = hashlib.blake2b(images.tobytes(), digest_size=16).hexdigest()
+            lines.append(f"{name}: {len(images)} images, {digest}")
+        return lines
 
 
 def open_labeled(dataroot: str, part: Part, *, name: str | None = None, image_size: int | None = None) -> LabeledImages:

@@ -43,6 +43,7 @@ class SoftLabel(Loss):
     """
 
     terms = ("soft_label",)
+    tasks = ("classification",)
     needs_teacher_output = True
 
     def __init__(self, pairs: Sequence[TapPair] = (), temperature: Positive = 4.0) -> None:

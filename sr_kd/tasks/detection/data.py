@@ -2,45 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 from torch import nn
 
+from ...config.origin import Problem
 from ...distributed import World
-from .options import DetectionRecipe, ShapesSet, ShapesTrainSet
-from .shapes import DetectionImages, Part, make_shapes
+from ..base import Networks, repeated_names
+from .options import DetectionRecipe, ShapesSet
+from .shapes import CLASSES, DetectionImages, Part, make_shapes
 from .task import Detection
 
 
-class DetectionOpener:
-    """Generated images with boxes."""
+class DetectionData:
+    """Generated sets: a function of the options, so there is nothing to look for before they are drawn."""
 
-    def __init__(self, recipe: DetectionRecipe, world: World) -> None:
-        self.recipe, self.world = recipe, world
+    def __init__(self, recipe: DetectionRecipe, look: bool) -> None:
+        self.recipe = recipe
+        self.problems: tuple[Problem, ...] = ()
 
-    def open(self, phase: str, seed: int, networks: Sequence[nn.Module]) -> Detection:
+    def misfits(self, networks: Networks) -> Iterator[Problem]:
+        """Sets of one name, and networks for another number of classes."""
+        yield from repeated_names(("validation_sets",), [each.name or "shapes" for each in self.recipe.validation_sets])
+        for name, network in networks.items():
+            found = getattr(network, "classes", None)
+            if found != len(CLASSES):
+                problem = f"is {found}; the shapes have {len(CLASSES)}: {', '.join(CLASSES)}"
+                yield ("networks", name, "classes"), problem
+
+    def summary(self) -> list[str]:
+        shapes = self.recipe.train
+        lines = [f"train on {shapes.images:,} images of {shapes.dataroot}, {shapes.batch_size_per_gpu} at a time"]
+        return lines + [f"validate on {images.images:,} images" for images in self.recipe.validation_sets]
+
+    def listing(self) -> list[str]:
+        return []
+
+    def decode_validation(self, world: World) -> None:
+        """They are drawn."""
+
+    def task(self, phase: str, seed: int, networks: Sequence[nn.Module], world: World, quiet: bool) -> Detection:
         options = self.recipe.train
         return Detection(
             self._train,
             self._validation,
-            batch_size=options.batch_size_per_gpu * self.world.size,
+            batch_size=options.batch_size_per_gpu * world.size,
             hflip=options.use_hflip,
             seed=seed,
             stream=phase,
-            world=self.world,
+            world=world,
         )
 
     @cached_property
     def _train(self) -> DetectionImages:
-        return open_shapes(self.recipe.train)
+        return _drawn(self.recipe.train, "train")
 
     @cached_property
     def _validation(self) -> list[DetectionImages]:
-        return [open_shapes(options) for options in self.recipe.validation_sets]
+        return [_drawn(options, "test") for options in self.recipe.validation_sets]
 
 
-def open_shapes(options: ShapesSet) -> DetectionImages:
-    """A generated set for detection."""
-    part: Part = "train" if isinstance(options, ShapesTrainSet) else "test"
+def _drawn(options: ShapesSet, part: Part) -> DetectionImages:
     return make_shapes(part, options.images, options.image_size, seed=options.seed, name=options.name)

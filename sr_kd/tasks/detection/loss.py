@@ -16,6 +16,7 @@ class Detection(Loss):
     """
 
     terms = ("classification", "box", "center")
+    tasks = ("detection",)
 
     def forward(self, inputs: LossInputs) -> dict[str, Tensor]:
         if not inputs.trained.losses:

@@ -1,74 +1,137 @@
-"""The images of a super-resolution: opened and decoded once for all phases."""
+"""The images of a super-resolution: opened once for the check, all phases and the report."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 
 from torch import nn
 
-from ...data.patches import decode, open_patches
+from ...config.origin import KeyPath, Problem
+from ...data.patches import check_patch_size, decode, open_patches
 from ...data.pool import DecodedImages
 from ...data.sets import ImageSet, open_set
 from ...distributed import World
+from ...errors import SrKdError
 from ...networks.base import Color
-from .options import EvaluationSet, SuperResolutionRecipe
+from ..base import Networks, repeated_names
+from .options import EvaluationSet, SuperResolutionRecipe, TestRecipe
 from .options import ImageSet as SetOptions
 from .task import SuperResolution
 
 
-class SuperResolutionOpener:
-    """Patches and whole images; with an "rgb" network among a phase's, its batches are RGB."""
+class EvaluationSets:
+    """Validation or test sets.
 
-    def __init__(self, recipe: SuperResolutionRecipe, world: World, quiet: bool) -> None:
-        self.recipe, self.world, self.quiet = recipe, world, quiet
+    Args:
+        options: of the sets.
+        key: where they stand in the recipe.
+        look: whether to open them (headers alone are read).
 
-    def open(self, phase: str, seed: int, networks: Sequence[nn.Module]) -> SuperResolution:
+    Attributes:
+        problems: why some could not be opened. sets: index -> the others.
+    """
+
+    def __init__(self, options: Sequence[EvaluationSet], scale: int, key: str, look: bool = True) -> None:
+        self.options, self.key = options, key
+        self.problems: list[Problem] = []
+        self.sets: dict[int, ImageSet] = {}
+        for index, one in enumerate(options if look else []):
+            opened = _tried((key, index), lambda one=one: open_images(one, scale), self.problems)  # type: ignore[misc]
+            self.sets |= {} if opened is None else {index: opened}
+
+    def misfits(self) -> Iterator[Problem]:
+        """Sets of one name."""
+        return repeated_names((self.key,), [images.name for images in self.sets.values()])
+
+    def with_protocols(self) -> list[tuple[ImageSet, str]]:
+        """(set, protocol) in order."""
+        return [(images, self.options[index].protocol) for index, images in self.sets.items()]
+
+    def summary(self, verb: str) -> list[str]:
+        """A line for every set."""
+        return [
+            f"{verb} {_counted(one, self.sets.get(index))}, {one.protocol}" for index, one in enumerate(self.options)
+        ]
+
+
+class SuperResolutionData:
+    """Patches for training, whole images for validation; with an "rgb" network among a phase's, batches are RGB.
+
+    Args:
+        recipe: its sets are opened.
+        look: whether to open them; if not, only `summary` is of use.
+    """
+
+    def __init__(self, recipe: SuperResolutionRecipe, look: bool) -> None:
+        self.recipe = recipe
+        self.problems: list[Problem] = []
+        look_for_training = look and not recipe.is_damaged("train")
+        self._train = _tried(("train",), self._open_training, self.problems) if look_for_training else None
+        self.validation = EvaluationSets(recipe.validation_sets, recipe.scale, "validation_sets", look)
+        self.problems += self.validation.problems
+
+    def misfits(self, networks: Networks) -> Iterator[Problem]:
+        return self.validation.misfits()
+
+    def summary(self) -> list[str]:
+        train = self.recipe.train
+        patches = f"{train.batch_size_per_gpu} HR patches of {train.gt_size} pixels"
+        return [f"train on {_counted(train, self._train)}: {patches}", *self.validation.summary("validate on")]
+
+    def listing(self) -> list[str]:
+        return self.train.listing()
+
+    def decode_validation(self, world: World) -> None:
+        for images in self.validation.sets.values():
+            for index in range(world.rank, len(images), world.size):
+                images.decode(index)
+
+    @property
+    def train(self) -> ImageSet:
+        """The training images."""
+        if self._train is None:
+            raise ValueError("the training set was not opened")
+        return self._train
+
+    def task(self, phase: str, seed: int, networks: Sequence[nn.Module], world: World, quiet: bool) -> SuperResolution:
         color: Color = "rgb" if any(network.color == "rgb" for network in networks) else "y"
         options = self.recipe.train
+        if not self._decoded:
+            self._decoded.append(decode(self.train, world.device, options.memory_budget, quiet))
         patches = open_patches(
-            self._images,
+            self.train,
             color=color,
             gt_size=options.gt_size,
-            batch_size=options.batch_size_per_gpu * self.world.size,
+            batch_size=options.batch_size_per_gpu * world.size,
             use_hflip=options.use_hflip,
             use_rot=options.use_rot,
             seed=seed,
             stream=phase,
-            device=self.world.device,
+            device=world.device,
             memory_budget_gib=options.memory_budget,
             workers=options.num_worker_per_gpu,
-            quiet=self.quiet,
-            decoded=self._decoded,
+            quiet=quiet,
+            decoded=self._decoded[0],
         )
-        scale = self.recipe.scale
-        return SuperResolution(patches, self._validation, scale, self.recipe.val.metrics, self.world)
+        return SuperResolution(
+            patches, self.validation.with_protocols(), self.recipe.scale, self.recipe.val.metrics, world
+        )
 
     @cached_property
-    def _images(self) -> ImageSet:
-        return open_training_set(self.recipe)
+    def _decoded(self) -> list[DecodedImages | None]:
+        """What the first phase has decoded for all of them."""
+        return []
 
-    @cached_property
-    def _decoded(self) -> DecodedImages | None:
-        return decode(self._images, self.world.device, self.recipe.train.memory_budget, self.quiet)
-
-    @cached_property
-    def _validation(self) -> list[tuple[ImageSet, str]]:
-        sets = self.recipe.validation_sets
-        return [(open_evaluation_set(options, self.recipe.scale), options.protocol) for options in sets]
+    def _open_training(self) -> ImageSet:
+        images = open_images(self.recipe.train, self.recipe.scale)
+        if self.recipe.train.gt_size % self.recipe.scale == 0:
+            check_patch_size(images, self.recipe.train.gt_size)
+        return images
 
 
-def open_training_set(recipe: SuperResolutionRecipe) -> ImageSet:
-    """The training images. Raises UsageError and SrKdError, as `data.sets.open_set`."""
-    return _open(recipe.train, recipe.scale)
-
-
-def open_evaluation_set(options: EvaluationSet, scale: int) -> ImageSet:
-    """A validation or test set. Raises UsageError and SrKdError, as `data.sets.open_set`."""
-    return _open(options, scale)
-
-
-def _open(options: SetOptions, scale: int) -> ImageSet:
+def open_images(options: SetOptions, scale: int) -> ImageSet:
+    """A set of images. Raises UsageError and SrKdError, as `data.sets.open_set`."""
     return open_set(
         options.dataroot_gt,
         scale=scale,
@@ -78,3 +141,24 @@ def _open(options: SetOptions, scale: int) -> ImageSet:
         lmdb=options.io_backend.type == "lmdb",
         name=options.name,
     )
+
+
+def open_test_sets(recipe: TestRecipe) -> EvaluationSets:
+    """The sets of a test."""
+    return EvaluationSets(recipe.sets, recipe.scale, "sets")
+
+
+def _tried(path: KeyPath, function: Callable[[], ImageSet], problems: list[Problem]) -> ImageSet | None:
+    try:
+        return function()
+    except SrKdError as error:
+        problems.append((path, f"cannot be used: {error}"))
+        return None
+
+
+def _counted(options: SetOptions, images: ImageSet | None) -> str:
+    title = options.name or " + ".join(options.dataroot_gt)
+    if images is None:
+        return title
+    lr = "" if images.lr is None else " with LR files"
+    return f"{title} ({len(images):,} images{lr})"

@@ -1,4 +1,4 @@
-"""The comparison of the arms of a finished classification or detection: over seeds, and with the baseline."""
+"""The comparison of a run's arms by their last validation: over seeds, and with the baseline."""
 
 from __future__ import annotations
 
@@ -9,57 +9,43 @@ from statistics import mean, stdev
 
 import numpy as np
 
-from ..config.schema import TrainingRecipe
 from ..evaluation.statistics import interval
 from ..files import write_text
-from .cost import arm_cost, cost_columns, cost_note
-from .graph import baseline_of
-from .workspace import FinishedArm, Workspace, finished_arms
+from . import TASKS
+from .base import FinishedArms
 
-Accuracies = Mapping[str, Mapping[str, Sequence[float]]]  # arm -> set (and metric, if there are several) -> per seed
-SHORT = {"top1": "top-1", "map": "mAP", "map50": "mAP50"}
-TITLES = {
-    "top1": "Top-1 accuracy",
-    "map": "mAP, mean average precision over IoU 0.5 to 0.95,",
-    "map50": "mAP50, average precision at IoU 0.5,",
-}
+Scores = Mapping[str, Mapping[str, Sequence[float]]]  # arm -> set (and metric, if there are several) -> per seed
 
 
-def write_accuracies(recipe: TrainingRecipe, workspace: Workspace, command: str) -> list[Path]:
-    """Write ``results/NAME/table.md`` and ``results.json`` of every arm's last validation.
-
-    Raises:
-        SrKdError: an arm that is not finished.
-    """
+def write_table(run: FinishedArms) -> list[Path]:
+    """Write ``table.md`` and ``results.json`` of every arm's last validation."""
+    metrics, titles = run.recipe.val.metrics, TASKS.get(run.recipe.task).metrics
     found: dict[str, dict[str, list[float]]] = {}
-    metrics = recipe.val.metrics
-    runs: dict[str, list[FinishedArm]] = {}
-    for arm in finished_arms(workspace):
-        runs.setdefault(arm.label, []).append(arm)
-        for name, values in arm.scores.items():
+    for label, arms in run.arms.items():
+        for name, values in [item for arm in arms for item in arm.scores.items()]:
             for metric in metrics:
-                column = name if len(metrics) == 1 else f"{name} {SHORT[metric]}"
-                found.setdefault(arm.label, {}).setdefault(column, []).append(values[metric])
-    table, results = workspace.results / "table.md", workspace.results / "results.json"
-    what = " and ".join(TITLES[metric] for metric in metrics)
-    text = accuracy_table(found, baseline_of(recipe), cost_columns(recipe, runs), what)
-    write_text(table, f"# {recipe.name}\n\n{text}\n{cost_note(recipe)}\nCommand: `{command}`\n")
-    costs = {label: [arm_cost(arm) for arm in of_arm] for label, of_arm in runs.items()}
-    content = {"metrics": metrics, "seeds": recipe.seeds, "arms": found, "costs": costs}
+                column = name if len(metrics) == 1 else f"{name} {titles.get(metric, metric).partition(',')[0]}"
+                found.setdefault(label, {}).setdefault(column, []).append(values[metric])
+    table, results = run.folder / "table.md", run.folder / "results.json"
+    what = " and ".join(titles.get(metric, metric) for metric in metrics)
+    text = scores_table(found, run.baseline, run.columns, what)
+    write_text(table, f"# {run.recipe.name}\n\n{text}\n{run.note}\nCommand: `{run.command}`\n")
+    costs = {label: [arm.cost for arm in arms] for label, arms in run.arms.items()}
+    content = {"metrics": metrics, "seeds": run.recipe.seeds, "arms": found, "costs": costs}
     write_text(results, json.dumps(content, indent=2))
     return [table, results]
 
 
-def accuracy_table(
-    found: Accuracies,
+def scores_table(
+    found: Scores,
     baseline: str | None = None,
     more: Mapping[str, Mapping[str, str]] | None = None,
-    what: str = TITLES["top1"],
+    what: str = "Scores",
 ) -> str:
     """One row per arm, mean ± sample standard deviation over seeds; with a baseline, the gain over it.
 
     The gain is taken seed by seed, because arms of one seed begin with the same weights; its interval is that of a
-    paired t test over the seeds. `more` are further columns, header -> label -> cell.
+    paired t test over the seeds. `more` are further columns, header -> label -> cell; `what` names the metrics.
     """
     names = list(next(iter(found.values())))
     compared = baseline in found and len(found) > 1
@@ -76,7 +62,7 @@ def accuracy_table(
         cells += [column[label] for column in more.values()]
         lines.append(f"| {label} | " + " | ".join(cells) + " |")
     seeds = len(next(iter(next(iter(found.values())).values())))
-    note = f"{what} in percent at the last iteration, {seeds} seed(s)."
+    note = f"{what} at the last iteration, {seeds} seed(s)."
     if compared:
         note += (
             " One seed: training noise is not included."
