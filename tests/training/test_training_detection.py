@@ -118,7 +118,8 @@ def test_every_loss_trains_and_the_arms_are_compared(tmp_path):
         for name, options in LOSSES.items()
     }
     phases = {**PHASE, "alone": {"trains": "student", "total_iter": 2}, **students}
-    recipe = shapes_recipe(tmp_path, phases, arms={"alone": "alone", **{name: name for name in LOSSES}}, seeds=[0, 1])
+    arms = {"alone": "alone", **{name: name for name in LOSSES}}
+    recipe = shapes_recipe(tmp_path, phases, arms=arms, baseline="alone", seeds=[0, 1])
     workspace = run(recipe)
     table, results = write_report(recipe, workspace, CPU.device, "the command")
     lines = [line for line in table.read_text().splitlines() if line.startswith("|")]
