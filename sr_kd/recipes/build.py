@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from ..signature import accepted
 from ..zoo.manifest import shipped_models
 
 FROM_FILE = "file"
+logger = logging.getLogger("sr_kd")
 
 
 def build_network_from(options: NetworkOptions, scale: int | None) -> nn.Module:
@@ -41,7 +43,12 @@ def build_network_from(options: NetworkOptions, scale: int | None) -> nn.Module:
 def load_trained(network: nn.Module, options: NetworkOptions) -> None:
     """Load the weights at `path`, if the options name any. Raises SrKdError if they do not fit."""
     if options.path is not None and options.type != FROM_FILE:
-        load_weights(network, _weights_file(options.path), key=options.param_key)
+        file = _weights_file(options.path)
+        new = load_weights(network, file, key=options.param_key, strict=options.strict_load)
+        if new:
+            logger.warning(
+                "%s lacks these weights, or has them in other shapes; they stay new: %s", file, ", ".join(new)
+            )
 
 
 def _from_file(options: NetworkOptions, scale: int | None) -> nn.Module:

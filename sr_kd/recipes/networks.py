@@ -20,7 +20,7 @@ logger = logging.getLogger("sr_kd")
 
 def finished_network(workspace: Workspace, phase: str, seed: int) -> nn.Module:
     """The result of a finished phase (its averaged weights where there are any)."""
-    return load_network(workspace.models(phase, seed) / "net_g_latest.pth").network
+    return load_network(workspace.models(phase, seed) / "net_g_latest.pth", any_type=True).network
 
 
 def new_network(recipe: TrainingRecipe, name: str, seed: int) -> nn.Module:

@@ -56,7 +56,7 @@ def _write_comparison(
     scores: dict[str, list[list[SetScore]]] = {BICUBIC: [_score(recipe, shown[BICUBIC], quiet)]}
     found: dict[str, list[FinishedArm]] = {}
     for arm in finished_arms(workspace):
-        network = load_network(arm.file).network
+        network = load_network(arm.file, any_type=True).network
         if not isinstance(network, SRNetwork):
             continue
         upscaler = Upscaler(network, scale=recipe.scale, device=device)
