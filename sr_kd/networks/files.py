@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors.torch import save
@@ -17,10 +17,16 @@ from .. import __version__
 from ..errors import SrKdError, UsageError, nearest
 from ..files import atomic_path
 from .base import SRNetwork
-from .build import build_network
+from .bounded import bounded_by, check_numbers
+from .build import NETWORKS, build_network
 from .recognize import recognize
 from .spandrel import SpandrelNetwork, load_with_spandrel
-from .state_files import DESCRIPTION_KEY, SCALES_KEY, TORCH_SUFFIXES, read_state
+from .state_files import DESCRIPTION_KEY, SCALES_KEY, TORCH_SUFFIXES, read_state, without_prefixes
+
+# Of BasicSR's architectures those that are made of numbers alone, by runs of ours that trained them.
+FOREIGN_TYPES = frozenset(
+    f"basicsr.{name}" for name in ("EDSR", "ECBSR", "MSRResNet", "RCAN", "RRDBNet", "SRVGGNetCompact", "SwinIR")
+)
 
 
 @dataclass(frozen=True)
@@ -82,7 +88,12 @@ def save_network(
 
 
 def load_network(
-    path: Path | str, *, scale: int | None = None, taps: Sequence[str] = (), key: str | None = None
+    path: Path | str,
+    *,
+    scale: int | None = None,
+    taps: Sequence[str] = (),
+    key: str | None = None,
+    any_type: bool = False,
 ) -> LoadedNetwork:
     """Read a network: this package's files, BasicSR-style files of its networks, and the PISR release.
 
@@ -93,15 +104,17 @@ def load_network(
             file nor its shapes tell it (FSRCNN and IDN have the same shapes at every scale).
         taps: dotted names of submodules, where the file holds another project's network.
         key: "params" or "params_ema", of a file that has both; default: the latter.
+        any_type: the file may name any class of another project: for files that this program has just written.
 
     Raises:
-        SrKdError: an unreadable file, or weights of no network known here.
+        SrKdError: an unreadable file, a network that may not be built, or weights of no network known here.
         UsageError: the network does not serve `scale`, or `scale` is needed.
     """
     path = Path(path)
     file = read_state(path, key)
     described = file.description is not None and file.description["type"] != SpandrelNetwork.type_name
-    found = None if described else recognize(file.tensors)
+    bare = file.tensors if described else without_prefixes(file.tensors)
+    found = None if described else recognize(bare)
     if file.description is not None and described:
         kind, arguments, tensors = file.description["type"], _renamed(file.description["arguments"]), file.tensors
         metadata = dict(file.description.get("metadata", {}))
@@ -109,24 +122,46 @@ def load_network(
         kind, arguments, tensors = found.type_name, found.arguments_for(path, scale), found.tensors
         metadata = {"format": found.format}
     else:
-        foreign = load_with_spandrel(file.tensors, path, taps)
+        foreign = load_with_spandrel(bare, path, taps)
         return LoadedNetwork(foreign if scale is None else _serve(foreign, scale, path), {"format": "spandrel"})
     if taps:
         arguments = {**arguments, "taps": list(taps)}
     with torch.random.fork_rng(devices=[]):  # the initialization is thrown away: draw it from nobody's stream
         try:
-            network = build_network(kind, **arguments)
+            if described:
+                if not any_type:
+                    _refuse_foreign_types({"type": kind, **arguments})
+                check_numbers(arguments, tensors)
+            with bounded_by(tensors):
+                network = build_network(kind, **arguments)
         except UsageError as error:
-            raise SrKdError(f"{path}: {error}") from None
+            hint = (
+                ""
+                if "." in kind or kind in NETWORKS.names()
+                else "; is it a plug-in's? name that with --plugin FILE, or 'plugins'"
+            )
+            raise SrKdError(f"{path}: {error}{hint}") from None
     _load_strictly(network, tensors, path)
     if scale is not None:
         network = _serve(network, scale, path)
     return LoadedNetwork(network.eval(), metadata)
 
 
+class LoadedWeights(NamedTuple):
+    """What `load_weights` found.
+
+    Attributes:
+        scales: those that the file says it is for; empty where it does not say.
+        kept: keys that stay as they were in the network: none, if strict.
+    """
+
+    scales: tuple[int, ...]
+    kept: tuple[str, ...]
+
+
 def load_weights(
-    network: nn.Module, path: Path | str, *, part: str | None = None, key: str | None = None
-) -> tuple[int, ...]:
+    network: nn.Module, path: Path | str, *, part: str | None = None, key: str | None = None, strict: bool = True
+) -> LoadedWeights:
     """Load a file's weights into a network that exists; every key must match.
 
     Only a multi-scale file's heads for scales that the network does not serve are passed over.
@@ -134,19 +169,22 @@ def load_weights(
     Args:
         part: "decoder" or "encoder": that part of the teacher in the file.
         key: as in `load_network`.
+        strict: if not, what the file lacks or has in another shape stays as it is in the network.
 
     Returns:
-        The scales that the file says it is for; empty where it does not say.
+        What is known of the file's weights.
 
     Raises:
-        SrKdError: an unreadable file, or keys or shapes that do not fit (counted and named).
+        SrKdError: an unreadable file, or keys or shapes that do not fit (counted and named); if not strict, a file of
+            which nothing fits.
     """
     path = Path(path)
     file = read_state(path, key)
     tensors = file.tensors
     if file.description is None and tensors.keys() != network.state_dict().keys():
-        found = recognize(tensors)
-        tensors = tensors if found is None else found.tensors
+        bare = without_prefixes(tensors)
+        found = recognize(bare)
+        tensors = bare if found is None else found.tensors
     if part is not None:
         inside = {key.removeprefix(f"{part}."): value for key, value in tensors.items() if key.startswith(f"{part}.")}
         if not inside:
@@ -155,8 +193,32 @@ def load_weights(
         tensors = inside
     if isinstance(network, SRNetwork):
         tensors = network.own_tensors(tensors)
+    expected, kept = network.state_dict(), []
+    if not strict:
+        kept = [name for name, value in expected.items() if name not in tensors or tensors[name].shape != value.shape]
+        if len(kept) < len(expected):  # else the sentence about what does not fit
+            tensors = {name: expected[name] if name in kept else tensors[name] for name in expected}
     _load_strictly(network, tensors, path)
-    return tuple((file.description or {}).get("scales", ()))
+    return LoadedWeights(tuple((file.description or {}).get("scales", ())), tuple(kept))
+
+
+def _refuse_foreign_types(description: Mapping[str, Any]) -> None:
+    """A file of unknown origin names networks of this package and of loaded plug-ins, and few others.
+
+    Another project's class may open files and connections while it is built.
+
+    Raises:
+        UsageError: such a type; the message says how the file can be used nevertheless.
+    """
+    kind = description["type"]
+    if "." in str(kind) and kind not in FOREIGN_TYPES:
+        raise UsageError(
+            f"the file asks for the network '{kind}' of another project, and a file alone may not; name both in an "
+            f"option file: 'type: {kind}' with its options, and 'path:' with this file"
+        )
+    for value in description.values():
+        if isinstance(value, Mapping) and "type" in value:
+            _refuse_foreign_types(value)
 
 
 def _describe(network: nn.Module, metadata: Mapping[str, Any]) -> dict[str, Any]:
