@@ -1,4 +1,4 @@
-"""How far a network sees: which LR pixels an output pixel depends on, found by changing some."""
+"""What a network declares, probed: how far it sees, found by changing LR pixels, and its taps' channels."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ def trusted_radius(network: SRNetwork) -> int:
     it declares is the most that is taken: attention and global pooling see everything, then tiles are approximate.
 
     Raises:
-        UsageError: a network that sees farther than its `receptive_radius` says.
+        UsageError: a network that sees farther than its `receptive_radius` says, or whose taps are not as declared.
     """
     declared = network.receptive_radius
     if isinstance(network, ForeignNetwork):
         # Windows and unshuffled blocks see differently from place to place, and their positions move with a tile's.
         return declared if network.multiple > 1 else min(declared, measure_radius(network, declared))
+    check_taps(network)
     if measure_radius(network, declared + BEYOND, VISIBLE) > declared:
         seen = measure_radius(network, 2 * declared + 32, VISIBLE)
         raise UsageError(
@@ -34,6 +35,26 @@ def trusted_radius(network: SRNetwork) -> int:
             f"{seen} away: set it to {seen} or more, or tiles would show seams (tile 0 goes without tiles)"
         )
     return declared
+
+
+def check_taps(network: SRNetwork) -> None:
+    """Compare the declared taps (the sizes of tiles and of losses' adapters) with what a small image gives.
+
+    Raises:
+        UsageError: a tap of another number of channels or another stride.
+    """
+    if not network.taps:
+        return
+    x = torch.zeros(1, network.channels, SHORT_SIDE, SHORT_SIDE).to(next(network.parameters(), torch.zeros(())))
+    with torch.no_grad():
+        _, features = network.features(x, network.taps, output=False)
+    for name, tap in network.taps.items():
+        channels, stride = features[name].shape[1], SHORT_SIDE / features[name].shape[2]
+        if (channels, stride) != (tap.channels, tap.stride):
+            raise UsageError(
+                f"{network.type_name} declares Tap({tap.channels}, stride={tap.stride:g}) as '{name}', but gives "
+                f"{channels} channels at stride {stride:g} there: correct its taps"
+            )
 
 
 def measure_radius(network: SRNetwork, most: int, tolerance: float = NEGLIGIBLE) -> int:

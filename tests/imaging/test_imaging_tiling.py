@@ -10,7 +10,7 @@ from sr_kd.errors import UsageError
 from sr_kd.imaging.runner import NetworkRunner
 from sr_kd.imaging.tiling import spans, upscale_tiled
 from sr_kd.imaging.upscaler import Upscaler
-from sr_kd.networks import NETWORKS, SRNetwork, build_network
+from sr_kd.networks import NETWORKS, SRNetwork, Tap, build_network
 from sr_kd.networks.foreign import ForeignNetwork
 from sr_kd.networks.reach import measure_radius, trusted_radius
 
@@ -94,6 +94,21 @@ def test_a_network_that_declares_too_little_is_refused_before_tiles_rely_on_it(r
     assert whole.shape == (80, 60)
     with pytest.raises(UsageError, match=r"FSRCNN declares receptive_radius = 3, but .* depend on pixels 8 away"):
         Upscaler(network, device="cpu", tile=16).upscale(image)
+
+
+def test_taps_that_are_not_as_declared_are_refused_before_tiles_rely_on_them(random_network):
+    network = copy.deepcopy(random_network("FSRCNN", 2, "y"))
+    network.taps = {**network.taps, "mapping": Tap(3)}
+    image = np.random.default_rng(0).random((40, 30))
+    assert Upscaler(network, device="cpu", tile=0).upscale(image).shape == (80, 60)
+    with pytest.raises(UsageError, match=r"declares Tap\(3, stride=1\) as 'mapping', but gives 12 channels"):
+        Upscaler(network, device="cpu", tile=16).upscale(image)
+
+
+@pytest.mark.parametrize(("name", "scale", "color"), networks())
+def test_our_networks_are_as_declared(random_network, name, scale, color):
+    trusted_radius(random_network(name, scale, color))
+    trusted_radius(random_network(name, scale, color).deploy())
 
 
 def test_the_radius_of_another_projects_network_is_measured(random_network):

@@ -16,7 +16,7 @@ from sr_kd.images.color import srgb_profile
 from sr_kd.imaging.alpha import bleed_colors
 from sr_kd.imaging.upscaler import Upscaler
 from sr_kd.memory import is_out_of_memory
-from sr_kd.networks import SRNetwork, Tap, build_network
+from sr_kd.networks import SRNetwork, build_network
 from sr_kd.networks.files import save_network
 
 PHOTOGRAPH = skimage.data.astronaut()[:50, 100:164]  # 50 x 64
@@ -42,7 +42,7 @@ class Recorded(SRNetwork):
     def __init__(self, color: str = "y", factor: float = 1.0) -> None:
         super().__init__()
         self.color = color
-        self.taps = {"all": Tap(self.channels)}
+        self.taps = {}
         self.factor = torch.nn.Parameter(torch.tensor(factor))
         self.seen: list[torch.Tensor] = []
 

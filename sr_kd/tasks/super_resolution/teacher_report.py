@@ -66,8 +66,8 @@ def _tensors(images: ImageSet, index: int, color: Color, device: torch.device) -
 def _psnr(image: Tensor, reference: Tensor, border: int) -> float:
     """PSNR with peak 1 of an image clamped to [0, 1], in dB, at most 120; without a border of so many pixels."""
     inner = slice(border, -border)
-    both = (each[..., inner, inner].cpu().double() for each in (image.clamp(0, 1), reference))
-    return min(psnr(*both, peak=1.0), LARGEST_PSNR)
+    sr, hr = (each[..., inner, inner].cpu().double() for each in (image.clamp(0, 1), reference))
+    return min(psnr(sr, hr, peak=1.0), LARGEST_PSNR)
 
 
 def _best_affine(image: Tensor, reference: Tensor) -> Tensor:
