@@ -1,21 +1,23 @@
-"""What torchrun tells us, and the few collective operations that training needs."""
+"""What torchrun tells us, and the few collective operations that training and upscaling need."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from .device import pick_device
-from .errors import SrKdError
+from .errors import SrKdError, UsageError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,34 @@ class World:
         values: list[Any] = [None] * self.size
         distributed.all_gather_object(values, value)
         return values
+
+    def agree(self, make: Callable[[], T]) -> T:
+        """What rank 0 makes, given to all; its SrKdError is raised by all."""
+        made: T | SrKdError | None = None
+        if self.leads:
+            try:
+                made = make()
+            except SrKdError as error:
+                made = error
+        if self.size > 1:
+            box = [made]
+            distributed.broadcast_object_list(box, src=0)
+            (made,) = box
+        if isinstance(made, SrKdError):
+            raise made
+        return made  # type: ignore[return-value]
+
+    def share(self, items: Sequence[T]) -> list[T]:
+        """This rank's part: every item belongs to exactly one rank."""
+        return list(items[self.rank :: self.size])
+
+    def gather_shares(self, items: list[T]) -> list[T]:
+        """All ranks' parts, put back in order on every rank."""
+        shares = self.gather(items)
+        whole: list[T] = [item for share in shares for item in share]
+        for rank, share in enumerate(shares):
+            whole[rank :: self.size] = share
+        return whole
 
     def mean(self, value: Tensor) -> Tensor:
         """The mean of everybody's tensor, in place."""
@@ -96,36 +126,43 @@ class World:
 
 
 @contextmanager
-def joined(device: str = "auto", timeout_minutes: float = 30) -> Iterator[World]:
+def joined(device: str = "auto", *, trains: bool = True) -> Iterator[World]:
     """Join the processes that torchrun started (one process otherwise), and leave them at the end.
 
-    NCCL on CUDA, gloo elsewhere. If another process dies, the collective operations of this one
-    fail; that is reported as one sentence.
+    If another process dies, the collective operations of this one fail; that is reported as one sentence.
+
+    Args:
+        device: of every process; on CUDA each has a GPU of its own.
+        trains: gradients are averaged, by NCCL on CUDA. Else only Python objects are exchanged, by gloo, and the
+            slowest process may need hours longer than the fastest.
 
     Raises:
-        UsageError: the device is not available. SrKdError: another process ended early.
+        UsageError: the device is not available, or torchrun's environment is incomplete.
+        SrKdError: another process ended early.
     """
     size, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
     chosen = pick_device(device)
     if size == 1:
         yield World(0, 1, chosen)
         return
+    missing = [name for name in ("RANK", "MASTER_ADDR", "MASTER_PORT") if name not in os.environ]
+    if missing:
+        raise UsageError(f"WORLD_SIZE is {size}, but {', '.join(missing)} is not set: start with torchrun")
     if chosen.type == "cuda":
         chosen = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
         torch.cuda.set_device(chosen)
     # Imported later, its default arguments would hold the group for good, whose threads then outlive this function
     # and can abort the process while it ends.
     import_module("torch.distributed.nn")
-    distributed.init_process_group(
-        "nccl" if chosen.type == "cuda" else "gloo", timeout=timedelta(minutes=timeout_minutes)
-    )
+    backend = "nccl" if trains and chosen.type == "cuda" else "gloo"
+    distributed.init_process_group(backend, timeout=timedelta(minutes=30) if trains else timedelta(days=30))
     try:
         yield World(rank, size, chosen)
     except (distributed.DistError, RuntimeError) as error:
         if _is_lost_peer(error):
             raise SrKdError(
                 f"rank {rank}: another process of this run ended early ({str(error).splitlines()[0][:160]}); "
-                "see its own message, then start again with --auto_resume"
+                f"see its own message, then start again with {'--auto_resume' if trains else '--skip-existing'}"
             ) from None
         raise
     finally:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ..evaluation.tables import markdown_table
 from .machine import Machine
 
 
@@ -70,14 +71,14 @@ def _table(comparison: Comparison) -> list[str]:
     if floor is not None:
         lines += [f"Floor: {_milliseconds(floor)} ms.", ""]
     header = ["candidate", "ms", per_second, f"time / {first}", "floor / time", "remarks"]
-    lines += [f"| {' | '.join(header)} |", "|---|---|---|---|---|---|"]
+    rows = []
     for name, seconds in comparison.seconds.items():
         fraction = "" if floor is None else f"{100 * floor / seconds:.0f} %"
         rate = comparison.count / seconds
         remark = comparison.notes.get(name, "")
-        lines.append(f"| {name} | {_milliseconds(seconds)} | {rate:.4g} | {ratios[name]:.2f} | {fraction} | {remark} |")
-    lines += [f"| {name} | | | | | {reason} |" for name, reason in comparison.absent.items()]
-    return lines
+        rows.append([name, _milliseconds(seconds), f"{rate:.4g}", f"{ratios[name]:.2f}", fraction, remark])
+    rows += [[name, "", "", "", "", reason] for name, reason in comparison.absent.items()]
+    return [*lines, *markdown_table(header, rows)]
 
 
 def _milliseconds(seconds: float) -> str:

@@ -83,11 +83,11 @@ def run(args: argparse.Namespace) -> int:
 def _run(args: argparse.Namespace) -> int:
     import PIL.Image
 
+    from ..distributed import joined
     from ..files import sweep_leftovers
     from ..imaging.folder import upscale_files
     from ..imaging.jobs import Naming, count_not_read, plan_jobs
     from ..imaging.load import load_for_factor
-    from ..imaging.ranks import join_ranks
     from ..imaging.sizing import Sizing
 
     warnings.filterwarnings("ignore", module="PIL")  # hints for programmers; real damage raises
@@ -98,8 +98,8 @@ def _run(args: argparse.Namespace) -> int:
     sizing = Sizing(None if measured else args.scale, args.width, args.height, args.fit)
     naming = Naming(args.suffix, args.ext)
     inputs = [name for name in args.input if name != "-"]
-    with join_ranks() as ranks:
-        jobs = ranks.agree(
+    with joined(args.device, trains=False) as world:
+        jobs = world.agree(
             lambda: plan_jobs(
                 inputs,
                 args.output,
@@ -111,26 +111,26 @@ def _run(args: argparse.Namespace) -> int:
         upscaler = load_for_factor(
             args.model,
             args.scale,
-            device=ranks.device(args.device),
+            device=world.device,
             tile=args.tile,
             precision=args.precision,
             tta=args.tta,
             runtime=args.runtime,
         )
-        if ranks.rank == 0:
+        if world.leads:
             sweep_leftovers(job.target for job in jobs)
-        outcomes = ranks.gather(
+        outcomes = world.gather_shares(
             upscale_files(
                 upscaler,
-                ranks.share(jobs),
+                world.share(jobs),
                 sizing=sizing,
                 quality=args.quality,
                 skip_existing=args.skip_existing,
-                quiet=args.quiet or ranks.rank > 0,
+                quiet=args.quiet or not world.leads,
                 report=_report,
             )
         )
-    if ranks.rank == 0:
+    if world.leads:
         not_read = count_not_read(inputs, args.output)
         _summarize(args, upscaler, outcomes, not_read, time.monotonic() - started)
     return int(any(outcome.status == "failed" for outcome in outcomes))

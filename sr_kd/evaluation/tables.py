@@ -34,7 +34,7 @@ def comparison_table(
         cells = [_cell(column) for column in zip(*runs, strict=True)]
         cells += [column.get(label, "-") for column in more.values()]
         rows.append([label if len(runs) == 1 else f"{label} ({len(runs)} seeds)", *cells])
-    return "\n".join([*_table(["model", *_set_names(first), *more], rows), "", *_notes(results, command), ""])
+    return "\n".join([*markdown_table(["model", *_set_names(first), *more], rows), "", *_notes(results, command), ""])
 
 
 def difference_table(results: Runs, baseline: str) -> str:
@@ -51,7 +51,7 @@ def difference_table(results: Runs, baseline: str) -> str:
             sets = zip(zip(*runs, strict=True), zip(*base, strict=True), strict=True)
             cells = [_difference(own, theirs, metric) for own, theirs in sets]
             rows.append([f"{label} - {baseline}", METRICS.get(metric).title, *cells])
-    lines = _table(["difference", "metric", *_set_names(base[0])], rows)
+    lines = markdown_table(["difference", "metric", *_set_names(base[0])], rows)
     return "\n".join([*lines, "", interval_note(max(map(len, results.values()))), ""])
 
 
@@ -103,7 +103,7 @@ def _set_names(scores: Sequence[SetScore]) -> list[str]:
     return [f"{score.name} ({score.protocol})" if mixed else score.name for score in scores]
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     """The lines of a Markdown table: first column left, the others right."""
     marks = ["---", *("---:" for _ in header[1:])]
     return [f"| {' | '.join(cells)} |" for cells in (header, marks, *rows)]

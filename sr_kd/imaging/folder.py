@@ -85,14 +85,14 @@ def upscale_files(
             bar.total = total
             bar.update(done - bar.n)
 
-        with _Workshop(upscaler, sizing, quality, len(todo), advance if single else None) as workshop:
-            for outcome in workshop.outcomes(todo):
+        with _FolderPipeline(upscaler, sizing, quality, len(todo), advance if single else None) as pipeline:
+            for outcome in pipeline.outcomes(todo):
                 finish(outcome)
                 bar.update(not single)
     return [outcomes[job] for job in jobs]
 
 
-class _Workshop:
+class _FolderPipeline:
     """Threads that each take an image from its file to the file of its result.
 
     A CPU's cores share a large image tile by tile and have small ones for themselves: cores that share wait
@@ -105,15 +105,15 @@ class _Workshop:
         self._upscaler, self._sizing, self._quality, self._progress = upscaler, sizing, quality, progress
         self._threads = torch.get_num_threads()
         workers = min(count, self._threads, upscaler.concurrent_images, AT_ONCE)
-        self._apart = workers > 1
-        if not self._apart:
+        self._side_by_side = workers > 1
+        if not self._side_by_side:
             workers = min(count, OVERLAP)
-        self._share = max(1, self._threads // workers) if self._apart else self._threads
+        self._share = max(1, self._threads // workers) if self._side_by_side else self._threads
         self._pool = ThreadPoolExecutor(max(1, workers), initializer=torch.set_num_threads, initargs=(self._share,))
         self._ended = Event()
-        self._ahead, self._whole, self._room = Semaphore(READ_AHEAD), Lock(), _Room(WAITING_BYTES)
+        self._reading, self._all_threads, self._results = Semaphore(READ_AHEAD), Lock(), _MemoryBudget(WAITING_BYTES)
 
-    def __enter__(self) -> _Workshop:
+    def __enter__(self) -> _FolderPipeline:
         return self
 
     def __exit__(self, *details: object) -> None:
@@ -130,14 +130,14 @@ class _Workshop:
         try:
             with ExitStack() as writing:
                 with ExitStack() as computing:
-                    with self._ahead:
+                    with self._reading:
                         image = read_image(job.source)
                         size, needed = self._plan(job, image)
                         computing.enter_context(self._turn(max(needed, image.nbytes * self._upscaler.scale**2)))
                     started = time.perf_counter()
                     self._advance(0, 1)
                     result = self._upscaler.upscale(image, size=size, progress=self._advance)
-                    writing.enter_context(self._room.of(needed))
+                    writing.enter_context(self._results.hold(needed))
                 lost = write_image(job.target, result, quality=self._quality)
         except _EndedError:
             raise
@@ -166,10 +166,10 @@ class _Workshop:
     @contextmanager
     def _turn(self, largest: int) -> Iterator[None]:
         """Small images at once, each with a share of the threads; others one after the other, with all of them."""
-        if self._apart and largest < LARGE:
+        if self._side_by_side and largest < LARGE:
             yield
             return
-        with self._whole:
+        with self._all_threads:
             torch.set_num_threads(self._threads)
             try:
                 yield
@@ -181,15 +181,15 @@ class _EndedError(Exception):
     """The caller has left, by an interrupt or an error: what is half done is given up."""
 
 
-class _Room:
-    """Memory for results: who finds too little waits, unless he is alone."""
+class _MemoryBudget:
+    """Memory for results: blocks until the bytes fit; a single result may exceed the limit."""
 
     def __init__(self, limit: int) -> None:
         self._limit, self._taken, self._changed = limit, 0, Condition()
 
     @contextmanager
-    def of(self, needed: int) -> Iterator[None]:
-        """Hold so many bytes."""
+    def hold(self, needed: int) -> Iterator[None]:
+        """Take so many bytes for the time of the block."""
         with self._changed:
             self._changed.wait_for(lambda: self._taken == 0 or self._taken + needed <= self._limit)
             self._taken += needed

@@ -165,7 +165,7 @@ class Upscaler:
             pixels = bleed_colors(pixels, alpha)
         if size is None or size[0] > image.height or size[1] > image.width:
             upscaled = self._tiled(self._window, pixels, self._automatic_tile(), progress)
-            keep_flat(pixels, upscaled, self._radius)
+            keep_flat(pixels, upscaled, self._declared_radius)
             pixels = upscaled
             alpha = None if alpha is None else self._upscale_alpha(alpha)
         if size is not None:
@@ -228,8 +228,12 @@ class Upscaler:
 
     @property
     def _radius(self) -> int:
-        """How many LR pixels to each side one output pixel depends on at most."""
+        """How many LR pixels to each side one output pixel depends on at most; probed."""
         return BICUBIC_RADIUS if self._runner is None else max(BICUBIC_RADIUS, self._runner.radius)
+
+    @property
+    def _declared_radius(self) -> int:
+        return BICUBIC_RADIUS if self.network is None else max(BICUBIC_RADIUS, self.network.receptive_radius)
 
     def _most_bytes(self, height: int, width: int) -> int:
         """What computing so many LR pixels at once takes: four of the largest feature maps."""
@@ -238,11 +242,10 @@ class Upscaler:
     def _automatic_tile(self) -> int:
         """What fits the cache (CPU), or half the free memory with several feature maps alive (others)."""
         bytes_per_pixel = 64 * self.scale**2 if self._runner is None else self._runner.bytes_per_pixel
-        radius = BICUBIC_RADIUS if self.network is None else max(BICUBIC_RADIUS, self.network.receptive_radius)
         budget = CACHE_BYTES if self.device.type == "cpu" else self._memory() // 12
         fitting = math.isqrt(budget // bytes_per_pixel)
         # The deeper a network is, the more its margins cost and the less leaving the cache does.
-        wide = min(RADII * radius, WIDE_RESULT // self.scale, math.isqrt(WIDE_BYTES // bytes_per_pixel))
+        wide = min(RADII * self._declared_radius, WIDE_RESULT // self.scale, math.isqrt(WIDE_BYTES // bytes_per_pixel))
         return min(LARGEST_TILE, max(SMALLEST_TILE, fitting, wide if self.device.type == "cpu" else 0))
 
     def _memory(self) -> int:

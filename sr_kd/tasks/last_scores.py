@@ -10,6 +10,7 @@ from statistics import mean, stdev
 import numpy as np
 
 from ..evaluation.statistics import interval
+from ..evaluation.tables import markdown_table
 from ..files import write_text
 from . import TASKS
 from .base import FinishedArms
@@ -52,7 +53,7 @@ def scores_table(
     columns = [column for name in names for column in ([name, f"{name}, minus {baseline}"] if compared else [name])]
     more = more or {}
     columns += more
-    lines = ["| model | " + " | ".join(columns) + " |", "| --- |" + " ---: |" * len(columns)]
+    rows = []
     for label, sets in found.items():
         cells = []
         for name in names:
@@ -60,7 +61,7 @@ def scores_table(
             if compared:
                 cells.append("" if label == baseline else _gain(sets[name], found[str(baseline)][name]))
         cells += [column[label] for column in more.values()]
-        lines.append(f"| {label} | " + " | ".join(cells) + " |")
+        rows.append([label, *cells])
     seeds = len(next(iter(next(iter(found.values())).values())))
     note = f"{what} at the last iteration, {seeds} seed(s)."
     if compared:
@@ -69,7 +70,7 @@ def scores_table(
             if seeds == 1
             else " Differences: 95 % t interval over the seeds."
         )
-    return "\n".join([*lines, "", note, ""])
+    return "\n".join([*markdown_table(["model", *columns], rows), "", note, ""])
 
 
 def _gain(values: Sequence[float], base: Sequence[float]) -> str:

@@ -6,8 +6,10 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from ..errors import SrKdError
@@ -44,8 +46,9 @@ class ShippedModel:
         return self.file
 
 
-def shipped_models(folder: Path | None = None) -> dict[str, ShippedModel]:
-    """The shipped models by name, in the manifest's order; empty where none is shipped.
+@cache
+def shipped_models(folder: Path | None = None) -> Mapping[str, ShippedModel]:
+    """The shipped models by name, in the manifest's order; empty where none is shipped. Read once.
 
     Args:
         folder: where ``manifest.json`` and the weights are; default: this package.
@@ -53,7 +56,7 @@ def shipped_models(folder: Path | None = None) -> dict[str, ShippedModel]:
     folder = Path(str(files(__package__))) if folder is None else folder
     path = folder / "manifest.json"
     if not path.exists():
-        return {}
+        return MappingProxyType({})
     known = {"name", "file", "scale", "sha256", "default"}
     models = {}
     for entry in json.loads(path.read_text(encoding="utf-8"))["models"]:
@@ -61,4 +64,4 @@ def shipped_models(folder: Path | None = None) -> dict[str, ShippedModel]:
         models[entry["name"]] = ShippedModel(
             entry["name"], folder / entry["file"], entry["scale"], entry["sha256"], entry.get("default", False), details
         )
-    return models
+    return MappingProxyType(models)

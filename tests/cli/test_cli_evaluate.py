@@ -92,6 +92,26 @@ def scipy_gmsd(image: np.ndarray, hr: np.ndarray) -> float:
     return float(((2 * a * b + 170) / (a**2 + b**2 + 170)).std(ddof=1))
 
 
+def test_half_precision_and_another_runtime(folder: Path, tmp_path: Path) -> None:
+    command = [
+        "evaluate",
+        "-n",
+        str(folder / "models" / "student.pth"),
+        "--hr",
+        str(folder / "hr" / "Small"),
+        "-s",
+        "2",
+    ]
+    scores = {}
+    for options in ([], ["--precision", "bf16"], ["--runtime", "onnxruntime"]):
+        file = tmp_path / "scores.json"
+        assert main([*command, *options, "--device", "cpu", "--json", str(file), "--quiet"]) == 0
+        scores[" ".join(options)] = json.loads(file.read_text())["sets"][0]["psnr"]
+    exact, half, onnx = scores.values()
+    assert 0 < abs(half - exact) < 0.1
+    assert onnx == pytest.approx(exact, abs=1e-3)
+
+
 def test_lr_files_give_what_lr_made_from_hr_gives(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["evaluate", "-n", "bicubic", "--hr", str(folder / "hr" / "Small"), "-s", "2", "--json", "-", "--quiet"]
     outputs = []

@@ -10,7 +10,7 @@ import torch
 from skimage import data
 from torch import Tensor
 
-from sr_kd.data.resize import imresize
+from sr_kd.data.resize import imresize, make_lr
 from sr_kd.data.sets import ImageSet, open_set
 from sr_kd.errors import SrKdError, UsageError
 from sr_kd.evaluation.benchmark import score_network
@@ -99,6 +99,22 @@ def test_shares_of_ranks_put_together_are_the_whole_to_the_last_bit(images: Imag
             score_network(Upscaler(network, scale=2), images, rank=r, world_size=world_size) for r in range(world_size)
         ]
         assert merge_scores(shares) == whole
+
+
+def test_what_is_measured_is_what_is_upscaled(images: ImageSet) -> None:
+    """One way of an image: with the tiles, the precision and the self-ensemble of the model that is given."""
+    network = build_network("FSRCNN", init="bicubic", scale=2, color="rgb")
+    torch.nn.init.normal_(network.last_layer.bias, std=0.1)
+    whole = score_network(Upscaler(network), images)
+    for options in ({}, {"tile": 16}, {"tta": True}, {"precision": "bf16"}):
+        upscaler = Upscaler(network, device="cpu", **options)
+        kept: dict[str, np.ndarray] = {}
+        score = score_network(upscaler, images, keep=kept.__setitem__)
+        astronaut = images.names.index("astronaut")
+        upscaled = upscaler.upscale(make_lr(images.read_hr(astronaut), 2))
+        assert np.abs(kept["astronaut"].astype(int) - upscaled).max() <= 1  # halves are rounded otherwise
+        difference = abs((score.psnr or 0) - (whole.psnr or 0))
+        assert (difference < 1e-3) == (options.keys() <= {"tile"})
 
 
 def test_the_network_is_left_as_it_was(images: ImageSet) -> None:

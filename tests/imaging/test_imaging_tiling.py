@@ -1,13 +1,18 @@
+import copy
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sr_kd.errors import UsageError
 from sr_kd.imaging.runner import NetworkRunner
 from sr_kd.imaging.tiling import spans, upscale_tiled
 from sr_kd.imaging.upscaler import Upscaler
-from sr_kd.networks import NETWORKS, SRNetwork, build_network
+from sr_kd.networks import NETWORKS, SRNetwork, Tap, build_network
+from sr_kd.networks.foreign import ForeignNetwork
+from sr_kd.networks.reach import measure_radius, trusted_radius
 
 CPU = torch.device("cpu")
 
@@ -75,9 +80,53 @@ def test_the_radius_is_not_larger_than_needed_by_much_nor_smaller(random_network
     center = network(x)[..., 20 * scale : 21 * scale, 20 * scale : 21 * scale]
     (gradient,) = torch.autograd.grad(center.sum(), x)
     reach = (gradient[0, 0].abs().sum(0) > 0).nonzero().flatten()
-    measured = max(20 - int(reach.min()), int(reach.max()) - 20)
-    assert measured <= network.receptive_radius <= measured + 1
-    random_network("FSRCNN", scale, "y").float()
+    exact = max(20 - int(reach.min()), int(reach.max()) - 20)
+    assert exact <= network.receptive_radius <= exact + 1
+    assert measure_radius(network.float(), 30) == exact
+    assert measure_radius(network, 3) == 4  # farther than asked for
+
+
+def test_a_network_that_declares_too_little_is_refused_before_tiles_rely_on_it(random_network):
+    network = copy.deepcopy(random_network("FSRCNN", 2, "y"))
+    network.receptive_radius = 3
+    image = np.random.default_rng(0).random((40, 30))
+    whole = Upscaler(network, device="cpu", tile=0).upscale(image)
+    assert whole.shape == (80, 60)
+    with pytest.raises(UsageError, match=r"FSRCNN declares receptive_radius = 3, but .* depend on pixels 8 away"):
+        Upscaler(network, device="cpu", tile=16).upscale(image)
+
+
+def test_taps_that_are_not_as_declared_are_refused_before_tiles_rely_on_them(random_network):
+    network = copy.deepcopy(random_network("FSRCNN", 2, "y"))
+    network.taps = {**network.taps, "mapping": Tap(3)}
+    image = np.random.default_rng(0).random((40, 30))
+    assert Upscaler(network, device="cpu", tile=0).upscale(image).shape == (80, 60)
+    with pytest.raises(UsageError, match=r"declares Tap\(3, stride=1\) as 'mapping', but gives 12 channels"):
+        Upscaler(network, device="cpu", tile=16).upscale(image)
+
+
+@pytest.mark.parametrize(("name", "scale", "color"), networks())
+def test_our_networks_are_as_declared(random_network, name, scale, color):
+    trusted_radius(random_network(name, scale, color))
+    trusted_radius(random_network(name, scale, color).deploy())
+
+
+def test_the_radius_of_another_projects_network_is_measured(random_network):
+    layers = [torch.nn.Conv2d(3, 3, 5, padding=2), torch.nn.PReLU(), torch.nn.Conv2d(3, 12, 3, padding=1)]
+    network = ForeignNetwork(torch.nn.Sequential(*layers, torch.nn.PixelShuffle(2)), 2, receptive_radius=64).eval()
+    assert trusted_radius(network) == 3
+    image = np.random.default_rng(0).random((40, 30, 3)).astype(np.float32)
+    whole, tiled = (Upscaler(network, device="cpu", tile=tile).upscale(image) for tile in (0, 16))
+    np.testing.assert_allclose(tiled, whole, rtol=0, atol=1e-6)
+    pooled = torch.nn.Sequential(GlobalMean(), *layers, torch.nn.PixelShuffle(2))
+    assert trusted_radius(ForeignNetwork(pooled, 2, receptive_radius=12).eval()) == 12  # no bound: what is declared
+
+
+class GlobalMean(torch.nn.Module):
+    """Adds the mean of the whole image to every pixel."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + x.mean(dim=(2, 3), keepdim=True)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])

@@ -15,7 +15,8 @@ from sr_kd.images import Image, Metadata
 from sr_kd.images.color import srgb_profile
 from sr_kd.imaging.alpha import bleed_colors
 from sr_kd.imaging.upscaler import Upscaler
-from sr_kd.networks import SRNetwork, Tap, build_network
+from sr_kd.memory import is_out_of_memory
+from sr_kd.networks import SRNetwork, build_network
 from sr_kd.networks.files import save_network
 
 PHOTOGRAPH = skimage.data.astronaut()[:50, 100:164]  # 50 x 64
@@ -41,7 +42,7 @@ class Recorded(SRNetwork):
     def __init__(self, color: str = "y", factor: float = 1.0) -> None:
         super().__init__()
         self.color = color
-        self.taps = {"all": Tap(self.channels)}
+        self.taps = {}
         self.factor = torch.nn.Parameter(torch.tensor(factor))
         self.seen: list[torch.Tensor] = []
 
@@ -332,8 +333,24 @@ def test_tiles_are_halved_when_memory_runs_out(caplog):
     assert upscaler.tile is not None and 0 < upscaler.tile <= 80
     assert "out of memory" in caplog.text
     network.limit = 0
+    upscaler.tile = 0
     with pytest.raises(SrKdError, match="even with tiles"):
         upscaler.upscale(image)
+    assert upscaler.tile == 0  # other images may be smaller
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "could not create a primitive",  # oneDNN
+        "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes",
+        "std::bad_alloc",
+        "OpenCV(4.13.0) alloc.cpp:73: error: (-4:Insufficient memory) Failed to allocate 8 bytes",
+    ],
+)
+def test_what_a_cpu_says_when_memory_runs_out(message):
+    assert is_out_of_memory(RuntimeError(message))
+    assert not is_out_of_memory(RuntimeError("a defect"))
 
 
 def test_other_errors_are_not_taken_for_memory(fsrcnn):

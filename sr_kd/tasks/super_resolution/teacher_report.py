@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
 from ...data.color import gray_to_y, rgb_to_y
 from ...data.sets import ImageSet
 from ...distributed import World
+from ...evaluation.metrics.psnr import psnr
 from ...networks.base import Color
 from ...networks.teacher import PrivilegedTeacher
+
+LARGEST_PSNR = 120.0  # of identical images; the logs want a number
 
 
 @torch.no_grad()
@@ -63,10 +64,10 @@ def _tensors(images: ImageSet, index: int, color: Color, device: torch.device) -
 
 
 def _psnr(image: Tensor, reference: Tensor, border: int) -> float:
-    """PSNR with peak 1 of an image clamped to [0, 1], in dB."""
+    """PSNR with peak 1 of an image clamped to [0, 1], in dB, at most 120; without a border of so many pixels."""
     inner = slice(border, -border)
-    error = (image.clamp(0, 1) - reference)[..., inner, inner]
-    return -10 * math.log10(max(float(error.cpu().double().square().mean()), 1e-12))
+    sr, hr = (each[..., inner, inner].cpu().double() for each in (image.clamp(0, 1), reference))
+    return min(psnr(sr, hr, peak=1.0), LARGEST_PSNR)
 
 
 def _best_affine(image: Tensor, reference: Tensor) -> Tensor:
