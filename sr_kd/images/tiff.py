@@ -32,6 +32,7 @@ _BY_VIPS = (1, 2, 3, 4, 5, _JPEG, 8, 32773, 32946)  # compressions: none, fax, L
 _ASSOCIATED, _ALPHA = 1, (1, 2, 999)  # extra samples that are transparency; 999 is CorelDRAW's
 _UNSIGNED = (0, 1, 4)  # sample formats
 _XMP, _IPTC, _ICC = 700, 33723, 34675
+_LOST = {301: "a transfer function", 319: "primaries of its own", 34377: "Photoshop's image resources"}
 _LEVEL = 4
 _LARGEST = 2**32 - 2**25  # bytes that a classic TIFF file surely holds
 
@@ -185,8 +186,9 @@ def _page(file: tifffile.TiffFile) -> tuple[_Page, list[str]]:
     """The one image of a file, and a note of what is passed over."""
     pages: list[Any] = list(file.pages)
     main = [index for index, page in enumerate(pages) if not (page.is_reduced or page.is_mask)] or [0]
-    if len(main) > 1:
-        raise SrKdError(f"this TIFF has {len(main)} pages; split them into files")
+    count = max(len(main), int((file.imagej_metadata or {}).get("images", 1)))  # ImageJ's pages may have no tags
+    if count > 1:
+        raise SrKdError(f"this TIFF has {count} pages; split them into files")
     passed = len(pages) - 1
     notes = [f"{passed} reduced {'copy' if passed == 1 else 'copies'} in the file left out"] if passed else []
     return _Page(file, main[0]), notes
@@ -233,6 +235,7 @@ def _metadata(file: tifffile.TiffFile, page: _Page, data: bytes, notes: list[str
     unit = {2: 1.0, 3: 2.54}.get(int(tags.valueof("ResolutionUnit", 2) or 2))
     dpi = None if unit is None or across is None or down is None else (across * unit, down * unit)
     xmp, iptc, icc = (_bytes(tags, code) for code in (_XMP, _IPTC, _ICC))
+    notes += [f"{name} ({code}) left out" for code, name in _LOST.items() if code in tags]
     return Metadata(
         icc=icc,
         exif=_exif(file, page, data, notes),

@@ -20,6 +20,7 @@ from .metadata import resized
 
 _DEFAULT_QUALITY = {"JPEG": 95, "AVIF": 90}
 PROFILE = "color profile"
+_MOST_TEXT = 2**24  # characters in all; Pillow opens no PNG with much more
 _IPTC = b"Photoshop 3.0\x008BIM\x04\x04\0\0"
 
 
@@ -97,21 +98,24 @@ def _pieces(kind: str, metadata: Metadata) -> dict[str, dict[str, Any] | None]:
     if metadata.exif:
         pieces["EXIF"] = {"exif": metadata.exif} if modern else None
     if metadata.xmp:
-        held = {"pnginfo": {"xmp": metadata.xmp}} if kind == "PNG" else {"xmp": metadata.xmp}
+        packet = metadata.xmp.decode("utf-8", "replace")
+        held: dict[str, Any] = {"text": ("XML:com.adobe.xmp", packet)} if kind == "PNG" else {"xmp": metadata.xmp}
         pieces["XMP"] = held if modern else None
     if metadata.iptc:
         segment = _iptc_segment(metadata.iptc) if kind == "JPEG" else None
         pieces["IPTC"] = {"extra": segment} if segment else None
     if metadata.dpi and kind in ("PNG", "JPEG", "BMP"):
         pieces["dots per inch"] = {"dpi": metadata.dpi}
+    room = _MOST_TEXT
     for key, value in metadata.text.items():
         if kind == "PNG":
-            pieces[f"text '{key}'"] = {"pnginfo": {"text": {key: value}}}
+            room -= len(value)
+            pieces[f"text '{key}'"] = {"text": (key, value)} if room > 0 else None
         else:
             pieces[f"text '{key}'"] = {"comment": value} if (kind, key) == ("JPEG", "Comment") else None
     for name, content in metadata.png_color.items():
         if kind == "PNG" and not (profile and name == b"sRGB"):  # the profile counts
-            pieces[name.decode("latin-1")] = {"pnginfo": {"raw": {name: content}}}
+            pieces[name.decode("latin-1")] = {"raw": (name, content)}
     return pieces
 
 
@@ -133,7 +137,7 @@ def _kept(kind: str, options: dict[str, Any] | None) -> Any:
         if kind == "PNG":
             from .png import pack
 
-            return pack(options)
+            return pack(**options)
         buffer = io.BytesIO()
         PIL.Image.new("RGB", (1, 1)).save(buffer, kind, **options)
         with PIL.Image.open(buffer, formats=[kind]) as again:

@@ -162,6 +162,17 @@ def test_a_reduced_copy_is_passed_over_and_named():
         assert image.notes == ("1 reduced copy in the file left out",)
 
 
+def test_a_stack_whose_pages_have_no_tags_of_their_own_is_refused():
+    with pytest.raises(SrKdError, match="this TIFF has 3 pages"):
+        decode_image(stored(np.stack([PHOTOGRAPH[..., 0]] * 3), imagej=True), "x.tif")
+
+
+def test_tags_that_are_not_kept_are_named():
+    tags = [(319, "f", 6, (0.68, 0.32, 0.265, 0.69, 0.15, 0.06), True), (34377, "B", 4, b"8BIM", True)]
+    image = decode_image(stored(PHOTOGRAPH, photometric="rgb", extratags=tags), "x.tif")
+    assert image.notes == ("primaries of its own (319) left out", "Photoshop's image resources (34377) left out")
+
+
 def test_bigtiff_that_names_its_software_keeps_its_metadata(tmp_path):
     profile = PIL.ImageCms.ImageCmsProfile(PIL.ImageCms.createProfile("sRGB")).tobytes()
     for order in "<>":
