@@ -5,8 +5,11 @@ from __future__ import annotations
 import argparse
 import io
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -80,7 +83,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from ..config.plugins import load_plugins
 
             load_plugins(parsed.plugin, Path.cwd())
-        return int(parsed.run(parsed) or 0)
+        with _stopped_by_signals():
+            return int(parsed.run(parsed) or 0)
     except SrKdError as error:
         lines = "\n".join(map(printable, str(error).split("\n")))
         print(f"sr-kd {parsed.command}: error: {lines}", file=sys.stderr)
@@ -95,6 +99,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"sr-kd {parsed.command}: stopped", file=sys.stderr)
         return 130
+
+
+@contextmanager
+def _stopped_by_signals() -> Iterator[None]:
+    """What a closed terminal or a shutdown sends stops as Ctrl-C does, so that nothing half done stays."""
+
+    def stop(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = [number for name in ("SIGTERM", "SIGHUP") if (number := getattr(signal, name, None)) is not None]
+    ignored = [number for number in numbers if signal.getsignal(number) is signal.SIG_IGN]  # nohup
+    before = {number: signal.signal(number, stop) for number in numbers if number not in ignored}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _refuse_empty(parsed: argparse.Namespace) -> None:

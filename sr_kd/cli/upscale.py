@@ -5,13 +5,11 @@ from __future__ import annotations
 import argparse
 import math
 import os
-import signal
 import sys
 import time
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ..errors import SrKdError, UsageError, printable
@@ -74,8 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Upscale everything; 1 if an image failed."""
     try:
-        with _stopped_by_signals():
-            return _run(args)
+        return _run(args)
     except SrKdError as error:
         raise type(error)(printable(str(error))) from None  # names of files may hold anything
 
@@ -134,23 +131,6 @@ def _run(args: argparse.Namespace) -> int:
         not_read = count_not_read(inputs, args.output)
         _summarize(args, upscaler, outcomes, not_read, time.monotonic() - started)
     return int(any(outcome.status == "failed" for outcome in outcomes))
-
-
-@contextmanager
-def _stopped_by_signals() -> Iterator[None]:
-    """What a closed terminal or a shutdown sends stops as Ctrl-C does, so that nothing half done stays."""
-
-    def stop(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    numbers = [number for name in ("SIGTERM", "SIGHUP") if (number := getattr(signal, name, None)) is not None]
-    ignored = [number for number in numbers if signal.getsignal(number) is signal.SIG_IGN]  # nohup
-    before = {number: signal.signal(number, stop) for number in numbers if number not in ignored}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _report(outcome: Outcome) -> None:

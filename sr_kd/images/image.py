@@ -22,7 +22,7 @@ class Metadata:
         iptc: IPTC-IIM records.
         dpi: dots per inch, horizontal and vertical.
         text: PNG's text by keyword; a comment of JPEG and GIF has the keyword "Comment".
-        png_color: PNG's other statements about color (gAMA, cHRM, sRGB, cICP), raw. Those of AVIF become a cICP.
+        png_color: PNG's other statements about color (gAMA, cHRM, sRGB, cICP, mDCV, cLLI), raw; AVIF's become a cICP.
     """
 
     icc: bytes | None = None

@@ -28,8 +28,12 @@ POINTERS = (IFD.Exif, IFD.GPSInfo)
 MOST_DPI = 1e6
 # XMP states a value as an attribute, name="value", or as an element, <name>value</name>, under any prefix.
 _STATED = rb"""((?:\w+:)?%s(?:\s*=\s*["']|\s*>))\s*-?\d+\s*(["']|<)"""
-_GAIN_MAP = rb"""\s[\w.-]*hdrgm:[\w.-]+\s*=\s*("[^"]*"|'[^']*')|<(\w*Container):Directory\b.*?</\2:Directory>"""
-_ELSEWHERE = rb"""\s\w+:HasExtendedXMP\s*=\s*("[^"]*"|'[^']*')|<(\w+):HasExtendedXMP>.*?</\2:HasExtendedXMP>"""
+# What points to parts of the file that are not kept, as attributes or elements, and what is then lost.
+_ELSEWHERE = {
+    rb"hdrgm:[\w.-]+|Container:Directory": None,  # said with the pixels, as not all gain maps are announced in XMP
+    rb"\w+:(?:MotionPhoto|MicroVideo)\w*": "the video of a motion photo was left out",
+    rb"\w+:HasExtendedXMP": "the second part of the XMP was left out",
+}
 
 
 def from_pillow(opened: PIL.Image.Image) -> tuple[int, Metadata, list[str]]:
@@ -49,7 +53,11 @@ def from_pillow(opened: PIL.Image.Image) -> tuple[int, Metadata, list[str]]:
     comment = info.get("comment")
     text = {} if comment is None else {"Comment": _text(comment)}
     for key, value in getattr(opened, "text", {}).items():
-        if not str(key).startswith(("Raw profile type", "XML:com.adobe.xmp")):  # EXIF, ICC and XMP in disguise
+        if key == "XML:com.adobe.xmp" or (key in ("Raw profile type exif", "Raw profile type APP1") and content):
+            continue  # is kept as what it is
+        if str(key).startswith("Raw profile type"):
+            notes.append(f"PNG text '{key}' was left out")
+        else:
             text[str(key)] = str(value)
     photoshop = info.get("photoshop")
     iptc = photoshop.get(0x0404) if isinstance(photoshop, Mapping) else None
@@ -87,10 +95,10 @@ def upright_xmp(xmp: Any, notes: list[str]) -> bytes | None:
     if b"\0" in packet:
         notes.append("XMP is no UTF-8 and was left out")
         return None
-    packet = re.sub(_GAIN_MAP, b"", packet, flags=re.DOTALL)
-    packet, parts = re.subn(_ELSEWHERE, b"", packet, flags=re.DOTALL)
-    if parts:
-        notes.append("the second part of the XMP was left out")
+    for names, lost in _ELSEWHERE.items():
+        stated = rb"""\s(?:%s)\s*=\s*("[^"]*"|'[^']*')|<(%s)\b[^>]*>.*?</\2>""" % (names, names)
+        packet, count = re.subn(stated, b"", packet, flags=re.DOTALL)
+        notes += [lost] if count and lost else []
     return _state(packet, {b"Orientation": 1})
 
 

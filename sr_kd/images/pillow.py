@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from dataclasses import replace
 
 import numpy as np
@@ -18,6 +19,7 @@ _GAIN_MAPS = {
     "JPEG": (b"hdrgm:Version", b"urn:iso:std:iso:ts:21496:-1", b"HDRGainMap"),
     "AVIF": (b"tmap",),
 }
+_WHERE = {"AVIF": 4096}  # a short sign, sought among the first bytes
 _CODE_POINTS = b"colrnclx"  # of AVIF: primaries, transfer and matrix of 16 bits each
 _UNSPECIFIED = 2
 
@@ -37,8 +39,8 @@ def read_by_pillow(data: bytes, kind: str) -> Decoded:
         if opened.mode == "CMYK":
             notes.append("CMYK was converted to sRGB")
         flat, icc = flatten(opened, metadata.icc)
-    metadata = replace(metadata, icc=icc)
-    if any(sign in data for sign in _GAIN_MAPS.get(kind, ())):
+    metadata = replace(metadata, icc=_bmp_profile(data) if kind == "BMP" else icc)
+    if any(sign in data[: _WHERE.get(kind)] for sign in _GAIN_MAPS.get(kind, ())):
         notes.append("the gain map for HDR displays was left out")
     if kind == "AVIF":
         metadata = replace(metadata, png_color=_code_points(data))
@@ -80,6 +82,14 @@ def count_frames(opened: PIL.Image.Image) -> str | None:
         return None
     what = "pages; split them into files" if opened.format == "TIFF" else "frames; animations are not supported"
     return f"this {opened.format} has {frames} {what}" if frames > 1 else None
+
+
+def _bmp_profile(data: bytes) -> bytes | None:
+    """The color profile that a BMP file of version 5 holds; Pillow does not read it."""
+    if data[14:18] != b"\x7c\0\0\0" or data[70:74] != b"DEBM":
+        return None
+    offset, size = struct.unpack_from("<II", data, 126)
+    return data[14 + offset : 14 + offset + size] or None
 
 
 def _code_points(data: bytes) -> dict[bytes, bytes]:

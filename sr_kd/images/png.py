@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, BinaryIO, NamedTuple
 
@@ -18,7 +18,8 @@ from .metadata import from_pillow
 from .vips import fetch, vips, wrap
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-COLOR = (b"gAMA", b"cHRM", b"sRGB", b"cICP")
+XMP_KEYWORD = "XML:com.adobe.xmp"
+COLOR = (b"gAMA", b"cHRM", b"sRGB", b"cICP", b"mDCV", b"cLLI")
 _PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 _SAID = {b"eXIf": "EXIF", b"pHYs": "dots per inch", b"tEXt": "a text", b"zTXt": "a text", b"iTXt": "a text"}
 _PROFILE, _ANIMATION = b"iCCP", b"acTL"
@@ -88,38 +89,41 @@ def write_png(file: BinaryIO, image: Image, chunks: bytes) -> None:
         raise failed[0]
 
 
-def pack(options: dict[str, Any]) -> bytes:
-    """The chunks that Pillow makes of one of its options: icc_profile, exif, dpi, or pnginfo as text, xmp or raw.
+def pack(text: tuple[str, str] | None = None, raw: tuple[bytes, bytes] | None = None, **options: Any) -> bytes:
+    """The chunks that say one thing.
+
+    Args:
+        text: a keyword and its text.
+        raw: a chunk's name and content.
+        options: what Pillow takes: icc_profile, exif, dpi.
 
     Raises:
-        Exception: Pillow cannot write them, or not read them again.
+        Exception: Pillow cannot write it, or not read it again.
     """
-    if "pnginfo" in options:
-        options = {"pnginfo": _png_info(**options["pnginfo"])}
-    buffer = io.BytesIO()
-    PIL.Image.new("RGB", (1, 1)).save(buffer, "PNG", **options)
-    with PIL.Image.open(buffer, formats=["PNG"]) as again:
-        again.load()
-    made = _chunks(buffer.getvalue())
-    return b"".join(chunk.stored for chunk in made if chunk.kind not in (b"IHDR", b"IDAT", b"IEND"))
-
-
-def _png_info(text: Mapping[str, str] = {}, xmp: bytes | None = None, raw: Mapping[bytes, bytes] = {}) -> PngInfo:
     info = PngInfo()
-    for key, value in text.items():
-        info.add_text(key, value)
-    if xmp is not None:
-        info.add_itxt("XML:com.adobe.xmp", xmp.decode("utf-8", "replace"))
-    for kind, content in raw.items():
-        info.add(kind, content)
-    return info
+    if text is not None:
+        info.add_itxt(*text) if text[0] == XMP_KEYWORD else info.add_text(*text)
+    buffer = io.BytesIO()
+    PIL.Image.new("L", (1, 1)).save(buffer, "PNG", pnginfo=info, **options)
+    made = [bytes(chunk.stored) for chunk in _chunks(buffer.getvalue()) if chunk.kind not in _PIXELS]
+    said = b"".join(made if raw is None else [_stored(*raw)])
+    with _one_pixel(said) as opened:
+        opened.load()
+    return said
+
+
+def _one_pixel(chunks: bytes | memoryview) -> PIL.Image.Image:
+    """An opened image with these chunks."""
+    header = _stored(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0))
+    pixel = _stored(b"IDAT", zlib.compress(b"\0\0"))
+    data = b"".join([SIGNATURE, header, chunks, pixel, _stored(b"IEND", b"")])
+    return PIL.Image.open(io.BytesIO(data), formats=["PNG"])
 
 
 def _read_metadata(chunks: list[_Chunk]) -> tuple[int, Metadata, list[str]]:
     """Each chunk alone, in an image of one pixel, so that one that is wrong is all that is lost."""
     by_exif: int | None = None
     by_xmp, metadata, notes = 1, Metadata(), list[str]()
-    ends = [_stored(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0)), _stored(b"IDAT", zlib.compress(b"\0\0"))]
     color = {chunk.kind: bytes(chunk.content) for chunk in _before_pixels(chunks) if chunk.kind in COLOR}
     for chunk in chunks:
         if chunk.kind == _PROFILE:
@@ -129,9 +133,8 @@ def _read_metadata(chunks: list[_Chunk]) -> tuple[int, Metadata, list[str]]:
                 notes.append("the color profile is damaged and was left out")
         if chunk.kind not in _SAID:
             continue
-        small = b"".join([SIGNATURE, ends[0], chunk.stored, ends[1], _stored(b"IEND", b"")])
         try:
-            with PIL.Image.open(io.BytesIO(small), formats=["PNG"]) as opened:
+            with _one_pixel(chunk.stored) as opened:
                 opened.load()
                 turned, found, more = from_pillow(opened)
         except Exception:  # Pillow raises whatever the damage leads to

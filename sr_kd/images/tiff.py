@@ -1,4 +1,4 @@
-"""TIFF: tifffile reads its tags and writes it, libvips (where it cannot, Pillow) decodes it."""
+"""Reading TIFF: tifffile reads the tags, libvips (where it cannot, tifffile or Pillow) decodes the pixels."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import contextlib
 import io
 import logging
 import struct
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,12 +14,10 @@ from typing import Any, BinaryIO
 import numpy as np
 import PIL.Image
 import tifffile
-from PIL.ExifTags import Base
-from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from ..errors import SrKdError
-from .image import Decoded, Image, Metadata
-from .metadata import DESCRIPTIVE, POINTERS, load_exif, upright_exif, upright_xmp, usable_dpi
+from .image import Decoded, Metadata
+from .metadata import DESCRIPTIVE, POINTERS, upright_exif, upright_xmp, usable_dpi
 from .pillow import flatten, split
 from .vips import check_pixels, fetch, vips
 
@@ -31,9 +28,8 @@ _BY_TIFFFILE = (1, 8, 32773, 32946)  # compressions, without its helper imagecod
 _BY_VIPS = (1, 2, 3, 4, 5, _JPEG, 8, 32773, 32946)  # compressions: none, fax, LZW, JPEG, deflate, packbits
 _ASSOCIATED, _ALPHA = 1, (1, 2, 999)  # extra samples that are transparency; 999 is CorelDRAW's
 _UNSIGNED = (0, 1, 4)  # sample formats
-_XMP, _IPTC, _ICC = 700, 33723, 34675
-_LEVEL = 4
-_LARGEST = 2**32 - 2**25  # bytes that a classic TIFF file surely holds
+XMP, IPTC, ICC = 700, 33723, 34675
+_LOST = {301: "a transfer function", 319: "a set of primaries", 34377: "Photoshop's own data"}
 
 
 class _Page:
@@ -133,45 +129,6 @@ def tiff_header(content: BinaryIO) -> tuple[int, int, int, int, bool]:
     return height, width, page.channels, 16 if page.deep else 8, page.alpha is not None
 
 
-def write_tiff(file: BinaryIO, image: Image, metadata: Metadata) -> list[str]:
-    """A deflated TIFF file with the metadata; returns what could not be written.
-
-    Args:
-        file: open for reading and writing, empty.
-        image: what to write. Gray with transparency in 16 bits, which Pillow does not read, becomes RGBA.
-        metadata: that of the image, brought up to date.
-    """
-    if image.samples == 2 and image.bit_depth == 16:
-        image = replace(image, pixels=np.broadcast_to(image.pixels, (image.height, image.width, 3)))
-    notes: list[str] = []
-    options, details = _tags(metadata, notes)
-    with tifffile.TiffWriter(file, bigtiff=image.nbytes > _LARGEST, byteorder="<") as writer:
-        writer.write(
-            _strips(image),
-            shape=(image.height, image.width, image.samples)[: 2 if image.samples == 1 else 3],
-            dtype=image.pixels.dtype,
-            photometric="minisblack" if image.samples < 3 else "rgb",
-            extrasamples=["unassalpha"] if image.alpha is not None else None,
-            planarconfig="contig" if image.samples > 1 else None,
-            rowsperstrip=len(next(image.stripes())),
-            compression="zlib",
-            predictor="horizontal",
-            metadata=None,
-            **options,
-        )
-    if details:
-        _append(file, details, bigtiff=image.nbytes > _LARGEST)
-    return notes
-
-
-def _strips(image: Image) -> Iterator[bytes]:
-    """Each the differences to the pixel at the left (little endian), compressed."""
-    for stripe in image.stripes():
-        differences = np.array(stripe, stripe.dtype.newbyteorder("<"), order="C")
-        differences[:, 1:] -= stripe[:, :-1]
-        yield zlib.compress(differences.data, _LEVEL)
-
-
 @contextmanager
 def _opened(content: BinaryIO) -> Iterator[tifffile.TiffFile]:
     logger = logging.getLogger("tifffile")
@@ -185,10 +142,10 @@ def _page(file: tifffile.TiffFile) -> tuple[_Page, list[str]]:
     """The one image of a file, and a note of what is passed over."""
     pages: list[Any] = list(file.pages)
     main = [index for index, page in enumerate(pages) if not (page.is_reduced or page.is_mask)] or [0]
-    if len(main) > 1:
-        raise SrKdError(f"this TIFF has {len(main)} pages; split them into files")
-    passed = len(pages) - 1
-    notes = [f"{passed} reduced {'copy' if passed == 1 else 'copies'} in the file left out"] if passed else []
+    count = max(len(main), int((file.imagej_metadata or {}).get("images", 1)))  # ImageJ's pages may have no tags
+    if count > 1:
+        raise SrKdError(f"this TIFF has {count} pages; split them into files")
+    notes = ["a reduced copy or mask in the file was left out"] if len(pages) > 1 else []
     return _Page(file, main[0]), notes
 
 
@@ -221,8 +178,8 @@ def _by_pillow(data: bytes, page: _Page, metadata: Metadata, notes: list[str]) -
     with opened:
         opened.seek(page.index)
         opened.load()
-        if opened.mode == "CMYK":
-            notes.append("CMYK was converted to sRGB")
+        if opened.mode in ("CMYK", "LAB"):
+            notes.append(f"{opened.mode} was converted to sRGB")
         flat, icc = flatten(opened, metadata.icc)
     return Decoded(*split(flat), 1, replace(metadata, icc=icc), notes)
 
@@ -232,7 +189,8 @@ def _metadata(file: tifffile.TiffFile, page: _Page, data: bytes, notes: list[str
     across, down = (_ratio(tags.valueof(name)) for name in ("XResolution", "YResolution"))
     unit = {2: 1.0, 3: 2.54}.get(int(tags.valueof("ResolutionUnit", 2) or 2))
     dpi = None if unit is None or across is None or down is None else (across * unit, down * unit)
-    xmp, iptc, icc = (_bytes(tags, code) for code in (_XMP, _IPTC, _ICC))
+    xmp, iptc, icc = (_bytes(tags, code) for code in (XMP, IPTC, ICC))
+    notes += [f"{name} ({code}) was left out" for code, name in _LOST.items() if code in tags]
     return Metadata(
         icc=icc,
         exif=_exif(file, page, data, notes),
@@ -257,56 +215,6 @@ def _exif(file: tifffile.TiffFile, page: _Page, data: bytes, notes: list[str]) -
     except Exception:  # Pillow raises whatever the damage leads to
         notes.append("EXIF is damaged and was left out")
         return None
-
-
-def _tags(metadata: Metadata, notes: list[str]) -> tuple[dict[str, Any], dict[int, dict[int, Any]]]:
-    """tifffile's arguments, and the directories that are appended."""
-    options: dict[str, Any] = {"software": False, "iccprofile": metadata.icc}
-    extra: list[tuple[int, Any, int, Any, bool]] = [(int(Base.Orientation), "H", 1, 1, True)]
-    details: dict[int, dict[int, Any]] = {}
-    if metadata.dpi:
-        options |= {"resolution": metadata.dpi, "resolutionunit": "INCH"}
-    for code, content in ((_XMP, metadata.xmp), (_IPTC, metadata.iptc)):
-        if content:
-            extra.append((code, "B", len(content), content, True))
-    if metadata.exif:
-        try:
-            parsed = load_exif(metadata.exif)
-            texts = {int(tag): str(parsed[tag]).encode() for tag in DESCRIPTIVE if tag in parsed}
-            details = {pointer: dict(detail) for pointer in POINTERS if (detail := parsed.get_ifd(pointer))}
-            for pointer, detail in details.items():
-                _directory(pointer, detail, 0, bigtiff=False)  # whether it can be written
-        except Exception:  # Pillow raises whatever the damage leads to
-            notes.append("EXIF")
-            return options | {"extratags": extra}, {}
-        for tag, name in ((Base.ImageDescription, "description"), (Base.Software, "software")):
-            if tag in texts:
-                options[name] = texts.pop(tag)
-        extra += [(tag, "s", len(text) + 1, text + b"\0", True) for tag, text in texts.items()]
-        extra += [(pointer - 1, "I", 1, 0, True) for pointer in details]  # tifffile refuses their own numbers
-    return options | {"extratags": extra}, details
-
-
-def _append(file: BinaryIO, details: dict[int, dict[int, Any]], *, bigtiff: bool) -> None:
-    """Directories of EXIF at the end of a finished file, whose pointers so far have the numbers before theirs."""
-    for pointer, detail in details.items():
-        offset = file.seek(0, io.SEEK_END)
-        offset += file.write(b"\0" * (offset % 2))
-        file.write(_directory(pointer, detail, offset, bigtiff=bigtiff))
-        file.seek(0)
-        with tifffile.TiffFile(file, mode="r+") as again:
-            tag = again.pages.first.tags[pointer - 1]
-            tag.overwrite(offset)
-            file.seek(tag.offset)
-            file.write(struct.pack("<H", pointer))
-
-
-def _directory(pointer: int, detail: dict[int, Any], offset: int, *, bigtiff: bool) -> bytes:
-    head = struct.pack("<2sHHHQ", b"II", 43, 8, 0, 16) if bigtiff else struct.pack("<2sHI", b"II", 42, 8)
-    directory = ImageFileDirectory_v2(head, group=pointer)
-    for tag, value in detail.items():
-        directory[tag] = value
-    return directory.tobytes(offset)
 
 
 def _bytes(tags: Any, code: int) -> bytes | None:

@@ -19,7 +19,8 @@ from .image import Image, Metadata
 from .metadata import resized
 
 _DEFAULT_QUALITY = {"JPEG": 95, "AVIF": 90}
-PROFILE = "color profile"
+_PROFILE = "color profile"
+_MOST_TEXT = 2**24  # characters in all; Pillow opens no PNG with much more
 _IPTC = b"Photoshop 3.0\x008BIM\x04\x04\0\0"
 
 
@@ -49,8 +50,10 @@ def write_image(path: Path | str, image: Image, *, quality: int | None = None) -
             return encode_image(file, image, kind, quality)
     except MemoryError:
         raise SrKdError(f"cannot write {path}: not enough memory") from None
-    except (ValueError, KeyError, RuntimeError) as error:
-        raise SrKdError(f"cannot write {path}: {error}") from None
+    except SrKdError:
+        raise
+    except Exception as error:  # an encoder may raise anything
+        raise SrKdError(f"cannot write {path}: {' '.join(str(error).split())}") from None
 
 
 def encode_image(file: BinaryIO, image: Image, kind: str, quality: int | None = None) -> list[str]:
@@ -64,15 +67,15 @@ def encode_image(file: BinaryIO, image: Image, kind: str, quality: int | None = 
     metadata = resized(image.metadata, image.width, image.height)
     metadata = replace(metadata, icc=fitting_profile(metadata.icc, image.channels))
     if kind == "TIFF":
-        from .tiff import write_tiff
+        from .tiff_writer import write_tiff
 
         lost = (["text"] if metadata.text else []) + write_tiff(file, image, metadata)
         return _notes(image.metadata, metadata, lost, kind)
     pieces = {name: _kept(kind, options) for name, options in _pieces(kind, metadata).items()}
     lost = [name for name, kept in pieces.items() if kept is None]
-    if PROFILE in lost and metadata.icc and image.channels == 3 and not is_srgb(metadata.icc):
+    if _PROFILE in lost and metadata.icc and image.channels == 3 and not is_srgb(metadata.icc):
         image = replace(image, pixels=to_srgb(image.pixels, metadata.icc))
-        lost[lost.index(PROFILE)] = f"{PROFILE} (colors were converted to sRGB)"
+        lost[lost.index(_PROFILE)] = f"{_PROFILE} (colors were converted to sRGB)"
     if kind == "PNG":
         from .png import write_png
 
@@ -93,25 +96,28 @@ def _pieces(kind: str, metadata: Metadata) -> dict[str, dict[str, Any] | None]:
     modern, profile = kind in ("PNG", "JPEG", "WEBP", "AVIF"), metadata.icc
     pieces: dict[str, dict[str, Any] | None] = {}
     if profile:
-        pieces[PROFILE] = {"icc_profile": profile} if modern else None
+        pieces[_PROFILE] = {"icc_profile": profile} if modern else None
     if metadata.exif:
         pieces["EXIF"] = {"exif": metadata.exif} if modern else None
     if metadata.xmp:
-        held = {"pnginfo": {"xmp": metadata.xmp}} if kind == "PNG" else {"xmp": metadata.xmp}
+        packet = metadata.xmp.decode("utf-8", "replace")
+        held: dict[str, Any] = {"text": ("XML:com.adobe.xmp", packet)} if kind == "PNG" else {"xmp": metadata.xmp}
         pieces["XMP"] = held if modern else None
     if metadata.iptc:
         segment = _iptc_segment(metadata.iptc) if kind == "JPEG" else None
         pieces["IPTC"] = {"extra": segment} if segment else None
     if metadata.dpi and kind in ("PNG", "JPEG", "BMP"):
         pieces["dots per inch"] = {"dpi": metadata.dpi}
+    room = _MOST_TEXT
     for key, value in metadata.text.items():
         if kind == "PNG":
-            pieces[f"text '{key}'"] = {"pnginfo": {"text": {key: value}}}
+            room -= len(value)
+            pieces[f"text '{key}'"] = {"text": (key, value)} if room > 0 else None
         else:
             pieces[f"text '{key}'"] = {"comment": value} if (kind, key) == ("JPEG", "Comment") else None
     for name, content in metadata.png_color.items():
         if kind == "PNG" and not (profile and name == b"sRGB"):  # the profile counts
-            pieces[name.decode("latin-1")] = {"pnginfo": {"raw": {name: content}}}
+            pieces[name.decode("latin-1")] = {"raw": (name, content)}
     return pieces
 
 
@@ -133,7 +139,7 @@ def _kept(kind: str, options: dict[str, Any] | None) -> Any:
         if kind == "PNG":
             from .png import pack
 
-            return pack(options)
+            return pack(**options)
         buffer = io.BytesIO()
         PIL.Image.new("RGB", (1, 1)).save(buffer, kind, **options)
         with PIL.Image.open(buffer, formats=[kind]) as again:
@@ -177,7 +183,7 @@ def _quality_options(kind: str, quality: int | None) -> dict[str, Any]:
 def _notes(given: Metadata, held: Metadata, lost: list[str], kind: str) -> list[str]:
     lost = [
         *lost,
-        *([PROFILE] if given.icc and not held.icc else []),
+        *([_PROFILE] if given.icc and not held.icc else []),
         *(["EXIF"] if given.exif and not held.exif else []),
     ]
     return [f"left out of the {kind} file: {name}" for name in dict.fromkeys(lost)]

@@ -282,6 +282,66 @@ def test_an_ultra_hdr_photograph_says_what_is_lost(tmp_path):
     assert decode_image(saved("JPEG", xmp=XMP), "x.jpg").notes == ()
 
 
+def test_a_bmp_file_may_hold_a_profile(tmp_path):
+    profile = swapped_profile()
+    pixels = PHOTOGRAPH[::-1, :, ::-1].tobytes()  # 64 pixels: rows need no padding
+    header = struct.pack("<IiiHHIIiiII", 124, 64, 48, 1, 24, 0, len(pixels), 0, 0, 0, 0) + bytes(16)
+    header += b"DEBM" + bytes(48) + struct.pack("<IIII", 4, 124 + len(pixels), len(profile), 0)
+    data = (
+        b"BM" + struct.pack("<IHHI", 14 + 124 + len(pixels) + len(profile), 0, 0, 14 + 124) + header + pixels + profile
+    )
+    image = decode_image(data, "x.bmp")
+    np.testing.assert_array_equal(image.pixels, PHOTOGRAPH)
+    assert image.metadata.icc == profile
+    write_image(tmp_path / "x.png", image)
+    assert read_image(tmp_path / "x.png").metadata.icc == profile
+
+
+def test_what_hdr_says_of_itself_goes_from_png_to_png(tmp_path):
+    said = {b"cICP": bytes([9, 16, 0, 1]), b"mDCV": bytes(range(24)), b"cLLI": bytes(range(8))}
+    image = decode_image(png_with(*(chunk(kind, content) for kind, content in said.items())), "x.png")
+    assert write_image(tmp_path / "x.png", image) == []
+    assert read_image(tmp_path / "x.png").metadata.png_color == said
+
+
+# --- what stands elsewhere in a file ---
+
+
+@pytest.mark.parametrize(
+    ("said", "note"),
+    [
+        (b'GCamera:MotionPhoto="1" GCamera:MotionPhotoVersion="1"', "the video of a motion photo was left out"),
+        (b"GCamera:MicroVideo='1' GCamera:MicroVideoOffset='99'", "the video of a motion photo was left out"),
+        (b'xmpNote:HasExtendedXMP="0123456789ABCDEF"', "the second part of the XMP was left out"),
+    ],
+)
+@pytest.mark.parametrize("element", [False, True])
+def test_xmp_does_not_point_to_what_is_gone(said, note, element):
+    if element:
+        name, _, value = said.split()[0].partition(b"=")
+        xmp = XMP.replace(b"<tiff:ImageLength>", b"<%s>%s</%s><tiff:ImageLength>" % (name, value[1:-1], name))
+    else:
+        xmp = XMP.replace(b"dc:title", said + b" dc:title")
+    image = decode_image(saved("JPEG", xmp=xmp), "x.jpg")
+    assert image.notes == (note,)
+    assert image.metadata.xmp.split() == XMP.replace(b'"6"', b'"1"').split()
+
+
+def test_raw_profiles_that_are_not_read_are_named():
+    raw = chunk(b"tEXt", b"Raw profile type iptc\0\niptc\n       4\n1c020500\n")
+    image = decode_image(png_with(raw), "x.png")
+    assert image.notes == ("PNG text 'Raw profile type iptc' was left out",) and image.metadata.text == {}
+
+
+def test_more_text_than_pillow_opens_is_left_out(tmp_path):
+    text = {f"part {index}": "a" * 1_000_000 for index in range(80)}
+    lost = write_image(tmp_path / "x.png", Image(PHOTOGRAPH, None, Metadata(text=text)))
+    assert 60 < len(lost) < 70 and all(note.startswith("left out of the PNG file: text 'part ") for note in lost)
+    with PIL.Image.open(tmp_path / "x.png") as opened:
+        opened.load()
+        assert len(opened.text) + len(lost) == 80
+
+
 # --- content and library ---
 
 

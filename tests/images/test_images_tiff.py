@@ -159,7 +159,18 @@ def test_a_reduced_copy_is_passed_over_and_named():
                 writer.write(samples, photometric="rgb", subfiletype=int(reduced))
         image = decode_image(buffer.getvalue(), "x.tif")
         np.testing.assert_array_equal(image.pixels, PHOTOGRAPH)
-        assert image.notes == ("1 reduced copy in the file left out",)
+        assert image.notes == ("a reduced copy or mask in the file was left out",)
+
+
+def test_a_stack_whose_pages_have_no_tags_of_their_own_is_refused():
+    with pytest.raises(SrKdError, match="this TIFF has 3 pages"):
+        decode_image(stored(np.stack([PHOTOGRAPH[..., 0]] * 3), imagej=True), "x.tif")
+
+
+def test_tags_that_are_not_kept_are_named():
+    tags = [(319, "f", 6, (0.68, 0.32, 0.265, 0.69, 0.15, 0.06), True), (34377, "B", 4, b"8BIM", True)]
+    image = decode_image(stored(PHOTOGRAPH, photometric="rgb", extratags=tags), "x.tif")
+    assert image.notes == ("a set of primaries (319) was left out", "Photoshop's own data (34377) was left out")
 
 
 def test_bigtiff_that_names_its_software_keeps_its_metadata(tmp_path):

@@ -157,7 +157,7 @@ def test_results_that_wait_to_be_written_are_bounded_and_one_always_may():
     crowded.join(5)
 
 
-def test_an_interrupt_gives_up_what_is_half_done(tmp_path):
+def test_an_interrupt_gives_up_what_is_half_done(tmp_path, monkeypatch):
     class Slow(Upscaler):
         def upscale(self, *arguments, progress, **options):
             def slowly(done, total):
@@ -173,7 +173,7 @@ def test_an_interrupt_gives_up_what_is_half_done(tmp_path):
     sources.mkdir()
     PIL.Image.fromarray(PHOTOGRAPH[:8, :8]).save(sources / "quick.png")
     PIL.Image.fromarray(PHOTOGRAPH).save(sources / "slow.png")  # 400 tiles
-    read_image(sources / "quick.png")  # from now on reading takes no time: the quick one comes first
+    monkeypatch.setattr(folder, "READ_AHEAD", 1)  # so the first is computed first
     jobs = plan_jobs([str(sources)], str(tmp_path / "out"), Naming())
     with pytest.raises(KeyboardInterrupt):
         upscale_files(Slow(None, device="cpu", tile=3), jobs, quiet=True, report=interrupted)
