@@ -1,4 +1,4 @@
-"""``sr-kd bench``: speed beside peers and beside what the machine could do."""
+"""``sr-kd bench``: speed beside other programs and beside what the machine could do."""
 
 from __future__ import annotations
 
