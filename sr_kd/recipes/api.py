@@ -15,7 +15,7 @@ from .run import run_recipe
 
 
 @dataclass(frozen=True)
-class FinishedRun:
+class TrainingResult:
     """Where everything of a run is.
 
     Attributes:
@@ -39,7 +39,7 @@ def train(
     resume: bool = False,
     debug: bool = False,
     quiet: bool = True,
-) -> FinishedRun:
+) -> TrainingResult:
     """Check a recipe, run what is not finished of it, and compare its arms.
 
     Args:
@@ -62,7 +62,7 @@ def train(
 
 def train_recipe(
     recipe: TrainingRecipe, world: World, *, seeds: Sequence[int], resume: bool, quiet: bool, command: str
-) -> FinishedRun:
+) -> TrainingResult:
     """As `train`, of a recipe that is loaded, in a world that is joined. `command`: for the foot of the table."""
     check_recipe(recipe)
     workspace = run_recipe(recipe, world, seeds=seeds, resume=resume, quiet=quiet)
@@ -70,4 +70,4 @@ def train_recipe(
     files: list[Path] = []
     if world.leads and not unfinished:
         files = write_report(recipe, workspace, world.device, command, quiet=quiet)
-    return FinishedRun(workspace.root, tuple(files), unfinished)
+    return TrainingResult(workspace.root, tuple(files), unfinished)
