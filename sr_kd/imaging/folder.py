@@ -182,7 +182,7 @@ class _EndedError(Exception):
 
 
 class _Room:
-    """Memory for results: who finds too little waits, unless he is alone."""
+    """Memory for results: blocks until the bytes fit; a single item may exceed the limit."""
 
     def __init__(self, limit: int) -> None:
         self._limit, self._taken, self._changed = limit, 0, Condition()
