@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.2.0"
 
 _PUBLIC = {
-    "FinishedRun": "sr_kd.recipes.api",
     "SrKdError": "sr_kd.errors",
+    "TrainingResult": "sr_kd.recipes.api",
     "Upscaler": "sr_kd.imaging.upscaler",
     "UsageError": "sr_kd.errors",
     "build_loss": "sr_kd.losses.build",
@@ -23,8 +23,8 @@ _PUBLIC = {
     "upscale": "sr_kd.imaging.load",
 }
 __all__ = [
-    "FinishedRun",
     "SrKdError",
+    "TrainingResult",
     "Upscaler",
     "UsageError",
     "__version__",
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from .losses.build import build_loss
     from .networks.build import build_network
     from .networks.files import load_network, save_network
-    from .recipes.api import FinishedRun, train
+    from .recipes.api import TrainingResult, train
 
 
 def __getattr__(name: str) -> Any:

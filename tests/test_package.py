@@ -200,4 +200,5 @@ def test_citation_and_changelog_name_this_version():
     urls = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]
     assert f"version: {sr_kd.__version__}\n" in citation
     assert f"repository-code: {urls['Repository']}\n" in citation
-    assert (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8").startswith("# Changes")
+    changes = (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert re.search(rf"^## {re.escape(sr_kd.__version__)} - \d{{4}}-\d\d-\d\d$", changes, re.MULTILINE)

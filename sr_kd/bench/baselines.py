@@ -7,7 +7,7 @@ from typing import Any
 from ..errors import SrKdError
 from ..interop.basicsr import import_basicsr
 
-PEER = "BasicSR"
+BASICSR = "BasicSR"
 
 
 def find_basicsr() -> tuple[Any, dict[str, str]]:
@@ -15,4 +15,4 @@ def find_basicsr() -> tuple[Any, dict[str, str]]:
     try:
         return import_basicsr(), {}
     except SrKdError as error:
-        return None, {PEER: str(error)}
+        return None, {BASICSR: str(error)}

@@ -19,7 +19,7 @@ from ..data.patches import PatchSource, open_patches
 from ..data.sets import open_set
 from ..images import Image, write_image
 from ..networks.base import Color
-from .baselines import PEER, find_basicsr
+from .baselines import BASICSR, find_basicsr
 from .machine import Machine
 from .report import Comparison
 from .timing import time_in_turn
@@ -49,12 +49,12 @@ class DataBench:
             seconds |= time_in_turn({"sr_kd": self.pool(hr, lr, quiet)}, repetitions, quiet=quiet)
             basicsr, absent = find_basicsr()
             if basicsr is not None:
-                seconds |= time_in_turn({PEER: self.loader(basicsr, hr, lr)}, repetitions, quiet=quiet)
+                seconds |= time_in_turn({BASICSR: self.loader(basicsr, hr, lr)}, repetitions, quiet=quiet)
         patch = self.gt_size // self.images.scale
         moved = BATCHES * self.batch * 3 * (self.gt_size**2 + patch**2) * 5  # 8-bit pixels read, floats written
         title = f"Patches of {self.images.name}, x{self.images.scale}, batch {self.batch}, HR patch {self.gt_size}"
-        notes = {PEER: f"{self.workers} workers"}
-        return Comparison(title, seconds, machine.floor(0, moved), absent, notes, "patch", BATCHES * self.batch)
+        notes = {BASICSR: f"{self.workers} workers"}
+        return Comparison(title, seconds, machine.lower_bound(0, moved), absent, notes, "patch", BATCHES * self.batch)
 
     @contextmanager
     def folders(self) -> Iterator[tuple[Path, Path]]:

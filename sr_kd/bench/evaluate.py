@@ -13,7 +13,7 @@ from ..data.resize import imresize, make_lr
 from ..evaluation.benchmark import score_image
 from ..evaluation.protocols import find_protocol, to_levels, to_pixels
 from ..evaluation.threads import in_threads
-from .baselines import PEER, find_basicsr
+from .baselines import BASICSR, find_basicsr
 from .machine import Machine
 from .report import Comparison
 from .timing import time_in_turn
@@ -65,7 +65,7 @@ class EvaluationBench:
                 for sr, hr in reversed_pairs
             ]
 
-        return {OURS: ours, PEER: theirs}, absent
+        return {OURS: ours, BASICSR: theirs}, absent
 
     def resize_runs(self) -> tuple[dict[str, Callable[[], np.ndarray]], dict[str, str]]:
         """(candidate -> one resize of the large image to (h, w, 3), candidate -> why it is absent)."""
@@ -76,33 +76,33 @@ class EvaluationBench:
         basicsr, absent = find_basicsr()
         if basicsr is not None:
             resize = basicsr.utils.matlab_functions.imresize
-            runs[PEER] = lambda: resize(image, 1 / self.scale)
+            runs[BASICSR] = lambda: resize(image, 1 / self.scale)
         return runs, absent
 
     def _metrics(self, machine: Machine, repetitions: int, quiet: bool) -> Comparison:
         runs, absent = self.metric_runs()
         found = {name: np.array(run()) for name, run in runs.items()}
         notes = {}
-        if PEER in found:
-            psnr, ssim = np.abs(found[PEER] - found[OURS]).max(axis=0)
-            notes[PEER] = f"largest differences {psnr:.1e} dB, {ssim:.1e}"
-        seconds = time_in_turn(runs, repetitions, usual_memory={PEER}, quiet=quiet)
+        if BASICSR in found:
+            psnr, ssim = np.abs(found[BASICSR] - found[OURS]).max(axis=0)
+            notes[BASICSR] = f"largest differences {psnr:.1e} dB, {ssim:.1e}"
+        seconds = time_in_turn(runs, repetitions, usual_memory={BASICSR}, quiet=quiet)
         pixels = int(self.images.lr_sizes.prod(axis=1).sum()) * self.scale**2
         title = f"PSNR and SSIM on luma, {self.images.name}, {len(self.images)} images"
-        floor = machine.floor(0, 2 * 3 * pixels)
-        return Comparison(title, seconds, floor, absent, notes, "image", len(self.images))
+        lower_bound = machine.lower_bound(0, 2 * 3 * pixels)
+        return Comparison(title, seconds, lower_bound, absent, notes, "image", len(self.images))
 
     def _resize(self, machine: Machine, repetitions: int, quiet: bool) -> Comparison:
         runs, absent = self.resize_runs()
         found = {name: run() for name, run in runs.items()}
         notes = {}
-        if PEER in found:
-            notes[PEER] = f"largest difference {np.abs(found[PEER] - found[OURS]).max():.1e} of 1"
-        seconds = time_in_turn(runs, repetitions, usual_memory={PEER}, quiet=quiet)
+        if BASICSR in found:
+            notes[BASICSR] = f"largest difference {np.abs(found[BASICSR] - found[OURS]).max():.1e} of 1"
+        seconds = time_in_turn(runs, repetitions, usual_memory={BASICSR}, quiet=quiet)
         height, width, channels = LARGE
         title = f"MATLAB resize, {width}x{height} RGB by 1/{self.scale}"
-        floor = machine.floor(0, 4 * channels * height * width * (1 + 1 / self.scale**2))
-        return Comparison(title, seconds, floor, absent, notes, "image")
+        lower_bound = machine.lower_bound(0, 4 * channels * height * width * (1 + 1 / self.scale**2))
+        return Comparison(title, seconds, lower_bound, absent, notes, "image")
 
     def _pair(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """(bicubic result, HR), both (H, W, 3) uint8."""

@@ -57,7 +57,7 @@ class FolderBench:
             if name != COMPUTING
         }
         title = f"Folder, {len(images)} images of {self.images.name}, x{self.upscaler.scale}"
-        return Comparison(title, seconds, machine.floor(operations, 0), {}, notes, "image", len(images))
+        return Comparison(title, seconds, machine.lower_bound(operations, 0), {}, notes, "image", len(images))
 
     def _whole(self, source: Path, target: Path, ext: str) -> Callable[[], object]:
         jobs = plan_jobs([str(source)], str(target), Naming(ext=ext))

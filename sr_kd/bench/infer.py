@@ -53,13 +53,15 @@ class InferenceBench:
         runs, absent = self.candidates()
         reference = runs[PLAIN]()
         notes = {name: f"differs by {difference(run(), reference):.2g} gray levels" for name, run in runs.items()}
-        peers = [name for name in runs if not name.startswith(OURS)]
-        seconds = time_in_turn(runs, repetitions, usual_memory=peers, device=self.device, quiet=quiet)
+        others = [name for name in runs if not name.startswith(OURS)]
+        seconds = time_in_turn(runs, repetitions, usual_memory=others, device=self.device, quiet=quiet)
         shape = (1, self.network.channels, self.height, self.width)
         scale = self.network.scale
         size = f"{self.width}x{self.height} to {self.width * scale}x{self.height * scale}"
-        floor = machine.floor(count_multiply_adds(self.network, shape), 4 * self.height * self.width * (1 + scale**2))
-        return Comparison(f"Inference, {self.name}, {size}", seconds, floor, absent, notes, unit="image")
+        lower_bound = machine.lower_bound(
+            count_multiply_adds(self.network, shape), 4 * self.height * self.width * (1 + scale**2)
+        )
+        return Comparison(f"Inference, {self.name}, {size}", seconds, lower_bound, absent, notes, unit="image")
 
     def candidates(self) -> tuple[dict[str, Run], dict[str, str]]:
         """Name -> one run of it, giving (1, C, H * scale, W * scale); and name -> why one is missing."""

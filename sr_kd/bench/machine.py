@@ -1,4 +1,4 @@
-"""The machine: its name, and what it can do at best (the rates that floors are worked out from)."""
+"""The machine: its name, and what it can do at best (the rates that lower bounds are worked out from)."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Machine:
     bf16: float
     copy: float
 
-    def floor(self, multiply_adds: float, moved: float = 0.0) -> float:
+    def lower_bound(self, multiply_adds: float, moved: float = 0.0) -> float:
         """Seconds that arithmetic in fp32, or moving that many bytes, takes at the least."""
         return max(multiply_adds / self.fp32, moved / self.copy)
 

@@ -1,4 +1,4 @@
-"""The peers written in plain PyTorch: a network in PyTorch's own layers, and PISR's published step."""
+"""The baselines written in plain PyTorch: a network in PyTorch's own layers, and PISR's published step."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ class Comparison:
     Attributes:
         title: the work.
         seconds: candidate -> median seconds of one run; the others are compared with the first.
-        floor: seconds that the machine needs at the least; None where arithmetic does not tell.
+        lower_bound: seconds that the machine needs at the least; None where arithmetic does not tell.
         absent: candidate -> why it took no part.
         notes: candidate -> what is worth knowing of it.
         unit: what one run does `count` of ("patch", "image"), for rates.
@@ -26,7 +26,7 @@ class Comparison:
 
     title: str
     seconds: Mapping[str, float]
-    floor: float | None = None
+    lower_bound: float | None = None
     absent: Mapping[str, str] = field(default_factory=dict)
     notes: Mapping[str, str] = field(default_factory=dict)
     unit: str = "run"
@@ -64,16 +64,16 @@ def _ratios(comparison: Comparison) -> dict[str, float]:
 
 
 def _table(comparison: Comparison) -> list[str]:
-    floor, ratios = comparison.floor, _ratios(comparison)
+    lower_bound, ratios = comparison.lower_bound, _ratios(comparison)
     plural = "es" if comparison.unit.endswith("ch") else "s"
     per_second, first = f"{comparison.unit}{plural} / s", next(iter(ratios))
     lines = [f"### {comparison.title}", ""]
-    if floor is not None:
-        lines += [f"Floor: {_milliseconds(floor)} ms.", ""]
-    header = ["candidate", "ms", per_second, f"time / {first}", "floor / time", "remarks"]
+    if lower_bound is not None:
+        lines += [f"Lower bound: {_milliseconds(lower_bound)} ms.", ""]
+    header = ["candidate", "ms", per_second, f"time / {first}", "lower bound / time", "remarks"]
     rows = []
     for name, seconds in comparison.seconds.items():
-        fraction = "" if floor is None else f"{100 * floor / seconds:.0f} %"
+        fraction = "" if lower_bound is None else f"{100 * lower_bound / seconds:.0f} %"
         rate = comparison.count / seconds
         remark = comparison.notes.get(name, "")
         rows.append([name, _milliseconds(seconds), f"{rate:.4g}", f"{ratios[name]:.2f}", fraction, remark])

@@ -137,11 +137,11 @@ class TrainingBench:
     def _comparison(
         self, title: str, ours: Step, plain: Step, machine: Machine, repetitions: int, quiet: bool
     ) -> Comparison:
-        # The floor is the arithmetic of our step: what the plain one does beyond it is not needed.
+        # The lower bound is the arithmetic of our step: what the plain one does beyond it is not needed.
         counter = FlopCounterMode(display=False)
         with counter:
             ours()
         steps = {"sr_kd": ours, PLAIN: plain, f"{PLAIN}, memory kept": plain}
         seconds = time_in_turn(steps, repetitions, usual_memory={PLAIN}, device=self.device, quiet=quiet)
-        floor = machine.floor(counter.get_total_flops() / 2)
-        return Comparison(title, seconds, floor, unit="step")
+        lower_bound = machine.lower_bound(counter.get_total_flops() / 2)
+        return Comparison(title, seconds, lower_bound, unit="step")

@@ -1,4 +1,4 @@
-"""``sr-kd bench``: speed beside peers and beside what the machine could do."""
+"""``sr-kd bench``: speed beside other programs and beside what the machine could do."""
 
 from __future__ import annotations
 
@@ -199,13 +199,13 @@ def _images(args: argparse.Namespace) -> ImageSet:
 def _size(text: str) -> tuple[int, int]:
     width, _, height = text.lower().partition("x")
     if not (width.isdigit() and height.isdigit() and int(width) and int(height)):
-        raise argparse.ArgumentTypeError(f"'{text}' is no size: write width x height, as in 960x540")
+        raise argparse.ArgumentTypeError(f"'{text}' is not a valid size: write width x height, as in 960x540")
     return int(width), int(height)
 
 
 def _positive(text: str) -> int:
     if not text.isdigit() or not int(text):
-        raise argparse.ArgumentTypeError(f"'{text}' is no positive number")
+        raise argparse.ArgumentTypeError(f"'{text}' is not a positive number")
     return int(text)
 
 
@@ -215,5 +215,5 @@ def _number(text: str) -> float:
     except ValueError:
         value = 0.0
     if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"'{text}' is no positive number")
+        raise argparse.ArgumentTypeError(f"'{text}' is not a positive number")
     return value

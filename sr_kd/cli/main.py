@@ -28,7 +28,7 @@ COMMANDS = {
     "prepare": "make LR images, sub-images or LMDBs of a training set",
     "recipes": "list and copy the option files that ship with the package",
     "models": "list the models that ship with the package",
-    "bench": "measure speed beside peers and what the machine could do",
+    "bench": "measure speed beside other programs and what the machine could do",
     "schema": "the JSON schema of option files, for editors",
     "check": "validate an option file without running it",
 }

@@ -12,9 +12,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-opt", "--opt", required=True, metavar="FILE", help="test option file (YAML)")
     parser.add_argument("--force_yml", nargs="+", default=[], metavar="a:b=value", help="override options")
     for flag in ("--auto_resume", "--debug"):
-        parser.add_argument(flag, action="store_true", help="accepted for BasicSR's sake: a test is always whole")
+        parser.add_argument(flag, action="store_true", help="ignored (BasicSR compatibility): a test is always whole")
     parser.add_argument(
-        "--launcher", choices=("none", "pytorch"), default="none", help="accepted for BasicSR's sake: one process works"
+        "--launcher",
+        choices=("none", "pytorch"),
+        default="none",
+        help="ignored (BasicSR compatibility): one process works",
     )
     parser.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps")
     parser.add_argument("--quiet", action="store_true", help="no progress bars")

@@ -12,7 +12,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--launcher",
         choices=("none", "pytorch"),
         default="none",
-        help="accepted for BasicSR's sake: torchrun is recognized by itself",
+        help="ignored (BasicSR compatibility): torchrun is recognized by itself",
     )
     parser.add_argument(
         "--auto_resume", action="store_true", help="continue a run of the same name instead of archiving it"

@@ -215,18 +215,20 @@ def _factor(text: str) -> float:
     except ValueError:
         factor = math.nan
     if not 0 < factor < math.inf:
-        raise argparse.ArgumentTypeError(f"'{text}' is no factor: a finite positive number such as 2 or 1.5")
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is not a valid factor: give a finite positive number such as 2 or 1.5"
+        )
     return factor
 
 
 def _box(text: str) -> tuple[int, int]:
     width, _, height = text.lower().partition("x")
     if not (width.isdecimal() and height.isdecimal()):
-        raise argparse.ArgumentTypeError(f"'{text}' is no box: write width x height, as in 1920x1080")
+        raise argparse.ArgumentTypeError(f"'{text}' is not a valid box: write width x height, as in 1920x1080")
     return int(width), int(height)
 
 
 def _quality(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 100:
-        raise argparse.ArgumentTypeError(f"'{text}' is no quality: a number from 1 to 100")
+        raise argparse.ArgumentTypeError(f"'{text}' is not a valid quality: give a number from 1 to 100")
     return int(text)

@@ -94,7 +94,9 @@ class NST(Loss):
     Args:
         pairs: any number of taps (the paper: one late one); the larger map is averaged down.
         kernel: "poly", "linear" (O(C * H * W)) or "gaussian".
-        d, c: exponent and offset of "poly". sigma: width of "gaussian"; None: from the data.
+        d: exponent of "poly".
+        c: offset of "poly".
+        sigma: width of "gaussian"; None: from the data.
         eps: a channel's mean square is raised by this before it is normalized; a channel whose root mean
             square is far below 1e-3 (the default's root) counts as dead, with a finite gradient.
 

@@ -35,6 +35,9 @@ class L2(Loss):
 class Charbonnier(Loss):
     """mean sqrt((SR - HR)^2 + eps^2) (Lai et al., LapSRN, 2017).
 
+    Args:
+        eps: the error below which the loss turns from |x| to x^2.
+
     Source: <https://arxiv.org/abs/1704.03915>
     """
 

@@ -30,7 +30,8 @@ class CARN(SRNetwork):
     block) are not, because later fusions look past them.
 
     Args:
-        scale: 2, 3 or 4. scales: several, for one network with a head for each.
+        scale: 2, 3 or 4.
+        scales: several, for one network with a head for each.
         color: "rgb" or "y".
         variant: "standard", or "mobile" for CARN-M: grouped convolutions, units shared within a block.
         groups: of the mobile variant's 3x3 convolutions.

@@ -23,7 +23,9 @@ class FSRCNN(SRNetwork):
     Args:
         scale: upscaling factor, 2 to 8.
         color: "y" or "rgb".
-        d: feature channels. s: shrunken channels. m: number of mapping convolutions.
+        d: feature channels.
+        s: shrunken channels.
+        m: number of mapping convolutions.
         slope_per_channel: one PReLU slope per channel (the Caffe original) instead of per layer.
         input_channels: channels of the input where it is not an image (a wider compact feature).
         skip: "bicubic": the bicubically upscaled input is added to the output. Luma then need not pass

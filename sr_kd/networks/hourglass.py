@@ -21,7 +21,8 @@ class Hourglass(nn.Module):
     Args:
         scale: 2, 3 or 4.
         color: "y" or "rgb": channels of HR, and of the compact feature unless `k` widens it.
-        d: wide channels. s: narrow channels.
+        d: wide channels.
+        s: narrow channels.
         k: compact channels per image channel; with k > 1 the decoder cannot initialize a student.
 
     86,084 parameters for "y", 89,102 for "rgb", at every scale.

@@ -22,10 +22,12 @@ class VDSR(SRNetwork):
     All are cuts: the upscaled input is made anew from LR.
 
     Args:
-        scale: upscaling factor, 2 to 8. scales: several, for one network that serves them all; the
-            taps' strides are then the first one's until `for_scale` chooses.
+        scale: upscaling factor, 2 to 8.
+        scales: several, for one network that serves them all; the taps' strides are then the first one's
+            until `for_scale` chooses.
         color: "y" or "rgb".
-        layers: number of convolutions, 5 or more. width: their channels.
+        layers: number of convolutions, 5 or more.
+        width: their channels.
 
     664,704 parameters with the defaults.
     """

@@ -15,7 +15,7 @@ from .workspace import finished_arms
 
 
 @dataclass(frozen=True)
-class FinishedRun:
+class TrainingResult:
     """Where everything of a run is.
 
     Attributes:
@@ -42,7 +42,7 @@ def train(
     resume: bool = False,
     debug: bool = False,
     quiet: bool = True,
-) -> FinishedRun:
+) -> TrainingResult:
     """Check a recipe, run what is not finished of it, and compare its arms.
 
     Args:
@@ -67,11 +67,11 @@ def train(
 
 def train_checked(
     checked: CheckedRecipe, world: World, *, seeds: Sequence[int], resume: bool, quiet: bool, command: str
-) -> FinishedRun:
+) -> TrainingResult:
     """As `train`, of a recipe that is checked, in a world that is joined. `command`: for the foot of the table."""
     workspace = run_recipe(checked, world, seeds=seeds, resume=resume, quiet=quiet)
     unfinished = tuple(workspace.unfinished_seeds())
     if not world.leads or unfinished:
-        return FinishedRun(workspace.root, (), unfinished)
+        return TrainingResult(workspace.root, (), unfinished)
     files = write_report(workspace, checked.data, world.device, command, quiet=quiet)
-    return FinishedRun(workspace.root, tuple(files), unfinished, tuple(finished_arms(workspace)))
+    return TrainingResult(workspace.root, tuple(files), unfinished, tuple(finished_arms(workspace)))

@@ -38,8 +38,8 @@ def test_a_change_of_memory_is_followed_by_a_run_that_is_not_timed():
 
 
 def test_floors_are_the_slower_of_arithmetic_and_copying():
-    assert MACHINE.floor(2e9) == 2
-    assert MACHINE.floor(1e9, 3e10) == 3
+    assert MACHINE.lower_bound(2e9) == 2
+    assert MACHINE.lower_bound(1e9, 3e10) == 3
     machine = measure_machine(CPU, repetitions=1)
     assert min(machine.fp32, machine.bf16, machine.copy) > 1e7
     assert machine.versions["torch"]
@@ -98,7 +98,7 @@ def test_the_difference_forgives_clamping_alone():
 
 
 def test_evaluation_candidates_agree(shared_images):
-    from sr_kd.bench.evaluate import OURS, PEER, EvaluationBench
+    from sr_kd.bench.evaluate import BASICSR, OURS, EvaluationBench
     from sr_kd.data.sets import open_set
 
     bench = EvaluationBench(open_set([str(shared_images / "benchmark" / "Set5")], scale=2), 2)
@@ -106,10 +106,10 @@ def test_evaluation_candidates_agree(shared_images):
     resizes, _ = bench.resize_runs()
     ours = np.array(runs[OURS]())
     assert ours[:, 0].mean() == pytest.approx(33.7, abs=0.1)  # bicubic, Set5, x2
-    assert set(runs) | set(absent) == {OURS, PEER}
-    if PEER in runs:
-        np.testing.assert_allclose(np.array(runs[PEER]()), ours, atol=1e-4)
-        np.testing.assert_allclose(resizes[PEER](), resizes[OURS](), atol=1e-5)
+    assert set(runs) | set(absent) == {OURS, BASICSR}
+    if BASICSR in runs:
+        np.testing.assert_allclose(np.array(runs[BASICSR]()), ours, atol=1e-4)
+        np.testing.assert_allclose(resizes[BASICSR](), resizes[OURS](), atol=1e-5)
 
 
 def test_patch_candidates_have_one_shape():
@@ -138,7 +138,7 @@ def test_a_step_of_every_arm_of_a_recipe(repository):
     assert list(comparison.seconds) == ["baseline_total", "PISR", "response"]
     assert comparison.notes["response"] == "L1, Response"
     table = markdown([comparison], MACHINE, "sr-kd bench losses")
-    assert "| candidate | ms | steps / s | time / baseline_total | floor / time | remarks |" in table
+    assert "| candidate | ms | steps / s | time / baseline_total | lower bound / time | remarks |" in table
     stage = bench.step("PISR").stage
     assert set(stage.step.losses) == {"L1", "VID"}
     assert stage.frozen_teacher is not None

@@ -14,11 +14,10 @@ import jsonschema
 import pytest
 import yaml
 
-from sr_kd.config.phase import Phase
 from sr_kd.config.recipe_files import packaged_recipes
-from sr_kd.losses.at import AT
 from sr_kd.losses.build import LOSSES
-from sr_kd.recipes.json_schema import documented, option_file_schema
+from sr_kd.networks.build import NETWORKS
+from sr_kd.recipes.json_schema import option_file_schema
 
 
 class Yaml12(yaml.SafeLoader):
@@ -73,15 +72,27 @@ def test_a_plug_in_of_any_name_is_allowed() -> None:
     assert errors(text.replace("{type: L1}", "{type: MyLoss, anything: 3}")) == []
 
 
-def test_every_loss_and_key_has_its_options_and_meaning() -> None:
-    choices = schema()["$defs"]["LossOptions"]["allOf"]
-    assert [choice["if"]["properties"]["type"]["const"] for choice in choices] == LOSSES.names()
-    at = next(choice["then"] for choice in choices if choice["if"]["properties"]["type"]["const"] == "AT")
+def test_every_loss_and_network_has_its_options() -> None:
+    for section, registry in (("LossOptions", LOSSES), ("NetworkOptions", NETWORKS)):
+        choices = schema()["$defs"][section]["allOf"]
+        assert [choice["if"]["properties"]["type"]["const"] for choice in choices] == registry.names()
+    at = next(choice["then"] for choice in schema()["$defs"]["LossOptions"]["allOf"] if "AT" in str(choice["if"]))
     assert at["properties"]["form"]["enum"] == ["code", "paper"]
-    assert at["properties"]["p"] == {
-        "type": "number", "minimum": 1, "default": 2.0, "description": documented(AT, "Args")["p"]
-    }  # fmt: skip
-    assert set(documented(Phase, "Attributes")) == set(Phase.model_fields)
+    assert {key: at["properties"]["p"][key] for key in ("minimum", "default")} == {"minimum": 1, "default": 2.0}
+
+
+def test_every_option_says_what_it_means() -> None:
+    sections = schema()["$defs"]
+    silent = [f"{name}.{key}" for name, section in sections.items() for key in _without_meaning(section["properties"])]
+    for section in sections.values():
+        for choice in section.get("allOf", ()):
+            name = choice["if"]["properties"]["type"]["const"]
+            silent += [f"{name}.{key}" for key in _without_meaning(choice["then"]["properties"])]
+    assert not silent
+
+
+def _without_meaning(options: dict[str, Any]) -> list[str]:
+    return [key for key, option in options.items() if option is not True and not option.get("description")]
 
 
 def test_what_is_generated_is_up_to_date(repository: Path) -> None:

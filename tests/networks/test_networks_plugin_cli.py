@@ -85,7 +85,23 @@ def test_upscale_evaluate_and_export_take_it(run_cli, folder: Path) -> None:
         assert upscaled.returncode == 0, upscaled.stderr
         assert np.array_equal(read_image(folder / name / "astronaut.png").pixels, expected)
         evaluated = run_cli(
-            *("evaluate", *model, "--hr", "hr", "-s", 2, "--json", "-", "--quiet", "--device", "cpu"), cwd=folder
+            *(
+                "evaluate",
+                "-n",
+                f"{name}.pth",
+                "--plugin",
+                "shuffled.py",
+                "--hr",
+                "hr",
+                "-s",
+                2,
+                "--json",
+                "-",
+                "--quiet",
+                "--device",
+                "cpu",
+            ),
+            cwd=folder,
         )
         assert evaluated.returncode == 0, evaluated.stderr
         scores.append(json.loads(evaluated.stdout)["sets"][0]["psnr"])
