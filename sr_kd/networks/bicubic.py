@@ -94,12 +94,17 @@ def upscale_by_convolution(x: Tensor, scale: int) -> Tensor:
     """
     if x.is_cuda or torch.is_autocast_enabled(x.device.type):
         return upscale(x, scale)
-    phases = torch.tensor(upscale_phases(scale), dtype=x.dtype, device=x.device)
-    kernels = (phases[:, None, :, None] * phases[:, None, :]).view(scale**2, 1, 5, 5)
+    kernels = upscale_kernels(scale).to(x)
     count, channels, height, width = x.shape
     padded = _padded(_padded(x, -2), -1).reshape(count * channels, 1, height + 4, width + 4)
     result = functional.pixel_shuffle(functional.conv2d(padded, kernels), scale)
     return result.view(count, channels, height * scale, width * scale)
+
+
+def upscale_kernels(scale: int) -> Tensor:
+    """The kernels of `upscale_by_convolution`, (scale**2, 1, 5, 5), float64."""
+    phases = torch.tensor(upscale_phases(scale), dtype=torch.float64)
+    return (phases[:, None, :, None] * phases[:, None, :]).view(scale**2, 1, 5, 5)
 
 
 def _padded(x: Tensor, axis: int) -> Tensor:

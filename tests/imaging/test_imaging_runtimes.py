@@ -44,6 +44,16 @@ def test_openvino_in_bfloat16_stays_close(network, photograph):
     assert np.abs(found.astype(int) - expected).mean() < 1
 
 
+@pytest.mark.slow
+def test_openvino_in_bfloat16_leaves_the_skip_alone(photograph):
+    network = build_network("FSRCNN", scale=2, skip="bicubic", init="bicubic")
+    expected = Upscaler(network, device="cpu").upscale(photograph)
+    found = Upscaler(network, device="cpu", runtime="openvino", precision="bf16").upscale(photograph)
+    differs = found != expected
+    assert differs.mean() < 1e-3, "rounded to bfloat16 it changes a third of them"
+    assert np.abs(found.astype(int) - expected).max() <= 1
+
+
 def test_a_runtime_that_does_not_fit_is_refused(network):
     with pytest.raises(UsageError, match="runtime 'onnx_runtime'"):
         Upscaler(network, device="cpu", runtime="onnx_runtime")

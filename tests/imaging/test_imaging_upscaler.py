@@ -296,6 +296,13 @@ def test_half_precision_falls_back_by_itself(caplog):
     ]
 
 
+@pytest.mark.parametrize("precision", ["fp16", "bf16"])
+def test_half_precision_leaves_the_skip_alone(precision):
+    network = build_network("FSRCNN", scale=2, skip="bicubic", init="bicubic")
+    expected = Upscaler(network, device="cpu").upscale(PHOTOGRAPH)
+    assert np.array_equal(Upscaler(network, device="cpu", precision=precision).upscale(PHOTOGRAPH), expected)
+
+
 @pytest.mark.parametrize("precision", ["fp16", "bf16", "fp64"])
 def test_precisions_agree(fsrcnn, precision):
     image = PHOTOGRAPH[:16, :16]

@@ -37,7 +37,17 @@ def check_detected(tmp_path, name: str, **arguments) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [{}, {"scale": 3}, {"scale": 4}, {"color": "rgb"}, {"d": 32}, {"s": 5}, {"m": 1}, {"slope_per_channel": True}],
+    [
+        {},
+        {"scale": 3},
+        {"scale": 4},
+        {"color": "rgb"},
+        {"d": 32},
+        {"s": 5},
+        {"m": 1},
+        {"slope_per_channel": True},
+        {"skip": "bicubic"},
+    ],
 )
 def test_fsrcnn(tmp_path, arguments):
     check_detected(tmp_path, "FSRCNN", **{"scale": 2, **arguments})
@@ -54,7 +64,8 @@ def test_idn(tmp_path, arguments):
 
 
 @pytest.mark.parametrize(
-    "arguments", [{}, {"scale": 3}, {"scale": 4}, {"color": "y"}, {"variant": "mobile"}, {"groups": 8}]
+    "arguments",
+    [{}, {"scale": 3}, {"scale": 4}, {"color": "y"}, {"variant": "mobile"}, {"groups": 8}, {"skip": "bicubic"}],
 )
 def test_carn(tmp_path, arguments):
     mobile = {"variant": "mobile"} if "groups" in arguments else {}
