@@ -12,7 +12,7 @@ import numpy as np
 from ..config.schema import TrainingRecipe
 from ..evaluation.statistics import interval
 from ..files import write_text
-from .cost import arm_cost, cost_columns, cost_note
+from .cost import arm_cost, cost_columns, cost_note, remarks
 from .graph import baseline_of
 from .workspace import FinishedArm, Workspace, finished_arms
 
@@ -43,7 +43,7 @@ def write_accuracies(recipe: TrainingRecipe, workspace: Workspace, command: str)
     table, results = workspace.results / "table.md", workspace.results / "results.json"
     what = " and ".join(TITLES[metric] for metric in metrics)
     text = accuracy_table(found, baseline_of(recipe), cost_columns(recipe, runs), what)
-    write_text(table, f"# {recipe.name}\n\n{text}\n{cost_note(recipe)}\nCommand: `{command}`\n")
+    write_text(table, f"# {recipe.name}\n\n{text}\n{cost_note(recipe)}{remarks(runs)}\nCommand: `{command}`\n")
     costs = {label: [arm_cost(arm) for arm in of_arm] for label, of_arm in runs.items()}
     content = {"metrics": metrics, "seeds": recipe.seeds, "arms": found, "costs": costs}
     write_text(results, json.dumps(content, indent=2))

@@ -37,7 +37,11 @@ def cost_columns(recipe: TrainingRecipe, found: Mapping[str, Sequence[FinishedAr
 
 def arm_cost(arm: FinishedArm) -> dict[str, Any]:
     """The same of one seed, for a JSON file."""
-    return {"iterations": list(arm.iterations), "seconds_per_step": arm.seconds_per_step}
+    return {
+        "iterations": list(arm.iterations),
+        "seconds_per_step": arm.seconds_per_step,
+        "remarks": list(arm.remarks),
+    }
 
 
 def cost_note(recipe: TrainingRecipe) -> str:
@@ -45,6 +49,17 @@ def cost_note(recipe: TrainingRecipe) -> str:
     found = [undistilled_arm(recipe, network) for network in recipe.networks]
     bases = " and ".join(label for label in found if label is not None)
     return f"{NOTE}, relative to {bases}.\n" if bases else f"{NOTE}.\n"
+
+
+def remarks(found: Mapping[str, Sequence[FinishedArm]]) -> str:
+    """A line for everything that did not go as the option file says: skipped steps, options changed on the way."""
+    lines = [
+        f"- {label}, seed {arm.seed}: {text}.\n"
+        for label, runs in found.items()
+        for arm in runs
+        for text in arm.remarks
+    ]
+    return "\n" + "".join(lines) if lines else ""
 
 
 def undistilled_arm(recipe: TrainingRecipe, network: str) -> str | None:

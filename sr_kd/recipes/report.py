@@ -20,7 +20,7 @@ from ..networks.files import load_network
 from ..tasks.super_resolution.data import open_evaluation_set
 from ..tasks.super_resolution.options import SuperResolutionRecipe
 from .accuracy_report import write_accuracies
-from .cost import arm_cost, cost_columns, cost_note
+from .cost import arm_cost, cost_columns, cost_note, remarks
 from .graph import baseline_of
 from .workspace import FinishedArm, Workspace, finished_arms
 
@@ -86,7 +86,7 @@ def _tables(
     table = comparison_table(scores, command, cost_columns(recipe, found))
     baseline = baseline_of(recipe)
     differences = difference_table(scores, baseline if baseline is not None and baseline in scores else BICUBIC)
-    return f"# {recipe.name}\n\n{table}\n{cost_note(recipe)}\n{differences}"
+    return f"# {recipe.name}\n\n{table}\n{cost_note(recipe)}{remarks(found)}\n{differences}"
 
 
 def _score(recipe: SuperResolutionRecipe, upscaler: Upscaler, quiet: bool) -> list[SetScore]:

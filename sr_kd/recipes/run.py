@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing, nullcontext
+from typing import Any
 
 from torch import nn
 
@@ -33,13 +34,20 @@ from .graph import phase_order
 from .lock import only_run_of
 from .networks import first_network, new_network, teacher_network
 from .open_task import task_opener
+from .record import changes, comparable
 from .workspace import PARTNER_FILE, Workspace
 
 logger = logging.getLogger("sr_kd")
 
 
 def run_recipe(
-    recipe: TrainingRecipe, world: World, *, seeds: Sequence[int] = (), resume: bool = False, quiet: bool = False
+    recipe: TrainingRecipe,
+    world: World,
+    *,
+    seeds: Sequence[int] = (),
+    resume: bool = False,
+    continue_with: bool = False,
+    quiet: bool = False,
 ) -> Workspace:
     """Run all that is not finished yet.
 
@@ -47,6 +55,7 @@ def run_recipe(
         recipe: checked by `recipes.check.check_recipe`.
         seeds: only these of the recipe's, beside other processes that run the others; always resumes.
         resume: continue an existing run of the same recipe; otherwise it is archived under a new name.
+        continue_with: of a recipe whose phases have other options than before; they hold from the last states on.
 
     Raises:
         UsageError: the recipe changed since the run began, or has no such seed.
@@ -59,7 +68,7 @@ def run_recipe(
     workspace = Workspace(recipe)
     with only_run_of(workspace.root, seeds) if world.leads else nullcontext():
         if world.leads:
-            workspace.prepare(resume, shared=bool(seeds), processes=world.size)
+            workspace.prepare(resume, shared=bool(seeds), processes=world.size, continue_with=continue_with)
         _run_seeds(recipe, sorted(set(seeds)) or recipe.seeds, workspace, world, quiet)
     return workspace
 
@@ -102,7 +111,8 @@ def _run_phase(
         other = new_network(recipe, options.partner, seed)
     task = opener.open(name, seed, [student] if other is None else [student, other])
     plan = plan_phase(recipe, name, seed, student, other, task, world)
-    start = resume(plan, states)
+    record = comparable(recipe, world.size)
+    start = resume(plan, states, lambda before: _changed(before, record, name))
     if world.leads:
         _announce(workspace.run_name(name, seed), start.clock, plan.total_iter, student, plan.losses)
     folder = workspace.tensorboard / workspace.run_name(name, seed)
@@ -117,6 +127,7 @@ def _run_phase(
             workspace.models(name, seed),
             workspace.root / "visualization" if recipe.val.save_img else None,
             {"recipe": recipe.name, "phase": name, "seed": seed, "sr_kd": __version__},
+            record,
         )
         validation = Validation(
             plan, task, files, log, world, recipe.val.metrics[0], less_is_better(recipe.val.metrics)
@@ -128,8 +139,10 @@ def _run_phase(
         log.scalars(plan.total_iter, {f"report/{key}": value for key, value in report.items()})
         result = {
             "iterations": plan.total_iter,
+            "pretraining": sum(plan.lengths[:-1]),
             "seconds_per_step": times.median,
             "skipped_steps": skipped,
+            "history": list(start.history),
             "scores": scores,
             "report": report,
         }
@@ -146,6 +159,12 @@ def _run_phase(
         workspace.finish(name, seed, result)
     if stop.requested(world):  # all wait here for the files, too
         raise SrKdError(f"stopped after {files.label}; continue with --auto_resume")
+
+
+def _changed(before: Mapping[str, Any], now: Mapping[str, Any], phase: str) -> list[str]:
+    """What was changed in a phase's own options since a state of it was saved."""
+    found = changes(before, now) if before else {}
+    return [f"{key}: {text}" for key, text in found.items() if key.startswith(f"phases.{phase}.")]
 
 
 def _announce(label: str, start: int, total: int, student: nn.Module, losses: Sequence[WeightedLoss]) -> None:
