@@ -41,6 +41,17 @@ def cost_note(recipe: TrainingRecipe) -> str:
     return f"{NOTE}, relative to {bases}.\n" if bases else f"{NOTE}.\n"
 
 
+def remarks(found: Mapping[str, Sequence[FinishedArm]]) -> str:
+    """A line for everything that did not go as the option file says: skipped steps, options changed on the way."""
+    lines = [
+        f"- {label}, seed {arm.seed}: {text}.\n"
+        for label, runs in found.items()
+        for arm in runs
+        for text in arm.remarks
+    ]
+    return "\n" + "".join(lines) if lines else ""
+
+
 def undistilled_arm(recipe: TrainingRecipe, network: str) -> str | None:
     """Of the arms of a network that nobody teaches and that teach nobody: the baseline, or else the first."""
     needed = {name for phase in recipe.phases.values() for name in phase.needs}
