@@ -54,7 +54,7 @@ def train(recipe: TrainingRecipe, name: str, world: World) -> None:
         )
     else:
         networks = [student] if teacher is None else [student, teacher]
-        task = TASKS.get(recipe.task).open(recipe).task(name, 0, networks, world, quiet=True)
+        task = TASKS.get(recipe.task).open_data(recipe, True).task(name, 0, networks, world, quiet=True)
     losses = build_phase_losses(recipe, name, 0, student, teacher)
     stage = plan_phase(recipe, name, student, teacher, losses, task, world).stages[-1]()
     for iteration in range(2):
