@@ -36,11 +36,15 @@ def run(arguments: argparse.Namespace) -> int:
     from ..distributed import joined
     from ..recipes.api import train_recipe
     from ..recipes.load import load_recipe
+    from ..recipes.workspace import Workspace
+    from ..report.run import Run
+    from ..report.write import page_path, refresh_page, write_page
     from .console import command_line, log_to_console
 
     recipe = load_recipe(arguments.opt, arguments.force_yml, debug=arguments.debug)
     command = command_line("train", arguments.opt, arguments.force_yml) + (" --debug" if arguments.debug else "")
     with joined(arguments.device) as world, log_to_console(quiet=arguments.quiet or not world.leads):
+        run = Run(recipe, Workspace(recipe), command)
         made = train_recipe(
             recipe,
             world,
@@ -48,10 +52,15 @@ def run(arguments: argparse.Namespace) -> int:
             resume=arguments.auto_resume,
             quiet=arguments.quiet,
             command=command,
+            option_file=arguments.opt,
+            watch=lambda: refresh_page(run),
         )
+        files = list(made.files)
+        if files:
+            files.append(write_page([run], page_path(run), world.device, quiet=arguments.quiet))
     if world.leads:
         print(f"networks: {made.experiment / 'models'}")
-        for path in made.files:
+        for path in files:
             print(f"wrote {path}")
     if world.leads and made.unfinished_seeds:
         seeds = ", ".join(map(str, made.unfinished_seeds))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from ..config.schema import TrainingRecipe
 from ..distributed import World, joined
 from .check import check_recipe
 from .load import load_recipe
+from .record import Invocation
 from .report import write_report
 from .run import run_recipe
 
@@ -57,15 +58,38 @@ def train(
     """
     loaded = load_recipe(recipe, overrides, debug=debug)
     with joined(device) as world:
-        return train_recipe(loaded, world, seeds=seeds, resume=resume, quiet=quiet, command=f"sr_kd.train({recipe!r})")
+        return train_recipe(
+            loaded,
+            world,
+            seeds=seeds,
+            resume=resume,
+            quiet=quiet,
+            command=f"sr_kd.train({recipe!r})",
+            option_file=recipe,
+        )
 
 
 def train_recipe(
-    recipe: TrainingRecipe, world: World, *, seeds: Sequence[int], resume: bool, quiet: bool, command: str
+    recipe: TrainingRecipe,
+    world: World,
+    *,
+    seeds: Sequence[int],
+    resume: bool,
+    quiet: bool,
+    command: str,
+    option_file: str | Path = "",
+    watch: Callable[[], None] | None = None,
 ) -> FinishedRun:
-    """As `train`, of a recipe that is loaded, in a world that is joined. `command`: for the foot of the table."""
+    """As `train`, of a recipe that is loaded, in a world that is joined.
+
+    Args:
+        command: for the foot of the table, and the record of the run.
+        option_file: of the recipe; plug-ins are named relative to it.
+        watch: called on rank 0 after every validation and every phase.
+    """
     check_recipe(recipe)
-    workspace = run_recipe(recipe, world, seeds=seeds, resume=resume, quiet=quiet)
+    invocation = Invocation(str(option_file), command)
+    workspace = run_recipe(recipe, world, seeds=seeds, resume=resume, quiet=quiet, invocation=invocation, watch=watch)
     unfinished = tuple(workspace.unfinished_seeds())
     files: list[Path] = []
     if world.leads and not unfinished:

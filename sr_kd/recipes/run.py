@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing, nullcontext
 
 from torch import nn
@@ -25,6 +25,7 @@ from ..training.phase_losses import WeightedLoss
 from ..training.plan import plan_phase
 from ..training.resume import resume
 from ..training.run_log import RunLog, log_to_file
+from ..training.scalars import FILE as SCALARS
 from ..training.step_times import StepTimes
 from ..training.stopping import StopRequest
 from ..training.task import TaskOpener
@@ -33,13 +34,21 @@ from .graph import phase_order
 from .lock import only_run_of
 from .networks import first_network, new_network, teacher_network
 from .open_task import task_opener
+from .record import Invocation, write_record
 from .workspace import PARTNER_FILE, Workspace
 
 logger = logging.getLogger("sr_kd")
 
 
 def run_recipe(
-    recipe: TrainingRecipe, world: World, *, seeds: Sequence[int] = (), resume: bool = False, quiet: bool = False
+    recipe: TrainingRecipe,
+    world: World,
+    *,
+    seeds: Sequence[int] = (),
+    resume: bool = False,
+    quiet: bool = False,
+    invocation: Invocation | None = None,
+    watch: Callable[[], None] | None = None,
 ) -> Workspace:
     """Run all that is not finished yet.
 
@@ -47,6 +56,8 @@ def run_recipe(
         recipe: checked by `recipes.check.check_recipe`.
         seeds: only these of the recipe's, beside other processes that run the others; always resumes.
         resume: continue an existing run of the same recipe; otherwise it is archived under a new name.
+        invocation: how the run was started, for its record.
+        watch: called after every validation and every phase, where results are written.
 
     Raises:
         UsageError: the recipe changed since the run began, or has no such seed.
@@ -60,11 +71,20 @@ def run_recipe(
     with only_run_of(workspace.root, seeds) if world.leads else nullcontext():
         if world.leads:
             workspace.prepare(resume, shared=bool(seeds), processes=world.size)
-        _run_seeds(recipe, sorted(set(seeds)) or recipe.seeds, workspace, world, quiet)
+            write_record(workspace.root, recipe, invocation or Invocation())
+        watching = watch if world.leads else None
+        _run_seeds(recipe, sorted(set(seeds)) or recipe.seeds, workspace, world, quiet, watching)
     return workspace
 
 
-def _run_seeds(recipe: TrainingRecipe, seeds: Sequence[int], workspace: Workspace, world: World, quiet: bool) -> None:
+def _run_seeds(
+    recipe: TrainingRecipe,
+    seeds: Sequence[int],
+    workspace: Workspace,
+    world: World,
+    quiet: bool,
+    watch: Callable[[], None] | None,
+) -> None:
     world.barrier()
     handler = log_to_file(workspace.log) if world.leads else None
     opener = task_opener(recipe, world, quiet or not world.leads)
@@ -77,7 +97,9 @@ def _run_seeds(recipe: TrainingRecipe, seeds: Sequence[int], workspace: Workspac
                         "%s is finished already (%d iterations)", workspace.run_name(name, seed), finished["iterations"]
                     )
                     continue
-                _run_phase(recipe, name, seed, workspace, world, opener, quiet)
+                _run_phase(recipe, name, seed, workspace, world, opener, quiet, watch)
+                if watch is not None:
+                    watch()
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
@@ -92,7 +114,14 @@ def _run_seeds(recipe: TrainingRecipe, seeds: Sequence[int], workspace: Workspac
 
 
 def _run_phase(
-    recipe: TrainingRecipe, name: str, seed: int, workspace: Workspace, world: World, opener: TaskOpener, quiet: bool
+    recipe: TrainingRecipe,
+    name: str,
+    seed: int,
+    workspace: Workspace,
+    world: World,
+    opener: TaskOpener,
+    quiet: bool,
+    watch: Callable[[], None] | None,
 ) -> None:
     options = recipe.phases[name]
     states = workspace.states(name, seed)
@@ -105,10 +134,11 @@ def _run_phase(
     start = resume(plan, states)
     if world.leads:
         _announce(workspace.run_name(name, seed), start.clock, plan.total_iter, student, plan.losses)
-    folder = workspace.tensorboard / workspace.run_name(name, seed)
+    folder = workspace.tensorboard / workspace.run_name(name, seed) if recipe.logger.use_tb_logger else None
+    scalars = states.folder / SCALARS
     with (
         closing(task),
-        RunLog(folder if world.leads and recipe.logger.use_tb_logger else None, start.clock) as log,
+        RunLog(folder, start.clock, scalars) if world.leads else RunLog(None, start.clock) as log,
         StopRequest() as stop,
     ):
         files = PhaseFiles(
@@ -118,9 +148,8 @@ def _run_phase(
             workspace.root / "visualization" if recipe.val.save_img else None,
             {"recipe": recipe.name, "phase": name, "seed": seed, "sr_kd": __version__},
         )
-        validation = Validation(
-            plan, task, files, log, world, recipe.val.metrics[0], less_is_better(recipe.val.metrics)
-        )
+        minimized = less_is_better(recipe.val.metrics)
+        validation = Validation(plan, task, files, log, world, recipe.val.metrics[0], minimized, watch)
         times = StepTimes(states.folder / "step_times.json")
         run = PhaseRun(recipe, seed, plan, validation, files, log, world, stop, times, start)
         scores, skipped = run.run(quiet)
