@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from statistics import mean
 
@@ -101,7 +102,9 @@ def _sentence(data: ReportData, best: Comparison, metric: Metric, tone: str) -> 
     unit = f" {metric.unit}" if metric.unit else ""
     taught = [one for one in _comparisons(data) if _role(data, one.model) == "distilled"]
     which = "" if len(taught) < 2 else f", the best of {len(taught)} taught arms,"
-    if tone == "level":
+    if math.isnan(best.low):
+        ending = "One image of one seed tells nothing of how sure that is."
+    elif tone == "level":
         ending = "The 95 % interval includes zero, so the difference is not significant."
     else:
         side, kind = "above" if best.low > 0 else "below", "gain" if tone == "better" else "loss"
@@ -117,7 +120,9 @@ def _facts(data: ReportData, best: Comparison, metric: Metric, tone: str) -> tup
         Fact(
             f"{metric.label} difference",
             f"{signed(best.mean, digits)}{unit}",
-            f"95 %: {signed(best.low, digits)} to {signed(best.high, digits)}, {best.sample}",
+            "no interval"
+            if math.isnan(best.low)
+            else f"95 %: {signed(best.low, digits)} to {signed(best.high, digits)}, {best.sample}",
             tone,
         )
     ]
