@@ -158,7 +158,7 @@ class OptionTable:
 
 @dataclass(frozen=True)
 class ReportData:
-    """Everything on the page. Lists are in the order in which they are shown."""
+    """Everything on the page. Lists are in the order in which they are shown; `finished`: nothing is to be run yet."""
 
     title: str
     task: str
@@ -172,16 +172,12 @@ class ReportData:
     models: tuple[Model, ...]
     scores: tuple[Score, ...]
     comparisons: tuple[Comparison, ...]
+    finished: bool = True
     phases: tuple[PhaseState, ...] = ()
     curves: tuple[Curve, ...] = ()
     samples: tuple[Sample, ...] = ()
     options: tuple[OptionTable, ...] = ()
     notes: tuple[str, ...] = ()
-
-    @property
-    def finished(self) -> bool:
-        """Whether every phase is."""
-        return all(phase.done >= phase.total for phase in self.phases)
 
     def score(self, model: str, test_set: str, metric: str) -> Score | None:
         """One cell of the results; None where it was not measured."""

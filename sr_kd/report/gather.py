@@ -72,6 +72,7 @@ def gather(runs: Sequence[Run], device: torch.device | None = None, *, quiet: bo
         models=tuple(replace(model, role=_role(model, baseline)) for model in models),
         scores=tuple(scores),
         comparisons=tuple(_comparisons(parts, scores, baseline, metrics)),
+        finished=all(run.finished for run in runs),
         phases=tuple(state for part in parts for state in phase_states(part.run, part.logged, part.prefix)),
         curves=tuple(curve for part in parts for curve in curves(part.logged, part.prefix)),
         samples=tuple(samples),

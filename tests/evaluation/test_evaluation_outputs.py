@@ -79,7 +79,7 @@ def test_where_less_is_better_the_least_is_bold():
         latex_table({name: [SetScore("s", 2, "rgb8", (one,))] for name, one in zip("ab", images, strict=True)})
     )
     assert head == r"Model & NIQE $\downarrow$ \\"
-    assert body == [r"a & \underline{5.0000} \\", r"b & \textbf{4.0000} \\"]
+    assert body == [r"a & \underline{5.000} \\", r"b & \textbf{4.000} \\"]
 
 
 @pytest.fixture
