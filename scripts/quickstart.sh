@@ -30,3 +30,5 @@ echo "  results/$name/montage.png              magnified crops side by side"
 echo "  results/$name/coffee_x2.png            an image upscaled by the PISR student"
 echo "  $model   the student: sr-kd upscale -i IMAGE -o OUT -n THIS_FILE"
 echo "  tb_logger/$name                        curves: $python -m tensorboard.main --logdir tb_logger/$name"
+echo
+echo "Did distillation help? Open in a browser: results/$name/report.html"

@@ -39,7 +39,8 @@ BELOW["evaluation"] = {"imaging", *BELOW["imaging"]}
 BELOW["export"] = BELOW["interop"] = {"evaluation", *BELOW["evaluation"]}
 BELOW["tasks"] = {"training", "evaluation", *BELOW["training"], *BELOW["evaluation"]}
 BELOW["recipes"] = {"tasks", *BELOW["tasks"]}
-BELOW["bench"] = {"recipes", "export", "interop", *BELOW["recipes"]}
+BELOW["report"] = {"recipes", *BELOW["recipes"]}
+BELOW["bench"] = {"report", "export", "interop", *BELOW["report"], *BELOW["export"]}
 BELOW["cli"] = {"bench", *BELOW["bench"]}
 # Doors beside the rooms: thin modules that open the command line.
 DOORS = {"__init__", "__main__", "train", "test"}

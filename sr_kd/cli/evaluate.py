@@ -11,7 +11,11 @@ from typing import TYPE_CHECKING
 from ..errors import UsageError
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from ..data.image_set import ImageSet
     from ..evaluation.scores import SetScore
+    from ..evaluation.suite import Keep
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="MODEL",
-        help="a network's file, a shipped model or 'bicubic'; repeat it to compare models",
+        help="a network's file, a shipped model or 'bicubic', also NAME=MODEL; repeat it to compare models",
     )
     what.add_argument("--sr", metavar="DIR", help="finished images instead of a model, paired with HR by name")
     what.add_argument(
@@ -45,6 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", metavar="FILE", help="write all scores as JSON; '-': to standard output, no table")
     parser.add_argument("--csv", metavar="FILE", help="write every image's scores as a table")
+    parser.add_argument("--markdown", metavar="FILE", help="write the printed tables as Markdown")
+    parser.add_argument("--latex", metavar="FILE", help="write the scores as a table for LaTeX (booktabs)")
+    parser.add_argument("--save", metavar="DIR", help="write the upscaled images: DIR/MODEL/SET/IMAGE.png")
     parser.add_argument("--montage", metavar="FILE", help="draw where the models differ most in the first set")
     parser.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps")
     parser.add_argument("--precision", default="fp32", choices=("fp32", "bf16", "fp16"), help="(default: fp32)")
@@ -59,9 +66,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print a table."""
+    from ..evaluation.latex import latex_table
     from ..evaluation.metrics import find_metrics
     from ..evaluation.tables import comparison_table, csv_text, difference_table, json_document
-    from ..files import check_target, write_text
+    from ..files import check_folder, check_target, write_text
     from ..images import output_format
     from .console import log_to_console
     from .summary import check_json, write_json
@@ -73,40 +81,59 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"--scale is {args.scale}; it must be at least 2")
     find_metrics(args.metrics)
     check_json(args.json)
-    if args.csv:
-        check_target(args.csv, "--csv")
     if args.montage:
         output_format(Path(args.montage).suffix)
-        check_target(args.montage, "--montage")
+    for option in ("markdown", "latex", "csv", "montage"):
+        if target := getattr(args, option):
+            check_target(target, f"--{option}")
+    if args.save:
+        check_folder(Path(args.save), "--save")
     with log_to_console(args.quiet):
         results = _score_images(args) if args.sr else _score_models(args)
-    if args.csv:
-        write_text(args.csv, csv_text(results))
-    if args.json:
-        write_json(args.json, json_document(results))
-        if args.json == "-":
-            return 0
     command = shlex.join(["sr-kd", *sys.argv[1:]])
     runs = {label: [scores] for label, scores in results.items()}
-    print(comparison_table(runs, command), end="")
+    text = comparison_table(runs, command)
     if len(runs) > 1:
-        print("\n" + difference_table(runs, next(iter(runs))), end="")
+        text += "\n" + difference_table(runs, next(iter(runs)))
+    for target, content in (
+        (args.markdown, text),
+        (args.latex, latex_table(results, command)),
+        (args.csv, csv_text(results)),
+    ):
+        if target:
+            write_text(target, content)
+    if args.json:
+        write_json(args.json, json_document(results))
+    if args.json != "-":
+        print(text, end="")
     return 0
 
 
 def _score_models(args: argparse.Namespace) -> dict[str, list[SetScore]]:
     from ..evaluation.api import open_sets
+    from ..evaluation.labels import label_models
     from ..evaluation.montage import compare_visually
-    from ..evaluation.suite import TestSet, label_models, load_models, measure
+    from ..evaluation.suite import TestSet, load_models, measure
     from ..images import Image, write_image
 
     options = {"device": args.device, "precision": args.precision, "runtime": args.runtime}
     models = load_models(label_models(args.model), args.scale, **options)
     sets = [TestSet(images, args.protocol) for images in open_sets(args.hr, args.lr, args.scale)]
-    results = measure(models, sets, metrics=args.metrics, quiet=args.quiet)
+    keep = _saver(Path(args.save)) if args.save else None
+    results = measure(models, sets, metrics=args.metrics, quiet=args.quiet, keep=keep)
     if args.montage:
         write_image(args.montage, Image(compare_visually(models, sets[0].images, quiet=args.quiet)))
     return results
+
+
+def _saver(folder: Path) -> Keep:
+    from ..images import Image, write_image
+
+    def save(label: str, images: ImageSet, name: str, pixels: np.ndarray) -> None:
+        places = [text.replace("/", "_").lstrip(".") or "_" for text in (label, images.name)]
+        write_image(folder.joinpath(*places, f"{name}.png"), Image(pixels))
+
+    return save
 
 
 def _score_images(args: argparse.Namespace) -> dict[str, list[SetScore]]:
@@ -114,7 +141,7 @@ def _score_images(args: argparse.Namespace) -> dict[str, list[SetScore]]:
     from ..evaluation.api import open_sets
     from ..evaluation.compare import find_images, pair_by_name, score_images
 
-    for option in ("lr", "montage"):
+    for option in ("lr", "montage", "save"):
         if getattr(args, option):
             raise UsageError(f"--{option} is for models (-n), not for finished images (--sr)")
     if len(args.hr) > 1:

@@ -1,38 +1,55 @@
-"""``sr-kd report``: the comparison of a finished recipe's arms."""
+"""``sr-kd report``: what a run did, as one page, tables and images."""
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The recipe whose run is reported."""
-    parser.add_argument("-opt", "--opt", required=True, metavar="FILE", help="option file of a finished run (YAML)")
+    """The runs, and where the page goes."""
+    parser.add_argument(
+        "runs", nargs="*", metavar="RUN", help="option file, or folder (experiments/NAME); several: one page"
+    )
+    parser.add_argument("-opt", "--opt", metavar="FILE", help="the same as RUN, of an option file")
+    parser.add_argument(
+        "--html", metavar="FILE", help="the page (default: results/NAME/report.html; several: report.html)"
+    )
     parser.add_argument("--force_yml", nargs="+", default=[], metavar="a:b=value", help="the overrides it was run with")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:<number> or mps")
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Measure every arm again and write tables and montage."""
+    """Measure every arm of the finished runs again, write tables and montage, and the page."""
     from ..device import pick_device
     from ..errors import UsageError
-    from ..recipes.load import load_recipe
+    from ..files import check_target
     from ..recipes.outcome import describe_arms
     from ..recipes.report import write_report
-    from ..recipes.workspace import Workspace, finished_arms
+    from ..recipes.workspace import finished_arms
+    from ..report.run import find_run
+    from ..report.write import FILE, page_path, write_page
     from ..tasks import TASKS
     from .console import command_line
 
-    recipe = load_recipe(arguments.opt, arguments.force_yml)
-    workspace = Workspace(recipe)
-    if not workspace.root.is_dir():
-        raise UsageError(f"there is no run of this recipe: no folder {workspace.root}; run sr-kd train first")
+    names = [*arguments.runs, *([arguments.opt] if arguments.opt else [])]
+    if not names:
+        raise UsageError("name a run: its option file, or its folder (experiments/NAME)")
+    runs = [find_run(name, arguments.force_yml) for name in names]
+    if arguments.html:
+        check_target(arguments.html, "--html")
     device = pick_device(arguments.device)
-    command = command_line("train", arguments.opt, arguments.force_yml)
-    data = TASKS.get(recipe.task).open_data(recipe, True)
-    if data.problems:
-        raise UsageError(recipe.origin.report(data.problems))
-    written = write_report(workspace, data, device, command, quiet=arguments.quiet)
-    print("\n".join([*describe_arms(finished_arms(workspace)), *(f"wrote {path}" for path in written)]))
+    for one, name in zip(runs, names, strict=True):
+        if not one.finished:
+            print(f"{one.recipe.name} is not finished: the page shows what there is; its tables come at its end")
+            continue
+        command = one.command or command_line("train", name, arguments.force_yml)
+        data = TASKS.get(one.recipe.task).open_data(one.recipe, True)
+        if data.problems:
+            raise UsageError(one.recipe.origin.report(data.problems))
+        written = write_report(one.workspace, data, device, command, quiet=arguments.quiet)
+        print("\n".join([*describe_arms(finished_arms(one.workspace)), *(f"wrote {path}" for path in written)]))
+    path = Path(arguments.html) if arguments.html else page_path(runs[0]) if len(runs) == 1 else Path(FILE)
+    print(f"wrote {write_page(runs, path, device, quiet=arguments.quiet)}")
     return 0

@@ -43,11 +43,15 @@ def run(arguments: argparse.Namespace) -> int:
     from ..recipes.api import train_checked
     from ..recipes.check import check_training_file
     from ..recipes.outcome import describe_arms
+    from ..recipes.workspace import Workspace
+    from ..report.run import Run
+    from ..report.write import page_path, refresh_page, write_page
     from .console import command_line, log_to_console
 
     checked = check_training_file(arguments.opt, arguments.force_yml, debug=arguments.debug)
     command = command_line("train", arguments.opt, arguments.force_yml) + (" --debug" if arguments.debug else "")
     with joined(arguments.device) as world, log_to_console(quiet=arguments.quiet or not world.leads):
+        run = Run(checked.recipe, Workspace(checked.recipe), command)
         made = train_checked(
             checked,
             world,
@@ -56,10 +60,15 @@ def run(arguments: argparse.Namespace) -> int:
             continue_with=arguments.continue_with,
             quiet=arguments.quiet,
             command=command,
+            option_file=arguments.opt,
+            watch=lambda: refresh_page(run),
         )
+        files = list(made.files)
+        if files:
+            files.append(write_page([run], page_path(run), world.device, quiet=arguments.quiet))
     if world.leads and made.unfinished_seeds:
         seeds = ", ".join(map(str, made.unfinished_seeds))
         print(f"seeds {seeds} are not finished: the last of them writes the tables")
     elif world.leads:
-        print("\n".join([*describe_arms(made.arms), *(f"wrote {path}" for path in made.files)]))
+        print("\n".join([*describe_arms(made.arms), *(f"wrote {path}" for path in files)]))
     return 0

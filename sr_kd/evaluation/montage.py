@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from PIL import Image as PillowImage
-from PIL import ImageDraw, ImageFont
 from torch import Tensor
 from torch.nn import functional
 
 from ..data.sets import ImageSet
+from ..errors import UsageError, unknown_name
 from ..imaging.upscaler import Upscaler
 from ..progress import progress_bar
 from .benchmark import score_image, upscale_image
 from .protocols import find_protocol, luma, to_pixels
+from .sheet import Frame, Placed, Sheet, Words, paint, text_width
 
 _MAGNIFICATION = 4
 _GAP = 12
-_INK, _PAPER, _BOX = (20, 20, 20), (255, 255, 255), (230, 30, 30)
 
 
 @dataclass(frozen=True)
@@ -71,13 +70,48 @@ def compare_visually(
     Raises:
         SrKdError: an image that cannot be read.
     """
+    rows = find_rows(models, image_set, images=images, side=side, quiet=quiet)
+    return draw(rows, title_of(image_set))
+
+
+def title_of(image_set: ImageSet) -> str:
+    """What the captions mean."""
+    return f"{image_set.name} x{image_set.scale}; PSNR over the whole image, protocol rgb8"
+
+
+def find_rows(
+    models: Mapping[str, Upscaler],
+    image_set: ImageSet,
+    *,
+    images: int = 3,
+    side: int = 56,
+    chosen: Sequence[str] = (),
+    crop: tuple[int, int] | None = None,
+    quiet: bool = True,
+) -> list[Row]:
+    """The images, and the places in them, where the models differ most.
+
+    Args:
+        models, image_set, images, side, quiet: as in `compare_visually`.
+        chosen: names of the images to show, in this order; by default those in which the models differ most.
+        crop: left and top of the crop in HR pixels, in every image; by default where the models differ most.
+
+    Raises:
+        UsageError: an image that is not in the set, or a crop that is not within the image.
+        SrKdError: an image that cannot be read.
+    """
     protocol = find_protocol("rgb8")
     scale = image_set.scale
+    for name in chosen:
+        if name not in image_set.names:
+            raise unknown_name(f"image of {image_set.name}", name, image_set.names)
     has_bicubic = any(upscaler.network is None for upscaler in models.values())
     shown = dict(models) if has_bicubic else {"bicubic": Upscaler(None, scale=scale), **models}
     rows: list[Row] = []
-    with torch.inference_mode(), progress_bar(len(image_set), "montage", "image", quiet) as bar:
-        for index, name in enumerate(image_set.names):
+    wanted = [image_set.names.index(name) for name in chosen] or list(range(len(image_set)))
+    with torch.inference_mode(), progress_bar(len(wanted), "montage", "image", quiet) as bar:
+        for index in wanted:
+            name = image_set.names[index]
             panels, planes = [], {}
             for label, upscaler in shown.items():
                 upscaled = upscale_image(image_set, index, protocol, upscaler)
@@ -85,12 +119,26 @@ def compare_visually(
                 panels.append(Panel(label, upscaled.image(), score.psnr or 0.0))
                 planes[label] = luma(upscaled.sr.cpu())
             contenders = [plane for label, plane in planes.items() if shown[label].network is not None]
-            crop, difference = find_crop(contenders if len(contenders) > 1 else list(planes.values()), side, scale)
-            rows.append(Row(name, to_pixels(upscaled.hr), crop, tuple(panels), difference))
-            rows = sorted(rows, key=lambda row: -row.difference)[:images]
+            place, difference = find_crop(contenders if len(contenders) > 1 else list(planes.values()), side, scale)
+            hr = to_pixels(upscaled.hr)
+            if crop is not None:
+                place = _given_crop(crop, place[2], name, hr)
+            rows.append(Row(name, hr, place, tuple(panels), difference))
+            if not chosen:
+                rows = sorted(rows, key=lambda row: -row.difference)[:images]
             bar.update()
-    title = f"{image_set.name} x{scale}; PSNR over the whole image, protocol rgb8"
-    return draw(rows, title)
+    return rows
+
+
+def _given_crop(crop: tuple[int, int], side: int, name: str, hr: np.ndarray) -> tuple[int, int, int]:
+    left, top = crop
+    height, width = hr.shape[:2]
+    if not (0 <= left <= width - side and 0 <= top <= height - side):
+        raise UsageError(
+            f"the crop at {left},{top} with a side of {side} is not within {name} ({width}x{height}): "
+            f"left is at most {width - side}, top at most {height - side}"
+        )
+    return top, left, side
 
 
 def find_crop(planes: Sequence[Tensor], side: int, border: int) -> tuple[tuple[int, int, int], float]:
@@ -116,62 +164,65 @@ def find_crop(planes: Sequence[Tensor], side: int, border: int) -> tuple[tuple[i
 
 def draw(rows: Sequence[Row], title: str) -> np.ndarray:
     """The rows below each other, on white, with the title at the bottom: (H, W, 3) uint8."""
-    images = [_draw_row(row) for row in rows]
-    font = ImageFont.load_default(18)
-    width = max(image.width for image in images) + 2 * _GAP
-    height = sum(image.height + _GAP for image in images) + 18 + 3 * _GAP
-    sheet = PillowImage.new("RGB", (width, height), _PAPER)
-    top = _GAP
-    for image in images:
-        sheet.paste(image, (width - _GAP - image.width, top))  # right-aligned: the crops form columns
-        top += image.height + _GAP
-    ImageDraw.Draw(sheet).text((_GAP, top), title, _INK, font)
-    return np.array(sheet)
+    return paint(arrange(rows, title))
 
 
-def _draw_row(row: Row) -> PillowImage.Image:
-    """The whole HR image with a box, HR's crop, then the panels' crops, all of one height."""
+def arrange(rows: Sequence[Row], title: str) -> Sheet:
+    """The rows below each other: all of an image with a box, HR's crop, then the panels' crops, all of one height."""
+    strips = [_strip(row) for row in rows]
+    width = round(max(wide for _, wide, _ in strips)) + 2 * _GAP
+    items: list[Placed | Frame | Words] = []
+    top = float(_GAP)
+    for strip, wide, high in strips:
+        left = width - _GAP - wide  # right-aligned: the crops form columns
+        items += [_moved(item, left, top) for item in strip]
+        top += high + _GAP
+    items.append(Words(title, _GAP, top + 18, 18, centered=False))
+    return Sheet(width, round(top) + 18 + 2 * _GAP, items)
+
+
+def _strip(row: Row) -> tuple[list[Placed | Frame | Words], float, float]:
+    """One row's items from (0, 0), its width and height."""
     top, left, side = row.crop
     tile = side * _MAGNIFICATION
-    whole = _pillow(row.hr)
-    ratio = tile / whole.height
-    overview = whole.resize((max(1, round(whole.width * ratio)), tile), PillowImage.Resampling.LANCZOS)
-    box = [round(edge * ratio) for edge in (left, top, left + side, top + side)]
-    ImageDraw.Draw(overview).rectangle(box, outline=_BOX, width=3)
-
-    def crop(pixels: np.ndarray) -> PillowImage.Image:
-        part = _pillow(pixels[top : top + side, left : left + side])
-        return part.resize((tile, tile), PillowImage.Resampling.NEAREST)
-
+    whole = _rgb(row.hr)
+    ratio = tile / whole.shape[0]
     best = max(panel.psnr for panel in row.panels)
-    tiles = [(overview, row.name, ""), (crop(row.hr), "HR", "PSNR")]
+    tiles = [(whole, whole.shape[1] * ratio, row.name, ""), (_cut(row.hr, row.crop), float(tile), "HR", "PSNR")]
     for panel in row.panels:
         mark = " (best)" if panel.psnr == best and len(row.panels) > 1 else ""
-        tiles.append((crop(panel.pixels), panel.label, f"{panel.psnr:.2f} dB{mark}"))
-    fonts = ImageFont.load_default(20), ImageFont.load_default(18)
-    width = sum(image.width + _GAP for image, _, _ in tiles) - _GAP
-    strip = PillowImage.new("RGB", (width, tile + 56), _PAPER)
-    canvas = ImageDraw.Draw(strip)
-    x = 0
-    for image, label, value in tiles:
-        strip.paste(image, (x, 0))
-        middle = x + image.width / 2
-        canvas.text((middle, tile + 23), _fitted(label, image.width, fonts[0]), _INK, fonts[0], anchor="ms")
-        canvas.text((middle, tile + 47), value, _INK, fonts[1], anchor="ms")
-        x += image.width + _GAP
-    return strip
+        tiles.append((_cut(panel.pixels, row.crop), float(tile), panel.label, f"{panel.psnr:.2f} dB{mark}"))
+    items: list[Placed | Frame | Words] = []
+    x = 0.0
+    for pixels, width, label, value in tiles:
+        items.append(Placed(pixels, x, 0, width, tile))
+        items.append(Words(_fitted(label, width, 20), x + width / 2, tile + 23, 20))
+        items.append(Words(value, x + width / 2, tile + 47, 18))
+        x += width + _GAP
+    items.append(Frame(left * ratio, top * ratio, side * ratio, side * ratio))
+    return items, x - _GAP, tile + 56
 
 
-def _fitted(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
+def _moved(item: Placed | Frame | Words, left: float, top: float) -> Placed | Frame | Words:
+    if isinstance(item, Words):
+        return replace(item, left=item.left + left, base=item.base + top)
+    return replace(item, left=item.left + left, top=item.top + top)
+
+
+def _fitted(text: str, width: float, size: float) -> str:
     """The text, shortened in the middle until it is no wider than `width` pixels."""
     shortened, keep = text, len(text)
-    while font.getlength(shortened) > width and keep > 2:
+    while text_width(shortened, size) > width and keep > 2:
         keep -= 1
         shortened = f"{text[: (keep + 1) // 2]}...{text[len(text) - keep // 2 :]}"
     return shortened
 
 
-def _pillow(pixels: np.ndarray) -> PillowImage.Image:
-    """(H, W, C) uint8 as an RGB image."""
-    squeezed = pixels[..., 0] if pixels.shape[2] == 1 else pixels
-    return PillowImage.fromarray(np.ascontiguousarray(squeezed)).convert("RGB")
+def _cut(pixels: np.ndarray, crop: tuple[int, int, int]) -> np.ndarray:
+    top, left, side = crop
+    return _rgb(pixels)[top : top + side, left : left + side]
+
+
+def _rgb(pixels: np.ndarray) -> np.ndarray:
+    """(H, W, C) uint8 with three channels."""
+    return np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,12 +28,6 @@ class TestSet:
 
     images: ImageSet
     protocol: str = "rgb8"
-
-
-def label_models(names: Sequence[str]) -> dict[str, str]:
-    """Short labels for tables -> the models' names: a file's stem, or all of its path where stems repeat."""
-    stems = [Path(name).stem if Path(name).suffix else name for name in names]
-    return {stem if stems.count(stem) == 1 else name: name for stem, name in zip(stems, names, strict=True)}
 
 
 def load_models(models: Mapping[str, str], scale: int, **options: Any) -> dict[str, Upscaler]:

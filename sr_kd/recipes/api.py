@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..distributed import World, joined
 from ..tasks.base import FinishedArm
 from .check import CheckedRecipe, check_training_file
+from .invocation import Invocation
 from .report import write_report
 from .run import run_recipe
 from .workspace import finished_arms
@@ -70,6 +71,7 @@ def train(
             continue_with=continue_with,
             quiet=quiet,
             command=f"sr_kd.train({recipe!r})",
+            option_file=recipe,
         )
 
 
@@ -82,9 +84,26 @@ def train_checked(
     quiet: bool,
     command: str,
     continue_with: bool = False,
+    option_file: str | Path = "",
+    watch: Callable[[], None] | None = None,
 ) -> TrainingResult:
-    """As `train`, of a recipe that is checked, in a world that is joined. `command`: for the foot of the table."""
-    workspace = run_recipe(checked, world, seeds=seeds, resume=resume, continue_with=continue_with, quiet=quiet)
+    """As `train`, of a recipe that is checked, in a world that is joined.
+
+    Args:
+        command: for the foot of the table, and the record of the run.
+        option_file: of the recipe; plug-ins are named relative to it.
+        watch: called on rank 0 after every validation and every phase.
+    """
+    workspace = run_recipe(
+        checked,
+        world,
+        seeds=seeds,
+        resume=resume,
+        continue_with=continue_with,
+        quiet=quiet,
+        invocation=Invocation(str(option_file), command),
+        watch=watch,
+    )
     unfinished = tuple(workspace.unfinished_seeds())
     if not world.leads or unfinished:
         return TrainingResult(workspace.root, (), unfinished)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, nullcontext
 from typing import Any
 
@@ -25,11 +25,13 @@ from ..training.phase_losses import WeightedLoss, build_phase_losses
 from ..training.plan import plan_phase
 from ..training.resume import resume
 from ..training.run_log import RunLog, log_to_file
+from ..training.scalars import FILE as SCALARS
 from ..training.step_times import StepTimes
 from ..training.stopping import StopRequest
 from ..training.validation import Validation
 from .check import CheckedRecipe
 from .graph import phase_order
+from .invocation import Invocation, write_invocation
 from .lock import only_run_of
 from .networks import first_network, other_network
 from .record import changes, comparable
@@ -46,6 +48,8 @@ def run_recipe(
     resume: bool = False,
     continue_with: bool = False,
     quiet: bool = False,
+    invocation: Invocation | None = None,
+    watch: Callable[[], None] | None = None,
 ) -> Workspace:
     """Run all that is not finished yet.
 
@@ -54,6 +58,8 @@ def run_recipe(
         seeds: only these of the recipe's, beside other processes that run the others; always resumes.
         resume: continue an existing run of the same recipe; otherwise it is archived under a new name.
         continue_with: of a recipe whose phases have other options than before; they hold from the last states on.
+        invocation: how the run was started, for its record.
+        watch: called after every validation and every phase, where results are written.
 
     Raises:
         UsageError: the recipe changed since the run began, or has no such seed.
@@ -74,11 +80,20 @@ def run_recipe(
                 images=checked.data.listing(),
                 continue_with=continue_with,
             )
-        _run_seeds(checked, sorted(set(seeds)) or recipe.seeds, workspace, world, quiet or not world.leads)
+            write_invocation(workspace.root, recipe, invocation or Invocation())
+        watching = watch if world.leads else None
+        _run_seeds(checked, sorted(set(seeds)) or recipe.seeds, workspace, world, quiet or not world.leads, watching)
     return workspace
 
 
-def _run_seeds(checked: CheckedRecipe, seeds: Sequence[int], workspace: Workspace, world: World, quiet: bool) -> None:
+def _run_seeds(
+    checked: CheckedRecipe,
+    seeds: Sequence[int],
+    workspace: Workspace,
+    world: World,
+    quiet: bool,
+    watch: Callable[[], None] | None,
+) -> None:
     world.barrier()
     handler = log_to_file(workspace.log) if world.leads else None
     order = phase_order(checked.recipe)
@@ -93,7 +108,9 @@ def _run_seeds(checked: CheckedRecipe, seeds: Sequence[int], workspace: Workspac
                         "%s is finished already (%d iterations)", workspace.run_name(name, seed), finished["iterations"]
                     )
                     continue
-                _run_phase(checked, name, seed, workspace, world, quiet)
+                _run_phase(checked, name, seed, workspace, world, quiet, watch)
+                if watch is not None:
+                    watch()
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
@@ -107,7 +124,15 @@ def _run_seeds(checked: CheckedRecipe, seeds: Sequence[int], workspace: Workspac
             handler.close()
 
 
-def _run_phase(checked: CheckedRecipe, name: str, seed: int, workspace: Workspace, world: World, quiet: bool) -> None:
+def _run_phase(
+    checked: CheckedRecipe,
+    name: str,
+    seed: int,
+    workspace: Workspace,
+    world: World,
+    quiet: bool,
+    watch: Callable[[], None] | None,
+) -> None:
     recipe = checked.recipe
     states = workspace.states(name, seed)
     student = first_network(checked.networks, name, seed, workspace)
@@ -120,10 +145,11 @@ def _run_phase(checked: CheckedRecipe, name: str, seed: int, workspace: Workspac
     start = resume(plan, states, lambda before: _changed(before, record, name))
     if world.leads:
         _announce(workspace.run_name(name, seed), start.clock, plan.total_iter, student, plan.losses)
-    folder = workspace.tensorboard / workspace.run_name(name, seed)
+    folder = workspace.tensorboard / workspace.run_name(name, seed) if recipe.logger.use_tb_logger else None
+    scalars = states.folder / SCALARS
     with (
         closing(task),
-        RunLog(folder if world.leads and recipe.logger.use_tb_logger else None, start.clock) as log,
+        RunLog(folder, start.clock, scalars) if world.leads else RunLog(None, start.clock) as log,
         StopRequest() as stop,
     ):
         files = PhaseFiles(
@@ -134,9 +160,8 @@ def _run_phase(checked: CheckedRecipe, name: str, seed: int, workspace: Workspac
             {"recipe": recipe.name, "phase": name, "seed": seed, "sr_kd": __version__},
             record,
         )
-        validation = Validation(
-            plan, task, files, log, world, recipe.val.metrics[0], less_is_better(recipe.val.metrics)
-        )
+        minimized = less_is_better(recipe.val.metrics)
+        validation = Validation(plan, task, files, log, world, recipe.val.metrics[0], minimized, watch)
         times = StepTimes(states.folder / "step_times.json")
         run = PhaseRun(recipe, seed, plan, validation, files, log, world, stop, times, start)
         scores, skipped = run.run(quiet)

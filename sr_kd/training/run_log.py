@@ -1,4 +1,4 @@
-"""What a run leaves to read: a text log and TensorBoard events."""
+"""What a run leaves to read: a text log, TensorBoard events, and a file of scalars."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from typing import Any
 
 import torch
 
+from .scalars import ScalarFile
+
 logger = logging.getLogger("sr_kd")
 
 
@@ -21,11 +23,13 @@ class RunLog:
     Args:
         folder: TensorBoard folder, or None for no events.
         start: the iteration the run (re)starts from; later steps of an interrupted run are purged.
+        scalars: file of the same scalars for reports, or None.
     """
 
-    def __init__(self, folder: Path | None, start: int) -> None:
+    def __init__(self, folder: Path | None, start: int, scalars: Path | None = None) -> None:
         self._writer: Any = None
         self._excepthook = threading.excepthook
+        self._scalars = None if scalars is None else ScalarFile(scalars, start)
         if folder is not None:
             from torch.utils.tensorboard import SummaryWriter
 
@@ -34,6 +38,8 @@ class RunLog:
 
     def scalars(self, iteration: int, values: Mapping[str, float]) -> None:
         """Record scalars after `iteration` finished iterations."""
+        if self._scalars is not None and values:
+            self._scalars.add(iteration, values)
         with self._disk_may_be_full():
             for name, value in values.items() if self._writer is not None else ():
                 self._writer.add_scalar(name, value, iteration)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -29,6 +29,7 @@ class Validation:
     Attributes:
         select_by: metric of the first validation set that chooses the best network, where it is measured.
         less_is_better: metrics of which it does.
+        watch: called on rank 0 after every validation but the final one.
         best: its value, with the set and the metric that it was measured by.
     """
 
@@ -39,6 +40,7 @@ class Validation:
     world: World
     select_by: str = "psnr"
     less_is_better: Collection[str] = ()
+    watch: Callable[[], None] | None = None
     best: dict[str, Any] = field(default_factory=dict)
     _shown: dict[str, str] = field(default_factory=dict)
 
@@ -57,6 +59,8 @@ class Validation:
                 logger.info("%s, iteration %d, %s: %s", self.files.label, clock, name, shown)
             self.files.export("latest" if final else str(clock), self.plan, clock, scores)
             self._keep_best(clock, scores)
+            if self.watch is not None and not final:
+                self.watch()
         return scores
 
     def export_unmeasured(self, clock: int) -> None:

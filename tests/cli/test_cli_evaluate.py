@@ -216,3 +216,23 @@ datasets:
     ]
     image = read_image(results / "visualization" / "Small" / "astronaut_my_student.png")
     assert (image.width, image.height, image.channels) == (100, 80, 3)
+
+
+def test_results_in_every_form_with_their_images(run_cli, folder: Path, tmp_path: Path) -> None:
+    hr, model = folder / "hr" / "Small", folder / "models" / "student.pth"
+    files = {name: tmp_path / f"scores.{name}" for name in ("json", "csv", "markdown", "latex")}
+    options = [part for name, path in files.items() for part in (f"--{name}", path)]
+    chosen = ("-n", "bicubic", "-n", f"Our student={model}", "--save", tmp_path / "images")
+    result = run_cli("evaluate", *chosen, "--hr", hr, "--scale", 2, *options, "--quiet")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert files["markdown"].read_text() == result.stdout and "| Our student - bicubic |" in result.stdout
+    assert r"\textbf{" in files["latex"].read_text() and "Our student & " in files["latex"].read_text()
+    bicubic, student = json.loads(files["json"].read_text())
+    rows = [row for row in csv.DictReader(files["csv"].open()) if row["model"] == "Our student"]
+    assert [float(row["psnr"]) for row in rows] == [image["psnr"] for image in student["sets"][0]["images"]]
+    saved = tmp_path / "images" / "Our student" / "Small"
+    assert sorted(path.name for path in saved.iterdir()) == ["astronaut.png", "camera.png"]
+    again = run_cli("evaluate", "--sr", saved, "--hr", hr, "--scale", 2, "--json", "-", "--quiet")
+    (own,) = json.loads(again.stdout)["sets"]
+    assert own["psnr"] == pytest.approx(student["sets"][0]["psnr"], abs=0.02)
+    assert bicubic["sets"][0]["psnr"] != student["sets"][0]["psnr"]

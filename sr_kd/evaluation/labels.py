@@ -1,0 +1,69 @@
+"""Labels that people recognize: what they gave, what a network's file says of itself, or its name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..errors import UsageError
+from ..networks.files import load_network
+
+KNOWN_OF_A_RUN = ("recipe", "phase", "seed")
+
+
+def label_models(names: Sequence[str]) -> dict[str, str]:
+    """Short labels for tables -> the models' names.
+
+    ``NAME=FILE`` gives a label. Otherwise a network that a run has written is called after its phase, with recipe and
+    seed where phases repeat; any other file after its stem, or all of its path where stems repeat.
+
+    Raises:
+        UsageError: two models of one label, or a label without a model.
+    """
+    given = [_split(name) for name in names]
+    files = [file for _, file in given]
+    automatic = _automatic([file for label, file in given if label is None])
+    labels = [label if label is not None else automatic[file] for label, file in given]
+    doubled = next((label for label in labels if labels.count(label) > 1), None)
+    if doubled is not None:
+        raise UsageError(f"two models are called '{doubled}'; give them names of their own: -n NAME=MODEL")
+    return dict(zip(labels, files, strict=True))
+
+
+def _split(name: str) -> tuple[str | None, str]:
+    """(label, model) of ``NAME=MODEL``; a file whose name has a "=" is meant as it is."""
+    label, sign, model = name.partition("=")
+    if not sign or Path(name).exists():
+        return None, name
+    if not label.strip() or not model.strip():
+        raise UsageError(f"'{name}' must be MODEL or NAME=MODEL")
+    return label.strip(), model
+
+
+def _automatic(files: Sequence[str]) -> dict[str, str]:
+    runs = {file: found for file in files if (found := _run_of(file))}
+    stems = {file: Path(file).stem if Path(file).suffix else file for file in files}
+    labels = {}
+    for file in files:
+        if file in runs:
+            candidates = runs[file]
+            others = [found for other, found in runs.items() if other != file]
+            labels[file] = next(
+                (label for level, label in enumerate(candidates) if all(found[level] != label for found in others)),
+                file,
+            )
+        else:
+            labels[file] = stems[file] if list(stems.values()).count(stems[file]) == 1 else file
+    return labels
+
+
+def _run_of(file: str) -> tuple[str, str, str] | None:
+    """Phase; recipe and phase; all three; None for what no run has written."""
+    path = Path(file)
+    if not path.is_file() or not path.stem.startswith("net_"):
+        return None
+    metadata = load_network(path).metadata
+    if not all(key in metadata for key in KNOWN_OF_A_RUN):
+        return None
+    recipe, phase, seed = (metadata[key] for key in KNOWN_OF_A_RUN)
+    return str(phase), f"{recipe} {phase}", f"{recipe} {phase} seed {seed}"

@@ -1,0 +1,86 @@
+r"""Results as a LaTeX table: booktabs, the best of a column bold, the second best underlined."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from .metrics import METRICS
+from .scores import SetScore
+
+SPECIAL = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+}
+
+
+def latex_table(results: Mapping[str, Sequence[SetScore]], command: str | None = None) -> str:
+    r"""A ``table`` environment, with PSNR and SSIM of every set in columns of their own.
+
+    Needs ``\usepackage{booktabs}``.
+
+    Args:
+        results: label -> the scores of the same sets.
+        command: the command line that made the results, as a comment.
+    """
+    sets = next(iter(results.values()))
+    metrics = sets[0].metrics
+    columns = [(index, metric) for index in range(len(sets)) for metric in metrics]
+    cells = [_marked([scores[index].mean(metric) for scores in results.values()], metric) for index, metric in columns]
+    heads = [
+        METRICS.get(metric).title + (r" $\downarrow$" if not METRICS.get(metric).higher_is_better else "")
+        for metric in metrics
+    ]
+    rows = [
+        " & ".join([escape(label), *(column[number] for column in cells)]) + r" \\"
+        for number, label in enumerate(results)
+    ]
+    scale, protocol = sets[0].scale, sets[0].protocol
+    lines = [
+        *([f"% {command}"] if command else []),
+        r"% needs \usepackage{booktabs}",
+        r"\begin{table}",
+        r"  \centering",
+        rf"  \caption{{{escape(' / '.join(METRICS.get(metric).description for metric in metrics))} at $\times{scale}$, "
+        rf"protocol \texttt{{{escape(protocol)}}}. Best in bold, second best underlined.}}",
+        rf"  \begin{{tabular}}{{l{'r' * len(columns)}}}",
+        r"    \toprule",
+        "    & " + " & ".join(rf"\multicolumn{{{len(metrics)}}}{{c}}{{{escape(each.name)}}}" for each in sets) + r" \\",
+        "    Model & " + " & ".join(heads * len(sets)) + r" \\",
+        r"    \midrule",
+        *(f"    {row}" for row in rows),
+        r"    \bottomrule",
+        r"  \end{tabular}",
+        r"\end{table}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def escape(text: str) -> str:
+    r"""Text with every character that LaTeX would take for a command made harmless.
+
+    >>> print(escape("50% of a_b"))
+    50\% of a\_b
+    """
+    return "".join(SPECIAL.get(character, character) for character in text)
+
+
+def _marked(values: Sequence[float | None], metric: str) -> list[str]:
+    """The cells of a column; equal to the shown digits are equal."""
+    rule = METRICS.get(metric)
+    texts = [_text(value, rule.decimals) for value in values]
+    known = sorted((value for value in values if value is not None), reverse=rule.higher_is_better)
+    order = list(dict.fromkeys(_text(value, rule.decimals) for value in known))
+    styles = dict(zip(order, (r"\textbf{%s}", r"\underline{%s}"), strict=False)) if len(order) > 1 else {}
+    return [styles.get(text, "%s") % text for text in texts]
+
+
+def _text(value: float | None, digits: int) -> str:
+    if value is None or math.isnan(value):
+        return "--"
+    return f"{value:.{digits}f}" if math.isfinite(value) else r"$\infty$"

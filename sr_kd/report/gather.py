@@ -1,0 +1,218 @@
+"""Everything on a page, from the files of one or several runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from statistics import median
+
+import torch
+
+from .. import __version__
+from ..errors import UsageError
+from ..evaluation.protocols import find_protocol
+from ..networks.base import SRNetwork
+from ..networks.complexity import count_parameters
+from ..recipes.graph import arms
+from ..recipes.workspace import finished_arms
+from ..tasks.base import FinishedArm
+from ..tasks.super_resolution.options import SuperResolutionRecipe
+from .data import Comparison, Metric, Model, ReportData, Role, Sample, Score, TestSet
+from .measure import multiply_adds, open_networks, speed, take_samples
+from .options import option_tables
+from .progress import Logged, curves, phase_states, read_logged
+from .run import Run
+from .scores import (
+    find_metrics,
+    has_images,
+    image_differences,
+    image_scores,
+    read_results,
+    seed_differences,
+    validation_scores,
+)
+
+INTERPOLATION = "bicubic"
+
+
+def gather(runs: Sequence[Run], device: torch.device | None = None, *, quiet: bool = True) -> ReportData:
+    """What the files of the runs tell; with a device, also what their networks do: sizes, speeds and images.
+
+    Args:
+        runs: of one task and scale. Results that are not written yet (``results.json``) are not looked for.
+
+    Raises:
+        UsageError: runs of different tasks, scales or metrics.
+        SrKdError: damaged files.
+    """
+    first = runs[0]
+    _check_alike(runs)
+    metrics = find_metrics(first)
+    parts = [_Part(run, f"{run.recipe.name}: " if len(runs) > 1 else "") for run in runs]
+    baseline = next((part.prefix + part.run.baseline for part in parts if part.run.baseline), None)
+    scores = _unique([score for part in parts for score in part.scores(metrics)])
+    measured: Mapping[str, SRNetwork | None] = {}
+    samples: list[Sample] = []
+    models = _unique([model for part in parts for model in part.models()])
+    if device is not None and isinstance(first.recipe, SuperResolutionRecipe):
+        measured = {label: network for part in parts for label, network in part.networks().items()}
+        models = _sized(models, measured, first.recipe.scale, device)
+        bicubic = {INTERPOLATION: None} if any(model.role == "interpolation" for model in models) else {}
+        samples = take_samples(first, {**bicubic, **measured}, scores, device, quiet=quiet)
+    return ReportData(
+        title=", ".join(run.recipe.name for run in runs),
+        task=first.recipe.task,
+        scale=first.recipe.scale,
+        made=time.strftime("%Y-%m-%d %H:%M"),
+        version=__version__,
+        device=_device_name(device),
+        commands=tuple(run.command for run in runs if run.command),
+        metrics=tuple(metrics),
+        sets=tuple(_sets(first, scores)),
+        models=tuple(replace(model, role=_role(model, baseline)) for model in models),
+        scores=tuple(scores),
+        comparisons=tuple(_comparisons(parts, scores, baseline, metrics)),
+        finished=all(run.finished for run in runs),
+        phases=tuple(state for part in parts for state in phase_states(part.run, part.logged, part.prefix)),
+        curves=tuple(curve for part in parts for curve in curves(part.logged, part.prefix)),
+        samples=tuple(samples),
+        options=tuple(option_tables(runs)),
+        notes=tuple(_notes(first, samples, scores)),
+    )
+
+
+class _Part:
+    """One run on the page, its labels behind a prefix."""
+
+    def __init__(self, run: Run, prefix: str) -> None:
+        self.run, self.prefix = run, prefix
+        self.logged: Logged = read_logged(run)
+        self.arms = list(finished_arms(run.workspace)) if run.finished else []
+        complete = run.finished and has_images(run) and (run.workspace.results / "results.json").is_file()
+        found = read_results(run) if complete else {}
+        self.results = {self._label(label): scores for label, scores in found.items()}
+
+    def _label(self, label: str) -> str:
+        return label if label == INTERPOLATION else self.prefix + label
+
+    def scores(self, metrics: Sequence[Metric]) -> list[Score]:
+        if self.results:
+            return image_scores(self.results, metrics)
+        return validation_scores(self.run, self.logged, self.prefix)
+
+    def models(self) -> list[Model]:
+        found = [Model(INTERPOLATION, "interpolation")] if INTERPOLATION in self.results else []
+        runs: dict[str, list[FinishedArm]] = {}
+        for arm in self.arms:
+            runs.setdefault(arm.label, []).append(arm)
+        labels = list(runs) or list(arms(self.run.recipe))
+        return [*found, *(self._model(label, runs.get(label, [])) for label in labels)]
+
+    def _model(self, label: str, seeds: Sequence[FinishedArm]) -> Model:
+        recipe = self.run.recipe
+        arm = label.removesuffix(" (partner)")
+        options = recipe.phases[arms(recipe)[arm]]
+        network = recipe.networks[seeds[0].network if seeds else options.trains]
+        times = [one.seconds_per_step for one in seeds if one.seconds_per_step is not None]
+        return Model(
+            self.prefix + label,
+            self.run.role(arm),
+            network.type,
+            seeds=len(recipe.seeds),
+            iterations=seeds[0].iterations if seeds else (),
+            seconds_per_step=median(times) if times else None,
+            teacher=self.run.teacher(arms(recipe)[arm]),
+            losses=" + ".join(loss.type for loss in options.losses),
+        )
+
+    def networks(self) -> dict[str, SRNetwork]:
+        """The first seed's."""
+        files: dict[str, str] = {}
+        for arm in self.arms:
+            files.setdefault(self.prefix + arm.label, str(arm.file))
+        return open_networks(self.run, files)
+
+
+def _check_alike(runs: Sequence[Run]) -> None:
+    first = runs[0].recipe
+    for run in runs[1:]:
+        other = run.recipe
+        for what in ("task", "scale"):
+            if getattr(first, what) != getattr(other, what):
+                raise UsageError(
+                    f"{first.name} and {other.name} cannot share a report: their {what} is {getattr(first, what)} "
+                    f"and {getattr(other, what)}"
+                )
+        if first.name == other.name:
+            raise UsageError(f"two runs are called {first.name}; give every run once, under a name of its own")
+
+
+def _comparisons(
+    parts: Sequence[_Part], scores: Sequence[Score], baseline: str | None, metrics: Sequence[Metric]
+) -> list[Comparison]:
+    if baseline is None or not all(part.run.finished for part in parts):
+        return []
+    results = {label: found for part in parts for label, found in part.results.items()}
+    if baseline in results:
+        return image_differences(results, baseline, metrics)
+    return seed_differences(scores, baseline)
+
+
+def _sized(
+    models: Sequence[Model], networks: Mapping[str, SRNetwork | None], scale: int, device: torch.device
+) -> list[Model]:
+    """With parameters, multiply-adds and speeds; equal networks are measured once."""
+    known: dict[str, tuple[int, int, float]] = {}
+    found = []
+    for model in models:
+        network = networks.get(model.label)
+        if network is not None:
+            kind = f"{network.type_name} {network.arguments}"
+            if kind not in known:
+                known[kind] = (count_parameters(network), multiply_adds(network, scale), speed(network, scale, device))
+            parameters, adds, fast = known[kind]
+            model = replace(model, parameters=parameters, multiply_adds=adds, speed=fast)
+        found.append(model)
+    return found
+
+
+def _sets(run: Run, scores: Sequence[Score]) -> list[TestSet]:
+    names = list(dict.fromkeys(score.test_set for score in scores))
+    protocols: Sequence[str] = [getattr(options, "protocol", "") for options in run.recipe.validation_sets]
+    images = {}
+    if has_images(run) and any(score.images for score in scores):
+        for label in read_results(run).values():
+            images = {of_set.name: tuple(image.name for image in of_set.images) for of_set in label[0]}
+    rules = [find_protocol(name).rule if name else "" for name in protocols]
+    padded = [*zip(protocols, rules, strict=True), *[("", "")] * len(names)]
+    return [TestSet(name, *padded[index], images.get(name, ())) for index, name in enumerate(names)]
+
+
+def _role(model: Model, baseline: str | None) -> Role:
+    if model.role == "baseline" and model.label != baseline:
+        return "alone"
+    return model.role
+
+
+def _notes(run: Run, samples: Sequence[Sample], scores: Sequence[Score]) -> list[str]:
+    found = []
+    images = len({(score.test_set, index) for score in scores for index in range(len(score.images))})
+    if samples and len(samples) < images:
+        found.append(f"Of {images} images, the {len(samples)} in which the arms' scores differ most can be looked at.")
+    if samples and len(run.recipe.seeds) > 1:
+        found.append(f"Images are those of seed {run.recipe.seeds[0]}; scores are means over the seeds.")
+    return found
+
+
+def _device_name(device: torch.device | None) -> str:
+    if device is None:
+        return "nothing yet"
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU, threads: {torch.get_num_threads()}" if device.type == "cpu" else device.type
+
+
+def _unique(items: list) -> list:
+    """Bicubic is in every run."""
+    return list(dict.fromkeys(items))

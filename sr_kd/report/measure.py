@@ -1,0 +1,138 @@
+"""What only the networks themselves can tell: their sizes and speeds, and their images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import median
+from threading import Lock
+from time import perf_counter
+
+import numpy as np
+import torch
+
+from ..data.image_set import ImageSet
+from ..device import wait_for
+from ..evaluation.benchmark import upscale_image
+from ..evaluation.montage import find_crop
+from ..evaluation.protocols import find_protocol, luma, to_pixels
+from ..evaluation.threads import in_threads
+from ..imaging.upscaler import Upscaler
+from ..networks.base import SRNetwork
+from ..networks.complexity import count_multiply_adds
+from ..networks.files import load_network
+from ..progress import progress_bar
+from ..tasks.super_resolution.data import open_images
+from ..tasks.super_resolution.options import SuperResolutionRecipe
+from .data import Sample, Score
+from .run import Run
+from .samples import BYTES_PER_PIXEL, SMALLEST, crop_side, make_sample
+
+LIMIT = 8e6  # bytes of all samples of a page
+REPETITIONS = 3
+
+
+def open_networks(run: Run, files: Mapping[str, str]) -> dict[str, SRNetwork]:
+    """Label -> network of a super-resolution run's arms; others are left out."""
+    found = {label: load_network(path).network for label, path in files.items()}
+    return {label: network.eval() for label, network in found.items() if isinstance(network, SRNetwork)}
+
+
+def multiply_adds(network: SRNetwork, scale: int) -> int:
+    """Of one forward pass that gives 1280x720 pixels (sides rounded down to the scale)."""
+    channels = 1 if network.color == "y" else 3
+    return count_multiply_adds(network.for_scale(scale).deploy(), (1, channels, 720 // scale, 1280 // scale))
+
+
+def speed(network: SRNetwork, scale: int, device: torch.device) -> float:
+    """Megapixels of results a second: median of three images of 1280x720, after one more."""
+    image = np.random.default_rng(0).integers(0, 256, (720 // scale, 1280 // scale, 3), np.uint8)
+    upscaler = Upscaler(network, scale=scale, device=device)
+    seconds = []
+    for _ in range(REPETITIONS + 1):
+        began = perf_counter()
+        upscaler.upscale(image)
+        wait_for(device)
+        seconds.append(perf_counter() - began)
+    return 720 * 1280 / 1e6 / median(seconds[1:])
+
+
+def take_samples(
+    run: Run,
+    networks: Mapping[str, SRNetwork | None],
+    scores: Sequence[Score],
+    device: torch.device,
+    *,
+    limit: float = LIMIT,
+    quiet: bool = True,
+) -> list[Sample]:
+    """A crop of every image, where the networks differ most.
+
+    Where more images than fit into `limit` bytes would come, those stay in which two networks' scores differ most.
+
+    Args:
+        networks: label -> network, or None for bicubic.
+        scores: of the images, by which they are chosen.
+
+    Raises:
+        SrKdError: an image that cannot be read.
+    """
+    recipe = run.recipe
+    if not isinstance(recipe, SuperResolutionRecipe) or not any(networks.values()):
+        return []
+    upscalers = {label: Upscaler(each, scale=recipe.scale, device=device) for label, each in networks.items()}
+    turn = Lock()  # a network works on one image at a time
+    versions = len(networks) + 2
+    most = int(limit / (versions * SMALLEST**2 * BYTES_PER_PIXEL))
+    opened = [(open_images(options, recipe.scale), options.protocol) for options in recipe.validation_sets]
+    places = [(images, rule, index) for images, rule in opened for index in range(len(images))]
+    if len(places) > most:
+        spreads = {
+            (images.name, name): _spread(scores, images, index)
+            for images, _, index in places
+            for name in [images.names[index]]
+        }
+        ranked = sorted(places, key=lambda place: -spreads[place[0].name, place[0].names[place[2]]])
+        places = [place for place in places if place in ranked[:most]]
+    side = crop_side(len(places), versions, limit)
+
+    def take(place: tuple[ImageSet, str, int]) -> Sample:
+        return _sample(*place, upscalers, side, turn)
+
+    with progress_bar(len(places), "samples", "image", quiet) as bar:
+        samples = []
+        for sample in in_threads(take, places):
+            samples.append(sample)
+            bar.update()
+    return samples
+
+
+def _sample(
+    images: ImageSet, rule: str, index: int, upscalers: Mapping[str, Upscaler], side: int, turn: Lock
+) -> Sample:
+    protocol = find_protocol(rule)
+    with torch.inference_mode():
+        upscaled = {label: upscale_image(images, index, protocol, each, turn) for label, each in upscalers.items()}
+        planes = [luma(upscaled[label].sr.cpu()) for label, each in upscalers.items() if each.network is not None]
+        first = next(iter(upscaled.values()))
+        hr, lr = to_pixels(first.hr), to_pixels(first.lr)
+        box = _box(planes, hr.shape[:2], side, images.scale)
+        shown = {label: each.image() for label, each in upscaled.items()}
+    return make_sample(images.name, images.names[index], box, hr, lr, shown, images.scale)
+
+
+def _box(planes: Sequence[torch.Tensor], size: tuple[int, ...], side: int, scale: int) -> tuple[int, int, int, int]:
+    """All of an image that is no larger than a square crop, otherwise the square in which the planes differ most."""
+    height, width = size
+    if height * width <= side**2 or not planes:
+        return (0, 0, width, height)
+    side = min(side, height, width) // scale * scale
+    (top, left, side), _ = find_crop(planes, side, scale)
+    return (left // scale * scale, top // scale * scale, side, side)
+
+
+def _spread(scores: Sequence[Score], images: ImageSet, index: int) -> float:
+    """Largest difference of the first metric between two models on one image."""
+    first = [score for score in scores if score.test_set == images.name and score.images]
+    values = [score.images[index] for score in first if score.metric == first[0].metric]
+    known = [value for value in values if value is not None and np.isfinite(value)]
+    return max(known) - min(known) if known else 0.0

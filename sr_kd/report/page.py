@@ -1,0 +1,128 @@
+"""The page: one HTML file without a network, from `ReportData`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import mean, stdev
+from typing import TYPE_CHECKING
+
+from .answer import find_answer, signed
+from .data import Comparison, Metric, Model, ReportData, to_json
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+SCRIPTS = ("dom.js", "charts.js", "viewer.js", "main.js")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of the results: `value` is what it is sorted by, `mark` "best", "second" or nothing."""
+
+    text: str
+    value: float | str = ""
+    note: str = ""
+    mark: str = ""
+
+
+def render_page(data: ReportData) -> str:
+    """The whole page. Every name in it is escaped."""
+    environment = _environment()
+    read = environment.loader.get_source  # type: ignore[union-attr]
+    heads, rows = results_table(data)
+    return environment.get_template("page.html.j2").render(
+        data=data,
+        answer=find_answer(data),
+        heads=heads,
+        rows=rows,
+        arms=compared_arms(data),
+        left=(0,),
+        css=read(environment, "style.css")[0],
+        scripts="\n".join(read(environment, name)[0] for name in SCRIPTS),
+        json=to_json(data),
+    )
+
+
+def compared_arms(data: ReportData) -> list[Comparison]:
+    """The comparisons of arms, not of interpolations, with the baseline."""
+    arms = {model.label for model in data.models if model.role != "interpolation"}
+    return [one for one in data.comparisons if one.model in arms]
+
+
+def results_table(data: ReportData) -> tuple[list[str], list[list[Cell]]]:
+    """Header and rows: every model's network, scores, differences and costs; columns that say nothing are left out."""
+    columns: dict[str, list[Cell]] = {"model": [_name(model) for model in data.models]}
+    for each in data.sets:
+        for metric in data.metrics:
+            cells = [_score(data, model, each.name, metric) for model in data.models]
+            columns[f"{each.name}, {metric.label}" if len(data.sets) > 1 else metric.label] = _marked(cells, metric)
+        metric = data.metrics[0]
+        differences = [_difference(data, model, each.name, metric) for model in data.models]
+        if any(cell.text for cell in differences):
+            baseline = data.comparisons[0].baseline
+            title = f"{metric.label} minus {baseline}"
+            columns[f"{each.name}, {title}" if len(data.sets) > 1 else title] = differences
+    columns["parameters"] = [_count(model.parameters) for model in data.models]
+    columns["multiply-adds"] = [_count(model.multiply_adds) for model in data.models]
+    columns["MP / s"] = [Cell(f"{m.speed:.2f}", m.speed) if m.speed else Cell("-") for m in data.models]
+    columns["iterations"] = [
+        Cell(" + ".join(f"{count:,}" for count in m.iterations) or "-", sum(m.iterations) or "") for m in data.models
+    ]
+    columns["ms / step"] = [
+        Cell(f"{1000 * m.seconds_per_step:.3g}", m.seconds_per_step) if m.seconds_per_step else Cell("-")
+        for m in data.models
+    ]
+    kept = {head: cells for head, cells in columns.items() if any(cell.text != "-" for cell in cells)}
+    return list(kept), [list(row) for row in zip(*kept.values(), strict=True)] if data.scores else []
+
+
+def _environment() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    return Environment(
+        loader=PackageLoader(__package__, "page"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+
+
+def _name(model: Model) -> Cell:
+    taught = (
+        f"taught by {model.teacher}" if model.teacher else {"baseline": "no teacher: the baseline"}.get(model.role, "")
+    )
+    seeds = f"{model.seeds} seeds" if model.seeds > 1 else ""
+    return Cell(model.label, note=", ".join(part for part in (model.network, taught, seeds) if part))
+
+
+def _score(data: ReportData, model: Model, test_set: str, metric: Metric) -> Cell:
+    score = data.score(model.label, test_set, metric.key)
+    if score is None:
+        return Cell("-")
+    value = mean(score.runs)
+    spread = f"± {stdev(score.runs):.{metric.digits}f}" if len(score.runs) > 1 else ""
+    return Cell(f"{value:.{metric.digits}f}", value, spread)
+
+
+def _marked(cells: list[Cell], metric: Metric) -> list[Cell]:
+    """The best and the second best of a column; equal values share a place."""
+    order = sorted({cell.value for cell in cells if isinstance(cell.value, float)}, reverse=metric.higher_is_better)
+    marks = dict(zip(order, ("best", "second"), strict=False)) if len(order) > 1 else {}
+    return [Cell(cell.text, cell.value, cell.note, marks.get(cell.value, "")) for cell in cells]  # type: ignore[arg-type]
+
+
+def _difference(data: ReportData, model: Model, test_set: str, metric: Metric) -> Cell:
+    one = data.comparison(model.label, test_set, metric.key)
+    if one is None:
+        return Cell("")
+    sign = 1 if metric.higher_is_better else -1
+    low, high = sorted((sign * one.low, sign * one.high))
+    tone, word = ("better", "better") if low > 0 else ("worse", "worse") if high < 0 else ("level", "level")
+    interval = f"{word}: {signed(one.low, metric.digits)} to {signed(one.high, metric.digits)}"
+    return Cell(signed(one.mean, metric.digits), one.mean, interval, tone)
+
+
+def _count(value: int | None) -> Cell:
+    if value is None:
+        return Cell("-")
+    for limit, letter in ((10**9, "G"), (10**6, "M")):
+        if value >= 10 * limit or (letter == "G" and value >= limit):
+            return Cell(f"{value / limit:.3g} {letter}", value)
+    return Cell(f"{value:,}", value)

@@ -1,0 +1,66 @@
+"""A run to report: its recipe and where its files are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..config.schema import TrainingRecipe
+from ..errors import UsageError
+from ..recipes.cost import undistilled_arm
+from ..recipes.graph import arms, baseline_of, phases_before, teacher_of
+from ..recipes.invocation import find_recipe
+from ..recipes.workspace import Workspace
+from .data import Role
+
+
+@dataclass(frozen=True)
+class Run:
+    """A recipe with its files; `command` is the command line that began it, empty where nobody knows."""
+
+    recipe: TrainingRecipe
+    workspace: Workspace
+    command: str = ""
+
+    @property
+    def finished(self) -> bool:
+        """Whether every phase of every seed is."""
+        return not self.workspace.unfinished_seeds()
+
+    @property
+    def baseline(self) -> str | None:
+        """What the others are compared with: as the recipe says, or else an arm that nobody teaches."""
+        named = baseline_of(self.recipe)
+        found = (undistilled_arm(self.recipe, network) for network in self.recipe.networks)
+        return named or next((label for label in found if label is not None), None)
+
+    def role(self, label: str) -> Role:
+        """What an arm is in the comparison: the baseline, taught by another network, or neither."""
+        if label == self.baseline:
+            return "baseline"
+        phases = [arms(self.recipe)[label], *phases_before(self.recipe, arms(self.recipe)[label])]
+        trains = self.recipe.phases[phases[0]].trains
+        taught = any(self.teacher(phase) for phase in phases if self.recipe.phases[phase].trains == trains)
+        return "distilled" if taught else "alone"
+
+    def teacher(self, phase: str) -> str:
+        """What teaches a phase: another phase, a network with trained weights, or a partner; empty if nothing does."""
+        teacher = teacher_of(self.recipe, phase)
+        if teacher is not None:
+            return teacher.phase or teacher.network
+        return self.recipe.phases[phase].partner or ""
+
+
+def find_run(run: str | Path, overrides: Sequence[str] = ()) -> Run:
+    """The run of an option file, or of an experiment's folder.
+
+    Raises:
+        UsageError: neither an option file nor a run's folder, or a recipe that has never been run.
+        SrKdError: a damaged record.
+    """
+    recipe, invocation = find_recipe(run, tuple(overrides))
+    workspace = Workspace(recipe)
+    if not workspace.root.is_dir():
+        raise UsageError(f"there is no run of this recipe: no folder {workspace.root}; run sr-kd train first")
+    return Run(recipe, workspace, invocation.command)

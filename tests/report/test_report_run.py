@@ -1,0 +1,153 @@
+"""``sr-kd report`` on runs: by folder or option file, one or several, finished or not; and while a run trains."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import time
+
+import pytest
+import torch
+from html_page import read_page
+from tiny_run import write_options
+
+from sr_kd.distributed import World
+from sr_kd.errors import SrKdError, UsageError
+from sr_kd.recipes.load import load_recipe
+from sr_kd.recipes.record import Invocation, read_record, write_record
+from sr_kd.recipes.run import run_recipe
+from sr_kd.recipes.workspace import Workspace
+from sr_kd.report.run import Run, find_run
+from sr_kd.report.write import page_path, refresh_page
+from sr_kd.training.scalars import FILE, ScalarFile, read_scalars
+
+WORLD = World(0, 1, torch.device("cpu"))
+
+
+def verdict(path):
+    (found,) = [one.text for one in read_page(path) if one.attributes.get("class") == "verdict"]
+    return found
+
+
+def test_a_folder_and_its_option_file_are_the_same_run(finished):
+    by_file, by_folder = find_run(finished / "tiny.yml"), find_run(finished / "experiments" / "tiny")
+    assert by_folder.recipe.model_dump() == by_file.recipe.model_dump()
+    assert by_folder.workspace.results == by_file.workspace.results
+    assert by_folder.command.startswith("sr-kd train -opt ")
+
+
+def test_a_folder_that_was_moved_is_reported_where_it_is(finished, tmp_path, run_cli):
+    shutil.copytree(finished / "experiments", tmp_path / "experiments")
+    done = run_cli(
+        "report", tmp_path / "experiments" / "tiny", "--html", tmp_path / "page.html", "--quiet", "--device", "cpu"
+    )
+    assert done.returncode == 0, done.stderr
+    assert verdict(tmp_path / "page.html") == verdict(finished / "results" / "tiny" / "report.html")
+
+
+def test_every_option_file_survives_its_record(repository, tmp_path):
+    files = sorted((repository / "options" / "train").rglob("*.yml"))
+    assert len(files) > 20
+    for file in files:
+        recipe = load_recipe(file)
+        folder = tmp_path / "experiments" / recipe.name
+        write_record(folder, recipe, Invocation(str(file), "the command"))
+        found, invocation = read_record(folder)
+        assert found.model_dump(exclude={"path"}) == recipe.model_dump(exclude={"path"}), file
+        assert invocation.command == "the command"
+
+
+def test_two_runs_share_a_page(finished, images, tmp_path, run_cli):
+    path = write_options(tmp_path, images, name="other", seeds=[7])
+    assert run_cli("train", "-opt", path, "--quiet", "--device", "cpu").returncode == 0
+    folders = [finished / "experiments" / "tiny", tmp_path / "experiments" / "other"]
+    done = run_cli("report", *folders, "--html", tmp_path / "both.html", "--quiet", "--device", "cpu")
+    assert done.returncode == 0, done.stderr
+    text = next(
+        one.text for one in read_page(tmp_path / "both.html") if one.attributes.get("type") == "application/json"
+    )
+    embedded = json.loads(text)
+    assert [model["label"].split(":")[0] for model in embedded["models"]] == [
+        "bicubic",
+        "tiny",
+        "tiny",
+        "other",
+        "other",
+    ]
+    assert {one["title"]: [row["key"] for row in one["rows"]] for one in embedded["options"]}["Runs"] == [
+        "name",
+        "seeds",
+    ]
+    assert [model["role"] for model in embedded["models"]].count("baseline") == 1
+
+
+def test_a_page_can_be_watched_while_the_run_trains(images, tmp_path):
+    recipe = load_recipe(write_options(tmp_path, images))
+    run = Run(recipe, Workspace(recipe))
+    seen, seconds = [], []
+
+    def watch():
+        began = time.perf_counter()
+        refresh_page(run)
+        seconds.append(time.perf_counter() - began)
+        (sentence,) = [one.text for one in read_page(page_path(run)) if one.attributes.get("class") == "sentence"]
+        seen.append(sentence)
+
+    run_recipe(recipe, WORLD, quiet=True, watch=watch)
+    done = [int(re.match(r"(\d+) of 32 iterations", sentence)[1]) for sentence in seen[:-1]]
+    assert done == [4, 8, 12, 16, 20, 24, 28]
+    assert min(seconds[1:]) < 0.5, "cheap beside a validation"
+
+
+def test_an_unfinished_run_has_a_page_and_no_tables(finished, tmp_path, run_cli):
+    shutil.copytree(finished / "experiments", tmp_path / "experiments")
+    (tmp_path / "experiments" / "tiny" / "training_states" / "baseline_total" / "finished.json").unlink()
+    done = run_cli("report", tmp_path / "experiments" / "tiny", "--html", tmp_path / "page.html", "--device", "cpu")
+    assert done.returncode == 0, done.stderr
+    assert "tiny is not finished" in done.stdout and "table.md" not in done.stdout
+    assert verdict(tmp_path / "page.html").startswith("Not known yet")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "name a run"),
+        (["missing.yml"], "missing.yml"),
+        (["."], "is no folder of a run"),
+        ([".", "--force_yml", "a=1"], "--force_yml goes with an option file"),
+    ],
+)
+def test_what_is_no_run_is_refused(arguments, message, tmp_path, run_cli):
+    done = run_cli("report", *arguments, cwd=tmp_path)
+    assert done.returncode == 2 and message in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_damaged_record_is_one_sentence(finished, tmp_path):
+    (tmp_path / "options.json").write_text('{"options": {"name": "x"}')
+    with pytest.raises(SrKdError, match=r"options\.json is damaged; name the run's option file"):
+        find_run(tmp_path)
+
+
+def test_runs_of_other_scales_share_no_page(finished, images, tmp_path):
+    from sr_kd.report.gather import gather
+
+    other = load_recipe(write_options(tmp_path, images, name="other", scale=3))
+    with pytest.raises(UsageError, match="cannot share a report: their scale is 2 and 3"):
+        gather([find_run(finished / "tiny.yml"), Run(other, Workspace(other))])
+
+
+def test_scalars_of_a_resumed_run_are_there_once(tmp_path):
+    path = tmp_path / FILE
+    before = ScalarFile(path, 0)
+    for iteration in (5, 10, 15):
+        before.add(iteration, {"losses/total": iteration / 10})
+    with path.open("a") as file:
+        file.write('{"iteration": 20, "val')  # a kill
+    after = ScalarFile(path, 10)
+    after.add(15, {"losses/total": 9.0})
+    assert list(read_scalars(path)) == [
+        (5, {"losses/total": 0.5}),
+        (10, {"losses/total": 1.0}),
+        (15, {"losses/total": 9.0}),
+    ]
