@@ -106,8 +106,8 @@ def test_the_bar_counts_the_tiles_of_a_single_image(images, tmp_path, capsys):
 class Watched(Upscaler):
     """Remembers how many images were computed at once, and with how many threads."""
 
-    def __init__(self, **options):
-        super().__init__(None, device="cpu", **options)
+    def __init__(self, network=None, **options):
+        super().__init__(network, device="cpu", **options)
         self.lock, self.busy, self.most, self.threads = threading.Lock(), 0, 0, set()
 
     def upscale(self, *arguments, **options):
@@ -129,7 +129,7 @@ def test_small_images_share_the_threads_and_large_ones_have_them_all(images, tmp
     before = torch.get_num_threads()
     torch.set_num_threads(4)
     try:
-        upscaler = Watched(precision=precision)
+        upscaler = Watched(build_network("FSRCNN", scale=2), precision=precision)
         upscale_files(upscaler, plan_jobs([str(images)], str(tmp_path / "out"), Naming()), quiet=True)
         assert torch.get_num_threads() == 4
     finally:
@@ -140,17 +140,17 @@ def test_small_images_share_the_threads_and_large_ones_have_them_all(images, tmp
 
 
 def test_results_that_wait_to_be_written_are_bounded_and_one_always_may():
-    room = folder._Room(10)
-    with room.of(100):
-        held = room.of(1)
+    budget = folder._MemoryBudget(10)
+    with budget.hold(100):
+        held = budget.hold(1)
         waiting = threading.Thread(target=held.__enter__)
         waiting.start()
         waiting.join(0.05)
         assert waiting.is_alive()
     waiting.join(5)
     assert not waiting.is_alive()
-    with room.of(9):  # beside the one byte that is still held
-        crowded = threading.Thread(target=room.of(1).__enter__)
+    with budget.hold(9):  # beside the one byte that is still held
+        crowded = threading.Thread(target=budget.hold(1).__enter__)
         crowded.start()
         crowded.join(0.05)
         assert crowded.is_alive()
@@ -183,4 +183,4 @@ def test_an_interrupt_gives_up_what_is_half_done(tmp_path, monkeypatch):
 def test_few_images_of_a_wide_network_are_computed_at_once():
     wide = build_network("CARN", scales=[4])
     assert 1 <= Upscaler(wide, device="cpu").concurrent_images < 4 < Upscaler(None, device="cpu").concurrent_images
-    assert Upscaler(None, device="cpu", precision="bf16").concurrent_images == 1
+    assert Upscaler(wide, device="cpu", precision="bf16").concurrent_images == 1
