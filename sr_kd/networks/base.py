@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ..errors import UsageError, unknown_name
 from .bicubic import upscale, upscale_by_convolution
+from .recognize import Recognized
 
 Color = Literal["y", "rgb"]
 Skip = Literal["none", "bicubic"]
@@ -77,6 +78,15 @@ class SRNetwork(nn.Module):
     taps: Mapping[str, Tap]
     receptive_radius: int
     bicubic: Callable[[Tensor, int], Tensor] = staticmethod(upscale)  # how a skip is upscaled
+
+    @classmethod
+    def detect(cls, tensors: Mapping[str, Tensor]) -> Recognized | None:
+        """What weights without a description are, if they belong to a network of this class; else None.
+
+        Keys and shapes decide. A class that overrides this also knows its own names in other projects' files. It
+        may raise what tensors of unexpected shapes lead to (KeyError, ValueError...): that is a no.
+        """
+        return None
 
     @property
     def scale(self) -> int:

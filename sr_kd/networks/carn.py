@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import product
 from typing import Literal
@@ -13,6 +14,7 @@ from torch.nn import functional
 from ..errors import UsageError
 from .base import Color, Skip, SRNetwork, Stage, Tap, check_scales
 from .bicubic import set_delta, upscale_phases
+from .recognize import OWN_KEYS, Recognized, color_of, input_channels_of, skip_of
 
 WIDTH = 64
 KNOWN_SCALES = (2, 3, 4)
@@ -83,6 +85,28 @@ class CARN(SRNetwork):
         self.heads = nn.ModuleDict({f"x{value}": _head(value, up_groups) for value in served})
         self.exit = nn.Conv2d(WIDTH, self.channels, 3, padding=1)
         self._serve(served)
+
+    @classmethod
+    def detect(cls, tensors: Mapping[str, Tensor]) -> Recognized | None:
+        """Ours, or github.com/nmhkahn/CARN-pytorch, CARN and CARN-M."""
+        known, form = dict(tensors), OWN_KEYS
+        if "b1.c1.body.0.weight" in tensors:
+            known, form = _renamed(tensors), "CARN-pytorch"
+        if "body.fusions.0.0.weight" not in known:
+            return None
+        output, channels = known["exit.weight"].shape[0], known["entry.weight"].shape[1]
+        scales = sorted({int(key.split(".")[1].removeprefix("x")) for key in known if key.startswith("heads.")})
+        mobile = "body.units.0.units.1.body.0.weight" not in known
+        unit = known["body.units.0.units.0.body.0.weight"]
+        arguments = {
+            "color": color_of(output),
+            "variant": "mobile" if mobile else "standard",
+            **({"groups": unit.shape[0] // unit.shape[1]} if mobile else {}),
+            "input_channels": input_channels_of(channels, output),
+            "skip": skip_of(known),
+            **({"scale": scales[0]} if len(scales) == 1 else {"scales": scales}),
+        }
+        return Recognized(cls.type_name, arguments, known, form)
 
     def _serve(self, scales: tuple[int, ...]) -> None:
         self.scales = scales
@@ -260,3 +284,28 @@ def _hold_bicubic(head: list[nn.Conv2d], scale: int, room: int, colors: int) -> 
         if held > 1:
             for phase in range(4):
                 set_delta(head[1].weight, head[1].bias, base * 4 + phase, (base + phase) % width)
+
+
+def _renamed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """CARN-pytorch's keys to ours; the constant mean shift is left out."""
+
+    def unit(match: re.Match[str]) -> str:
+        kind = "units" if match[1] == "b" else "fusions"
+        return f"{kind}.{int(match[2]) - 1}."
+
+    renamed = {}
+    for key, value in tensors.items():
+        if key.startswith(("entry.", "exit.")):
+            renamed[key] = value
+        elif key.startswith("upsample.up"):
+            head, _, rest = key.removeprefix("upsample.up").partition(".body.")
+            renamed[f"heads.x{head or _scale_of_single_head(tensors)}.{rest}"] = value
+        elif not key.startswith(("sub_mean.", "add_mean.")):
+            key = re.sub(r"([bc])(\d)\.", unit, key)
+            renamed["body." + re.sub(r"(fusions\.\d\.)body\.", r"\1", key)] = value
+    return renamed
+
+
+def _scale_of_single_head(tensors: Mapping[str, Tensor]) -> int:
+    rows, channels = tensors["upsample.up.body.0.weight"].shape[0], tensors["exit.weight"].shape[1]
+    return 4 if "upsample.up.body.3.weight" in tensors else round((rows / channels) ** 0.5)

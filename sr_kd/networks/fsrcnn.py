@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Self
 
 from torch import Tensor, nn
@@ -10,7 +11,10 @@ from torch import Tensor, nn
 from .activation import PReLU, fix_slopes
 from .base import Color, Skip, SRNetwork, Stage, Tap, check_scales
 from .bicubic import kaiming_, set_delta, shifted_upscale_kernels
+from .recognize import OWN_KEYS, Recognized, color_of, input_channels_of, inside, skip_of
 from .subpixel import SubPixelConvolution, TransposedConvolution
+
+RELEASED = "backbone.network."  # before the keys of PISR's release
 
 
 class FSRCNN(SRNetwork):
@@ -72,6 +76,27 @@ class FSRCNN(SRNetwork):
         self.expanding = activated(s, d, 1)
         self.last_layer: nn.Module = TransposedConvolution(d, self.channels, 9, scale, padding=4)
 
+    @classmethod
+    def detect(cls, tensors: Mapping[str, Tensor]) -> Recognized | None:
+        """Ours, or the student of PISR's release; the VID heads beside it are left out."""
+        known, form = dict(tensors), OWN_KEYS
+        if f"{RELEASED}feature_extraction.0.0.weight" in tensors:
+            known, form = _renamed(inside(tensors, RELEASED)), "PISR release"
+        if "feature_extraction.1.weight" not in known or any(key.startswith("encoder.") for key in known):
+            return None
+        d, channels = known["feature_extraction.0.weight"].shape[:2]
+        output = known["last_layer.weight"].shape[1]
+        arguments = {
+            "color": color_of(output),
+            "d": d,
+            "s": known["shrinking.0.weight"].shape[0],
+            "m": len({key.split(".")[1] for key in known if key.startswith("mapping.")}),
+            "slope_per_channel": known["feature_extraction.1.weight"].numel() > 1,
+            "input_channels": input_channels_of(channels, output),
+            "skip": skip_of(known),
+        }
+        return Recognized(cls.type_name, arguments, known, form)
+
     def context(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         return self.rounded(x), self.skipped(x)
 
@@ -131,3 +156,9 @@ class FSRCNN(SRNetwork):
                 set_delta(convolution.weight, convolution.bias, carrier, carrier)
             last.weight[carrier] = 0  # type: ignore[operator]
             last.weight[carrier, color] = kernels[shift].to(last.weight)  # type: ignore[operator,arg-type]
+
+
+def _renamed(released: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """PISR's keys, whose stages lie one level deeper, to ours."""
+    shallow = {re.sub(r"^(feature_extraction|shrinking|expanding)\.0\.", r"\1.", key): v for key, v in released.items()}
+    return {key.replace("last_layer.0.0.", "last_layer."): value for key, value in shallow.items()}

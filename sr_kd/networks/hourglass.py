@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from ..errors import UsageError, unknown_name
 from .activation import PReLU
 from .base import Color, check_scales
 from .bicubic import downscale_segments, kaiming_, set_delta
+from .recognize import Recognized, color_of
 
 
 class Hourglass(nn.Module):
@@ -43,6 +44,17 @@ class Hourglass(nn.Module):
             PReLU(),
             nn.Conv2d(s, self.compact_channels, 3, padding=1),
         )
+
+    @classmethod
+    def detect(cls, tensors: Mapping[str, Tensor]) -> Recognized | None:
+        """As `SRNetwork.detect`."""
+        layers = [f"layers.{index}.{what}" for index in (0, 2, 4, 6) for what in ("weight", "bias")]
+        if tensors.keys() != {*layers, *(f"layers.{index}.weight" for index in (1, 3, 5))}:
+            return None
+        wide, channels = tensors["layers.0.weight"].shape[:2]
+        compact, narrow = tensors["layers.6.weight"].shape[:2]
+        arguments = {"color": color_of(channels), "d": wide, "s": narrow, "k": compact // channels}
+        return Recognized(cls.type_name, arguments, dict(tensors))
 
     def forward(self, hr: Tensor) -> Tensor:
         """HR (N, C, H * scale, W * scale) -> compact feature (N, C * k, H, W), unbounded."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Self
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from .base import Color, SRNetwork, Stage, Tap, check_scales
 from .bicubic import kaiming_
+from .recognize import Recognized, color_of
 from .subpixel import SubPixelConvolution, TransposedConvolution
 
 SLOPE = 0.05
@@ -42,6 +43,13 @@ class IDN(SRNetwork):
         # The authors' residual (padding 8) belongs at offset scale - 1 of the output; with this padding
         # it starts at 0; the layer cuts off the rows and columns beyond the output.
         self.reconstruction: nn.Module = TransposedConvolution(64, self.channels, 17, scale, padding=9 - scale)
+
+    @classmethod
+    def detect(cls, tensors: Mapping[str, Tensor]) -> Recognized | None:
+        if "blocks.0.compression.0.weight" not in tensors:
+            return None
+        color = color_of(tensors["reconstruction.weight"].shape[1])
+        return Recognized(cls.type_name, {"color": color}, dict(tensors))
 
     def context(self, x: Tensor) -> tuple[Tensor, Tensor]:
         return self.rounded(x), self.bicubic(x, self.scale)

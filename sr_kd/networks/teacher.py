@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from torch import Tensor, nn
@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from ..errors import UsageError
 from .activation import fix_slopes
 from .base import Color, SRNetwork, Tap
+from .fsrcnn import RELEASED
 from .hourglass import Hourglass
+from .recognize import OWN_KEYS, Recognized, inside, recognize
 
 
 class PrivilegedTeacher(nn.Module):
@@ -44,6 +46,27 @@ class PrivilegedTeacher(nn.Module):
             )
         self.encoder = encoder
         self.decoder = decoder
+
+    @classmethod
+    def detect(cls, tensors: Mapping[str, Tensor]) -> Recognized | None:
+        """As `SRNetwork.detect`: ours, or the teacher of PISR's release."""
+        encoder, rest, form = inside(tensors, "encoder."), inside(tensors, "decoder."), OWN_KEYS
+        if f"{RELEASED}encoder.0.0.weight" in tensors:
+            encoder = {f"layers.{key}": value for key, value in inside(tensors, f"{RELEASED}encoder.0.").items()}
+            rest = {key: value for key, value in tensors.items() if not key.startswith(f"{RELEASED}encoder.")}
+            form = "PISR release"
+        found = Hourglass.detect(encoder)
+        decoder = None if found is None else recognize(rest)
+        if found is None or decoder is None:
+            return None
+        scale = {"scale": decoder.arguments["scale"]} if "scale" in decoder.arguments else {}
+        parts = {"encoder": found, "decoder": decoder}
+        described = {
+            name: {"type": part.type_name, **{key: v for key, v in part.arguments.items() if key != "scales"}}
+            for name, part in parts.items()
+        }
+        renamed = {f"{name}.{key}": value for name, part in parts.items() for key, value in part.tensors.items()}
+        return Recognized(cls.type_name, {**described, "color": found.arguments["color"], **scale}, renamed, form)
 
     @property
     def arguments(self) -> dict[str, object]:

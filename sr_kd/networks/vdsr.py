@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 
 from torch import Tensor, nn
@@ -11,6 +11,7 @@ from torch.nn import functional
 from ..errors import UsageError
 from .base import Color, SRNetwork, Stage, Tap, check_scales
 from .bicubic import kaiming_, upscale_reach
+from .recognize import OWN_KEYS, Recognized, color_of
 
 
 class VDSR(SRNetwork):
@@ -54,6 +55,21 @@ class VDSR(SRNetwork):
         width, depth = self.arguments["width"], len(self.layers)
         self.taps = {name: Tap(width, 1 / scales[0]) for name in ("entry", "early", "middle", "late")}
         self.receptive_radius = max(upscale_reach(scale, depth) for scale in scales)
+
+    @classmethod
+    def detect(cls, tensors: Mapping[str, Tensor]) -> Recognized | None:
+        """Ours, or github.com/twtygqyy/pytorch-vdsr: its weights serve every scale, and were trained for x2 to x4."""
+        known, form = dict(tensors), OWN_KEYS
+        if "residual_layer.0.conv.weight" in tensors:
+            middle = [f"residual_layer.{index}.conv.weight" for index in range(len(tensors) - 2)]
+            names = ("input.weight", *middle, "output.weight")
+            known, form = {f"layers.{index}.weight": tensors[name] for index, name in enumerate(names)}, "pytorch-vdsr"
+        if "layers.0.weight" not in known or "layers.0.bias" in known:
+            return None
+        width, channels = known["layers.0.weight"].shape[:2]
+        layers = sum(key.startswith("layers.") for key in known)
+        arguments = {"color": color_of(channels), "layers": layers, "width": width, "scales": [2, 3, 4]}
+        return Recognized(cls.type_name, arguments, known, form)
 
     def context(self, x: Tensor) -> Tensor:
         return self.bicubic(x, self.scale)
