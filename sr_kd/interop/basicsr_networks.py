@@ -62,7 +62,7 @@ def network_class(name: str) -> type[ForeignNetwork]:
     theirs = [
         value.replace(kind=value.KEYWORD_ONLY, default=None if key in CHANNEL_NAMES else value.default)
         for key, value in signature.parameters.items()
-        if key not in own and value.kind is not value.VAR_KEYWORD
+        if key not in own and value.kind is not value.VAR_KEYWORD and "path" not in key  # files are ours to open
     ]
     BasicSRNetwork.__signature__ = inspect.Signature([*named, *theirs])  # type: ignore[attr-defined]
     return BasicSRNetwork

@@ -17,10 +17,16 @@ from .. import __version__
 from ..errors import SrKdError, UsageError, nearest
 from ..files import atomic_path
 from .base import SRNetwork
+from .bounded import bounded_by, check_numbers
 from .build import build_network
 from .recognize import recognize
 from .spandrel import SpandrelNetwork, load_with_spandrel
-from .state_files import DESCRIPTION_KEY, SCALES_KEY, TORCH_SUFFIXES, read_state
+from .state_files import DESCRIPTION_KEY, SCALES_KEY, TORCH_SUFFIXES, read_state, without_prefixes
+
+# Of BasicSR's architectures those that are made of numbers alone, by runs of ours that trained them.
+FOREIGN_TYPES = frozenset(
+    f"basicsr.{name}" for name in ("EDSR", "ECBSR", "MSRResNet", "RCAN", "RRDBNet", "SRVGGNetCompact", "SwinIR")
+)
 
 
 @dataclass(frozen=True)
@@ -101,7 +107,8 @@ def load_network(
     path = Path(path)
     file = read_state(path, key)
     described = file.description is not None and file.description["type"] != SpandrelNetwork.type_name
-    found = None if described else recognize(file.tensors)
+    bare = file.tensors if described else without_prefixes(file.tensors)
+    found = None if described else recognize(bare)
     if file.description is not None and described:
         kind, arguments, tensors = file.description["type"], _renamed(file.description["arguments"]), file.tensors
         metadata = dict(file.description.get("metadata", {}))
@@ -109,13 +116,17 @@ def load_network(
         kind, arguments, tensors = found.type_name, found.arguments_for(path, scale), found.tensors
         metadata = {"format": found.format}
     else:
-        foreign = load_with_spandrel(file.tensors, path, taps)
+        foreign = load_with_spandrel(bare, path, taps)
         return LoadedNetwork(foreign if scale is None else _serve(foreign, scale, path), {"format": "spandrel"})
     if taps:
         arguments = {**arguments, "taps": list(taps)}
     with torch.random.fork_rng(devices=[]):  # the initialization is thrown away: draw it from nobody's stream
         try:
-            network = build_network(kind, **arguments)
+            if described:
+                _refuse_foreign_types({"type": kind, **arguments})
+                check_numbers(arguments, tensors)
+            with bounded_by(tensors):
+                network = build_network(kind, **arguments)
         except UsageError as error:
             raise SrKdError(f"{path}: {error}") from None
     _load_strictly(network, tensors, path)
@@ -145,8 +156,9 @@ def load_weights(
     file = read_state(path, key)
     tensors = file.tensors
     if file.description is None and tensors.keys() != network.state_dict().keys():
-        found = recognize(tensors)
-        tensors = tensors if found is None else found.tensors
+        bare = without_prefixes(tensors)
+        found = recognize(bare)
+        tensors = bare if found is None else found.tensors
     if part is not None:
         inside = {key.removeprefix(f"{part}."): value for key, value in tensors.items() if key.startswith(f"{part}.")}
         if not inside:
@@ -157,6 +169,25 @@ def load_weights(
         tensors = network.own_tensors(tensors)
     _load_strictly(network, tensors, path)
     return tuple((file.description or {}).get("scales", ()))
+
+
+def _refuse_foreign_types(description: Mapping[str, Any]) -> None:
+    """A file of unknown origin names networks of this package and of loaded plug-ins, and few others.
+
+    Another project's class may open files and connections while it is built.
+
+    Raises:
+        UsageError: such a type; the message says how the file can be used nevertheless.
+    """
+    kind = description["type"]
+    if "." in str(kind) and kind not in FOREIGN_TYPES:
+        raise UsageError(
+            f"the file asks for the network '{kind}' of another project, and a file alone may not; name both in an "
+            f"option file: 'type: {kind}' with its options, and 'path:' with this file"
+        )
+    for value in description.values():
+        if isinstance(value, Mapping) and "type" in value:
+            _refuse_foreign_types(value)
 
 
 def _describe(network: nn.Module, metadata: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import json
 import pickle
+import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,8 +24,13 @@ DESCRIPTION_KEY = "sr_kd"
 SCALES_KEY = "sr_kd.scales"  # a tensor beside the weights, for readers that see tensors only
 TORCH_SUFFIXES = (".pth", ".pt", ".ckpt")
 SUFFIXES = (*TORCH_SUFFIXES, ".safetensors", ".npz")
-# Where the weights are in the files of this field, the first one found wins.
-WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict", "model")
+# Where the weights are in the files of this field, averages first; one may lie within another.
+WRAPPERS = ("params_ema", "params-ema", "ema", "params", "state_dict", "model_state_dict", "model", "net", "network")
+# What wrapped models put before every key, and before those of the network in a file that also holds its critic.
+PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "netG.", "network.")
+GENERATORS = ("generator_ema.", "generator.")
+LARGEST_DESCRIPTION = 2**24  # characters
+NESTING = 6  # levels of a network's arguments: a teacher has two
 
 
 @dataclass(frozen=True)
@@ -66,6 +73,7 @@ def read_state(path: Path | str, key: str | None = None) -> StateFile:
 
 def _read_torch(path: Path, key: str | None) -> StateFile:
     data = path.read_bytes()  # so that an OSError means the disk; the reader raises it for a truncated file too
+    _refuse_compressed(path, data)
     try:
         content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:  # the reader meets arbitrary bytes and raises whatever they lead to
@@ -80,6 +88,14 @@ def _read_torch(path: Path, key: str | None) -> StateFile:
     if isinstance(content.get(key), Mapping):
         content = {name: content[name] for name in (key, DESCRIPTION_KEY) if name in content}
     return StateFile(_unwrap(path, content), _description(path, content.get(DESCRIPTION_KEY)))
+
+
+def _refuse_compressed(path: Path, data: bytes) -> None:
+    """PyTorch compresses nothing; what is compressed may be a thousand times larger than it looks."""
+    if data.startswith(b"PK"):
+        with suppress(zipfile.BadZipFile, ValueError), zipfile.ZipFile(io.BytesIO(data)) as entries:
+            if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries.infolist()):
+                raise SrKdError(f"{path}: not a PyTorch weights file: its content is compressed")
 
 
 def _read_safetensors(path: Path) -> StateFile:
@@ -103,15 +119,42 @@ def _read_npz(path: Path) -> StateFile:
     return StateFile(_unwrap(path, tensors), None)
 
 
+def without_prefixes(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Keys without what DataParallel, torch.compile, Lightning and GAN trainers put before them.
+
+    >>> list(without_prefixes({"module._orig_mod.a": torch.zeros(1), "module._orig_mod.b": torch.zeros(1)}))
+    ['a', 'b']
+    >>> list(without_prefixes({"generator.a": torch.zeros(1), "discriminator.a": torch.zeros(1)}))
+    ['a']
+    """
+    stripped = dict(tensors)
+    while True:
+        shared = [prefix for prefix in PREFIXES if stripped and all(key.startswith(prefix) for key in stripped)]
+        shared += [prefix for prefix in GENERATORS if any(key.startswith(prefix) for key in stripped)]
+        if not shared:
+            return stripped
+        prefix = shared[0]
+        stripped = {key.removeprefix(prefix): value for key, value in stripped.items() if key.startswith(prefix)}
+
+
 def _unwrap(path: Path, content: Mapping[Any, Any]) -> dict[str, Tensor]:
-    """The weights within their usual wrappers, without DataParallel's prefix."""
-    inner = next((content[key] for key in WRAPPERS if isinstance(content.get(key), Mapping)), content)
+    """The weights within their usual wrappers, checked to be plain numbers."""
+    inner = content
+    for _ in WRAPPERS:
+        deeper = [inner[key] for key in WRAPPERS if isinstance(inner.get(key), Mapping)]
+        if not deeper:
+            break
+        inner = deeper[0]
     tensors = {str(key): value for key, value in inner.items() if isinstance(value, Tensor)}
     if not tensors:
         keys = ", ".join(str(key) for key in list(content)[:5]) or "none"
         raise SrKdError(f"{path}: no weights found; its entries: {keys}")
-    if all(key.startswith("module.") for key in tensors):
-        tensors = {key.removeprefix("module."): value for key, value in tensors.items()}
+    for key, value in tensors.items():
+        if value.is_meta or value.layout != torch.strided or value.is_quantized:
+            kind = "no values" if value.is_meta else "values that are not plain numbers (sparse or quantized)"
+            raise SrKdError(f"{path}: its tensor '{key}' holds {kind}")
+        if value.numel() * value.element_size() > value.untyped_storage().nbytes():
+            raise SrKdError(f"{path}: its tensor '{key}' claims {value.numel():,} numbers, and the file holds fewer")
     return tensors
 
 
@@ -119,10 +162,28 @@ def _description(path: Path, text: Any) -> dict[str, Any] | None:
     if text is None:
         return None
     try:
+        if len(text) > LARGEST_DESCRIPTION:
+            raise ValueError
         description = json.loads(text)
         parts = (description["type"], description["arguments"], description.get("metadata", {}))
-        if [type(part) for part in parts] != [str, dict, dict] or {"type", "init"} & parts[1].keys():
+        if (
+            [type(part) for part in parts] != [str, dict, dict]
+            or {"type", "init"} & parts[1].keys()
+            or _is_deep(parts[1])
+        ):
             raise TypeError
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         raise SrKdError(f"{path}: its description of the network ('{DESCRIPTION_KEY}') is damaged") from None
     return description
+
+
+def _is_deep(value: Any) -> bool:
+    """Whether a mapping holds mappings beyond `NESTING` levels."""
+    level = [value]
+    for _ in range(NESTING):
+        level = [inner for outer in level if isinstance(outer, dict | list) for inner in _items(outer)]
+    return bool(level)
+
+
+def _items(outer: dict[str, Any] | list[Any]) -> list[Any]:
+    return list(outer.values()) if isinstance(outer, dict) else outer

@@ -178,9 +178,35 @@ def test_the_pisr_teacher_loads_whole_or_in_parts(tmp_path: Path) -> None:
         lambda state: {"params_ema": state, "params": {key: value * 0 for key, value in state.items()}},
         lambda state: {"state_dict": state, "epoch": 3},
         lambda state: state,
-        lambda state: {"params": {f"module.{key}": value for key, value in state.items()}},
+        lambda state: {"params-ema": state, "params": {key: value * 0 for key, value in state.items()}},
+        lambda state: {"net": state, "epoch": 3},
+        lambda state: {"model": {"state_dict": {"params": state}}},
+        *(
+            lambda state, prefix=prefix: {"params": {f"{prefix}{key}": value for key, value in state.items()}}
+            for prefix in ("module.", "_orig_mod.", "generator.", "net.", "model.", "module._orig_mod.")
+        ),
+        lambda state: (
+            {f"generator_ema.{key}": value for key, value in state.items()}
+            | {f"generator.{key}": value * 0 for key, value in state.items()}
+            | {"step_counter": torch.zeros(1)}
+        ),
     ],
-    ids=["params", "params_ema", "state_dict", "bare", "module"],
+    ids=[
+        "params",
+        "params_ema",
+        "state_dict",
+        "bare",
+        "params-ema",
+        "net",
+        "nested",
+        "module",
+        "_orig_mod",
+        "generator",
+        "net.",
+        "model.",
+        "compiled",
+        "gan",
+    ],
 )
 @pytest.mark.parametrize("color", ["y", "rgb"])
 def test_basicsr_wrappers_and_shapes_tell_the_network(tmp_path: Path, wrap, color: str) -> None:
