@@ -37,6 +37,7 @@ def translate_training(draft: Draft) -> None:
         network["type"] = f"basicsr.{network['type']}"
     draft.move(("path", "pretrain_network_g"), ("networks", NETWORK, "path"))
     draft.move(("path", "param_key_g"), ("networks", NETWORK, "param_key"))
+    draft.move(("path", "strict_load_g"), ("networks", NETWORK, "strict_load"))
     draft.put(("phases", PHASE, "trains"), NETWORK, ("train",))
     draft.moved["phases", PHASE] = ("train",)
     draft.moved["networks",] = draft.moved["networks", NETWORK] = ("network_g",)

@@ -23,7 +23,7 @@ OBSOLETE: dict[tuple[str, ...], frozenset[str]] = {
         | {"persistent_workers", "dataset_enlarge_ratio", "color", "phase", "scale"}
     ),
     ("val",): frozenset({"pbar", "use_pbar", "suffix"}),
-    ("path",): frozenset({"strict_load_g", "ignore_resume_networks"}),
+    ("path",): frozenset({"ignore_resume_networks"}),
     ("logger",): frozenset({"wandb"}),
 }
 # Our own keys of earlier versions: (pattern of the section, old key) -> new key; one notice each.
@@ -79,6 +79,7 @@ def test_draft(data: dict[str, Any]) -> Draft:
     """A test file as the schema's `TestRecipe` wants it."""
     draft = Draft(data)
     draft.take("manual_seed")
+    draft.take("path", "strict_load_g")
     _sort_out(draft)
     if draft.has("network_g"):
         translate_test(draft)

@@ -16,6 +16,7 @@ class NetworkOptions(Section):
         type: a registered name, "file" for whatever a file holds, or "basicsr.NAME".
         init: first weights: "default", or another initialization that the network knows, such as "bicubic".
         path: trained weights to start from: a file, or a shipped model's name.
+        strict_load: every weight must be in the file at `path`, in its shape; if not, the others stay new.
         param_key: which weights of a file with averaged ones beside the others; default: the averaged.
     """
 
@@ -24,6 +25,7 @@ class NetworkOptions(Section):
     type: str
     init: str = "default"
     path: PathText | None = None
+    strict_load: bool = True
     param_key: ParamKey | None = None
 
     @property

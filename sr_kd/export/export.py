@@ -73,7 +73,7 @@ def export_network(
     with atomic_path(path) as temporary:
         if path.suffix.lower() == ".safetensors":
             save_network(temporary, network)
-            run: TensorFunction = load_network(temporary, scale=network.scale).network
+            run: TensorFunction = load_network(temporary, scale=network.scale, any_type=True).network
         else:
             program = trace(assemble(deployed, rgb=rgb, precision=precision), channels)
             if path.suffix.lower() == ".onnx":

@@ -18,7 +18,7 @@ from ..errors import SrKdError, UsageError, nearest
 from ..files import atomic_path
 from .base import SRNetwork
 from .bounded import bounded_by, check_numbers
-from .build import build_network
+from .build import NETWORKS, build_network
 from .recognize import recognize
 from .spandrel import SpandrelNetwork, load_with_spandrel
 from .state_files import DESCRIPTION_KEY, SCALES_KEY, TORCH_SUFFIXES, read_state, without_prefixes
@@ -40,6 +40,19 @@ class LoadedNetwork:
 
     network: nn.Module
     metadata: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LoadedWeights:
+    """What is to be known of weights that were read into a network.
+
+    Attributes:
+        scales: that the file says it is for; empty where it does not say.
+        kept: keys whose weights stay as they were in the network; none where every one had to be in the file.
+    """
+
+    scales: tuple[int, ...]
+    kept: tuple[str, ...]
 
 
 def save_network(
@@ -88,7 +101,12 @@ def save_network(
 
 
 def load_network(
-    path: Path | str, *, scale: int | None = None, taps: Sequence[str] = (), key: str | None = None
+    path: Path | str,
+    *,
+    scale: int | None = None,
+    taps: Sequence[str] = (),
+    key: str | None = None,
+    any_type: bool = False,
 ) -> LoadedNetwork:
     """Read a network: this package's files, BasicSR-style files of its networks, and the PISR release.
 
@@ -99,9 +117,10 @@ def load_network(
             file nor its shapes tell it (FSRCNN and IDN have the same shapes at every scale).
         taps: dotted names of submodules, where the file holds another project's network.
         key: "params" or "params_ema", of a file that has both; default: the latter.
+        any_type: the file may name any class of another project: for files that this program has just written.
 
     Raises:
-        SrKdError: an unreadable file, or weights of no network known here.
+        SrKdError: an unreadable file, a network that may not be built, or weights of no network known here.
         UsageError: the network does not serve `scale`, or `scale` is needed.
     """
     path = Path(path)
@@ -123,12 +142,18 @@ def load_network(
     with torch.random.fork_rng(devices=[]):  # the initialization is thrown away: draw it from nobody's stream
         try:
             if described:
-                _refuse_foreign_types({"type": kind, **arguments})
+                if not any_type:
+                    _refuse_foreign_types({"type": kind, **arguments})
                 check_numbers(arguments, tensors)
             with bounded_by(tensors):
                 network = build_network(kind, **arguments)
         except UsageError as error:
-            raise SrKdError(f"{path}: {error}") from None
+            hint = (
+                ""
+                if "." in kind or kind in NETWORKS.names()
+                else "; is it a plug-in's? name that with --plugin FILE, or 'plugins'"
+            )
+            raise SrKdError(f"{path}: {error}{hint}") from None
     _load_strictly(network, tensors, path)
     if scale is not None:
         network = _serve(network, scale, path)
@@ -136,8 +161,8 @@ def load_network(
 
 
 def load_weights(
-    network: nn.Module, path: Path | str, *, part: str | None = None, key: str | None = None
-) -> tuple[int, ...]:
+    network: nn.Module, path: Path | str, *, part: str | None = None, key: str | None = None, strict: bool = True
+) -> LoadedWeights:
     """Load a file's weights into a network that exists; every key must match.
 
     Only a multi-scale file's heads for scales that the network does not serve are passed over.
@@ -145,12 +170,11 @@ def load_weights(
     Args:
         part: "decoder" or "encoder": that part of the teacher in the file.
         key: as in `load_network`.
-
-    Returns:
-        The scales that the file says it is for; empty where it does not say.
+        strict: if not, what the file lacks or has in another shape stays as it is in the network.
 
     Raises:
-        SrKdError: an unreadable file, or keys or shapes that do not fit (counted and named).
+        SrKdError: an unreadable file, or keys or shapes that do not fit (counted and named); if not strict, a file of
+            which nothing fits.
     """
     path = Path(path)
     file = read_state(path, key)
@@ -167,8 +191,13 @@ def load_weights(
         tensors = inside
     if isinstance(network, SRNetwork):
         tensors = network.own_tensors(tensors)
+    expected, kept = network.state_dict(), []
+    if not strict:
+        kept = [name for name, value in expected.items() if name not in tensors or tensors[name].shape != value.shape]
+        if len(kept) < len(expected):  # else the sentence about what does not fit
+            tensors = {name: expected[name] if name in kept else tensors[name] for name in expected}
     _load_strictly(network, tensors, path)
-    return tuple((file.description or {}).get("scales", ()))
+    return LoadedWeights(tuple((file.description or {}).get("scales", ())), tuple(kept))
 
 
 def _refuse_foreign_types(description: Mapping[str, Any]) -> None:

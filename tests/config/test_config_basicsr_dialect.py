@@ -192,7 +192,7 @@ def test_every_key_that_nothing_reads_gives_one_notice_with_its_line(write_optio
     notices = [record.getMessage() for record in caplog.records]
     named = [notice.split("'")[1] for notice in notices]
     assert sorted(named) == sorted(
-        ["model_type", "num_gpu", "dist_params", "path.strict_load_g", "logger.wandb"]
+        ["model_type", "num_gpu", "dist_params", "logger.wandb"]
         + [f"datasets.train.{key}" for key in ("use_shuffle", "dataset_enlarge_ratio")]
     )
     assert notices[0] == f"{path}:3: key 'model_type' is read by nothing here and was ignored"

@@ -6,7 +6,7 @@ import pytest
 import torch
 import yaml
 
-from sr_kd.errors import UsageError
+from sr_kd.errors import SrKdError, UsageError
 from sr_kd.networks.build import build_network
 from sr_kd.networks.files import load_network, load_weights, save_network
 
@@ -50,6 +50,23 @@ def test_weights_of_basicsr_are_loaded_by_name(basicsr, tmp_path):
     network = build_network("basicsr.EDSR", scale=2, **EDSR)
     load_weights(network, tmp_path / "edsr.pth")
     assert torch.equal(network.state_dict()["body.1.conv2.weight"], theirs.body[1].conv2.weight)
+
+
+def test_a_larger_scale_begins_with_the_weights_that_fit(basicsr, tmp_path):
+    """As BasicSR's EDSR_Mx4 does from x2 weights, with ``strict_load_g: false``."""
+    theirs = basicsr.archs.build_network({"type": "EDSR", "num_in_ch": 3, "num_out_ch": 3, "upscale": 2, **EDSR})
+    torch.save({"params": theirs.state_dict()}, tmp_path / "x2.pth")
+    network = build_network("basicsr.EDSR", scale=4, **EDSR)
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    with pytest.raises(SrKdError, match=r"does not fit basicsr.EDSR: 2 missing: upsample.2.weight"):
+        load_weights(network, tmp_path / "x2.pth")
+    kept = load_weights(network, tmp_path / "x2.pth", strict=False).kept
+    assert kept == ("upsample.2.weight", "upsample.2.bias")
+    for key, value in network.state_dict().items():
+        assert torch.equal(value, before[key] if key in kept else theirs.state_dict()[key])
+    torch.save({"params": {"other": torch.ones(2)}}, tmp_path / "other.pth")
+    with pytest.raises(SrKdError, match=r"does not fit basicsr.EDSR"):
+        load_weights(network, tmp_path / "other.pth", strict=False)
 
 
 def test_taps_are_submodules(basicsr):

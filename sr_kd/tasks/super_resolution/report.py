@@ -27,7 +27,7 @@ def write_comparison(run: FinishedArms) -> list[Path]:
     objects = [json_result(BICUBIC, scores[BICUBIC][0]) | {"run": 0}]
     for label, arms in run.arms.items():
         for number, arm in enumerate(arms):
-            network = load_network(arm.file).network
+            network = load_network(arm.file, any_type=True).network
             if not isinstance(network, SRNetwork):
                 continue
             upscaler = Upscaler(network, scale=scale, device=run.device)
