@@ -148,11 +148,8 @@ def load_network(
             with bounded_by(tensors):
                 network = build_network(kind, **arguments)
         except UsageError as error:
-            hint = (
-                ""
-                if "." in kind or kind in NETWORKS.names()
-                else "; is it a plug-in's? name that with --plugin FILE, or 'plugins'"
-            )
+            unknown = "." not in kind and kind not in NETWORKS.names()
+            hint = "; is it a plug-in's? name that with --plugin FILE, or 'plugins'" if unknown else ""
             raise SrKdError(f"{path}: {error}{hint}") from None
     _load_strictly(network, tensors, path)
     if scale is not None:
