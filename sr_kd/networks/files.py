@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from safetensors.torch import save
@@ -40,6 +40,19 @@ class LoadedNetwork:
 
     network: nn.Module
     metadata: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LoadedWeights:
+    """What is to be known of weights that were read into a network.
+
+    Attributes:
+        scales: that the file says it is for; empty where it does not say.
+        kept: keys whose weights stay as they were in the network; none where every one had to be in the file.
+    """
+
+    scales: tuple[int, ...]
+    kept: tuple[str, ...]
 
 
 def save_network(
@@ -135,28 +148,13 @@ def load_network(
             with bounded_by(tensors):
                 network = build_network(kind, **arguments)
         except UsageError as error:
-            hint = (
-                ""
-                if "." in kind or kind in NETWORKS.names()
-                else "; is it a plug-in's? name that with --plugin FILE, or 'plugins'"
-            )
+            unknown = "." not in kind and kind not in NETWORKS.names()
+            hint = "; is it a plug-in's? name that with --plugin FILE, or 'plugins'" if unknown else ""
             raise SrKdError(f"{path}: {error}{hint}") from None
     _load_strictly(network, tensors, path)
     if scale is not None:
         network = _serve(network, scale, path)
     return LoadedNetwork(network.eval(), metadata)
-
-
-class LoadedWeights(NamedTuple):
-    """What `load_weights` found.
-
-    Attributes:
-        scales: those that the file says it is for; empty where it does not say.
-        kept: keys that stay as they were in the network: none, if strict.
-    """
-
-    scales: tuple[int, ...]
-    kept: tuple[str, ...]
 
 
 def load_weights(
@@ -170,9 +168,6 @@ def load_weights(
         part: "decoder" or "encoder": that part of the teacher in the file.
         key: as in `load_network`.
         strict: if not, what the file lacks or has in another shape stays as it is in the network.
-
-    Returns:
-        What is known of the file's weights.
 
     Raises:
         SrKdError: an unreadable file, or keys or shapes that do not fit (counted and named); if not strict, a file of

@@ -70,14 +70,9 @@ class FirstNetworks:
             raise RecipeError(self.recipe, [(("networks", name), problem)])
         if options.path is not None and options.type != FROM_FILE:
             try:
-                file = _weights_file(options.path)
-                loaded = load_weights(network, file, key=options.param_key, strict=options.strict_load)
+                self._file_scales[name] = _load_trained(network, options)
             except SrKdError as error:
                 raise RecipeError(self.recipe, [(("networks", name, "path"), f"cannot be loaded: {error}")]) from None
-            self._file_scales[name] = loaded.scales
-            if loaded.kept:
-                sentence = "%s lacks these weights, or has them in other shapes; they stay new: %s"
-                logger.warning(sentence, file, ", ".join(loaded.kept))
         return network.for_scale(scale) if isinstance(network, SRNetwork) and scale is not None else network
 
 
@@ -131,6 +126,16 @@ def other_network(networks: FirstNetworks, phase: str, seed: int, workspace: Wor
 def finished_network(workspace: Workspace, phase: str, seed: int) -> nn.Module:
     """The result of a finished phase (its averaged weights where there are any)."""
     return load_network(workspace.models(phase, seed) / "net_g_latest.pth", any_type=True).network
+
+
+def _load_trained(network: nn.Module, options: NetworkOptions) -> tuple[int, ...]:
+    """Load the weights at `path`; the scales they are for, where all of them had to be there. Raises SrKdError."""
+    file = _weights_file(str(options.path))
+    loaded = load_weights(network, file, key=options.param_key, strict=options.strict_load)
+    if loaded.kept:
+        shown = ", ".join(loaded.kept)
+        logger.warning("%s lacks these weights or has them in other shapes; they stay new: %s", file, shown)
+    return loaded.scales if options.strict_load else ()
 
 
 def _from_file(options: NetworkOptions, scale: int | None) -> nn.Module:

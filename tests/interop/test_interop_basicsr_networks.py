@@ -60,8 +60,8 @@ def test_a_larger_scale_begins_with_the_weights_that_fit(basicsr, tmp_path):
     before = {key: value.clone() for key, value in network.state_dict().items()}
     with pytest.raises(SrKdError, match=r"does not fit basicsr.EDSR: 2 missing: upsample.2.weight"):
         load_weights(network, tmp_path / "x2.pth")
-    kept = load_weights(network, tmp_path / "x2.pth", strict=False)
-    assert kept == ["upsample.2.weight", "upsample.2.bias"]
+    kept = load_weights(network, tmp_path / "x2.pth", strict=False).kept
+    assert kept == ("upsample.2.weight", "upsample.2.bias")
     for key, value in network.state_dict().items():
         assert torch.equal(value, before[key] if key in kept else theirs.state_dict()[key])
     torch.save({"params": {"other": torch.ones(2)}}, tmp_path / "other.pth")

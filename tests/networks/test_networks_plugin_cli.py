@@ -79,30 +79,12 @@ def test_upscale_evaluate_and_export_take_it(run_cli, folder: Path) -> None:
     expected = load_model(folder / "ours.pth", device="cpu").upscale(read_image(folder / "hr/astronaut.png").pixels)
     scores = []
     for name in ("ours", "theirs"):
-        upscaled = run_cli(
-            "upscale", "-n", f"{name}.pth", "-i", "hr", "-o", name, "--plugin", "shuffled.py", cwd=folder
-        )
+        model = ("-n", f"{name}.pth", "--plugin", "shuffled.py")
+        upscaled = run_cli("upscale", *model, "-i", "hr", "-o", name, cwd=folder)
         assert upscaled.returncode == 0, upscaled.stderr
         assert np.array_equal(read_image(folder / name / "astronaut.png").pixels, expected)
-        evaluated = run_cli(
-            *(
-                "evaluate",
-                "-n",
-                f"{name}.pth",
-                "--plugin",
-                "shuffled.py",
-                "--hr",
-                "hr",
-                "-s",
-                2,
-                "--json",
-                "-",
-                "--quiet",
-                "--device",
-                "cpu",
-            ),
-            cwd=folder,
-        )
+        measure = ("evaluate", *model, "--hr", "hr", "-s", 2, "--json", "-", "--quiet", "--device", "cpu")
+        evaluated = run_cli(*measure, cwd=folder)
         assert evaluated.returncode == 0, evaluated.stderr
         scores.append(json.loads(evaluated.stdout)["sets"][0]["psnr"])
     assert scores[0] == scores[1]

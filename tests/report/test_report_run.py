@@ -14,8 +14,8 @@ from tiny_run import write_options
 
 from sr_kd.distributed import World
 from sr_kd.errors import SrKdError, UsageError
+from sr_kd.recipes.invocation import Invocation, read_invocation, write_invocation
 from sr_kd.recipes.load import load_recipe
-from sr_kd.recipes.record import Invocation, read_record, write_record
 from sr_kd.recipes.run import run_recipe
 from sr_kd.recipes.workspace import Workspace
 from sr_kd.report.run import Run, find_run
@@ -52,8 +52,8 @@ def test_every_option_file_survives_its_record(repository, tmp_path):
     for file in files:
         recipe = load_recipe(file)
         folder = tmp_path / "experiments" / recipe.name
-        write_record(folder, recipe, Invocation(str(file), "the command"))
-        found, invocation = read_record(folder)
+        write_invocation(folder, recipe, Invocation(str(file), "the command"))
+        found, invocation = read_invocation(folder)
         assert found.model_dump(exclude={"path"}) == recipe.model_dump(exclude={"path"}), file
         assert invocation.command == "the command"
 
