@@ -141,8 +141,8 @@ def test_a_step_of_every_arm_of_a_recipe(repository):
     assert "| candidate | ms | steps / s | time / baseline_total | lower bound / time | remarks |" in table
     stage = bench.step("PISR").stage
     assert set(stage.step.losses) == {"L1", "VID"}
-    assert stage.frozen_teacher is not None
-    assert bench.step("baseline_total").stage.frozen_teacher is None
+    assert stage.teacher is not None
+    assert bench.step("baseline_total").stage.teacher is None
 
 
 def test_a_step_of_an_arm_with_a_partner_trains_both(repository):
