@@ -18,6 +18,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--auto_resume", action="store_true", help="continue a run of the same name instead of archiving it"
     )
     parser.add_argument(
+        "--continue_with",
+        action="store_true",
+        help="as --auto_resume, but with the optimizer, schedule, losses and lengths that the option file names now; "
+        "the change is recorded beside the results",
+    )
+    parser.add_argument(
         "--seeds",
         type=int,
         nargs="+",
@@ -46,7 +52,8 @@ def run(arguments: argparse.Namespace) -> int:
             checked,
             world,
             seeds=arguments.seeds,
-            resume=arguments.auto_resume,
+            resume=arguments.auto_resume or arguments.continue_with,
+            continue_with=arguments.continue_with,
             quiet=arguments.quiet,
             command=command,
         )

@@ -40,6 +40,7 @@ def train(
     device: str = "auto",
     seeds: Sequence[int] = (),
     resume: bool = False,
+    continue_with: bool = False,
     debug: bool = False,
     quiet: bool = True,
 ) -> TrainingResult:
@@ -51,6 +52,7 @@ def train(
         device: "auto", "cpu", "cuda", "cuda:1" or "mps". Processes that torchrun started join by themselves.
         seeds: only these of the recipe's, while other processes run the others; always resumes.
         resume: continue a run of the same name; otherwise it is archived.
+        continue_with: the same, with other options than before in its phases; they hold from the last states on.
         debug: 8 iterations per phase, logged and validated all along, under another name.
         quiet: no progress bars.
 
@@ -61,15 +63,28 @@ def train(
     checked = check_training_file(recipe, overrides, debug=debug)
     with joined(device) as world:
         return train_checked(
-            checked, world, seeds=seeds, resume=resume, quiet=quiet, command=f"sr_kd.train({recipe!r})"
+            checked,
+            world,
+            seeds=seeds,
+            resume=resume or continue_with,
+            continue_with=continue_with,
+            quiet=quiet,
+            command=f"sr_kd.train({recipe!r})",
         )
 
 
 def train_checked(
-    checked: CheckedRecipe, world: World, *, seeds: Sequence[int], resume: bool, quiet: bool, command: str
+    checked: CheckedRecipe,
+    world: World,
+    *,
+    seeds: Sequence[int],
+    resume: bool,
+    quiet: bool,
+    command: str,
+    continue_with: bool = False,
 ) -> TrainingResult:
     """As `train`, of a recipe that is checked, in a world that is joined. `command`: for the foot of the table."""
-    workspace = run_recipe(checked, world, seeds=seeds, resume=resume, quiet=quiet)
+    workspace = run_recipe(checked, world, seeds=seeds, resume=resume, continue_with=continue_with, quiet=quiet)
     unfinished = tuple(workspace.unfinished_seeds())
     if not world.leads or unfinished:
         return TrainingResult(workspace.root, (), unfinished)

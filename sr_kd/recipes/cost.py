@@ -41,6 +41,13 @@ def cost_note(recipe: TrainingRecipe) -> str:
     return f"{NOTE}, relative to {bases}.\n" if bases else f"{NOTE}.\n"
 
 
+def remarks(found: Mapping[str, Sequence[FinishedArm]]) -> str:
+    """A line for everything that did not go as the option file says: skipped steps, options changed on the way."""
+    arms_of_seeds = [arm for runs in found.values() for arm in runs]
+    lines = [f"- {arm.label}, seed {arm.seed}: {text}.\n" for arm in arms_of_seeds for text in arm.remarks]
+    return "\n" + "".join(lines) if lines else ""
+
+
 def undistilled_arm(recipe: TrainingRecipe, network: str) -> str | None:
     """Of the arms of a network that nobody teaches and that teach nobody: the baseline, or else the first."""
     needed = {name for phase in recipe.phases.values() for name in phase.needs}

@@ -8,7 +8,7 @@ import torch
 
 from ..tasks import TASKS
 from ..tasks.base import FinishedArm, FinishedArms, TaskData
-from .cost import cost_columns, cost_note
+from .cost import cost_columns, cost_note, remarks
 from .graph import baseline_of
 from .workspace import Workspace, finished_arms
 
@@ -40,7 +40,7 @@ def write_report(
         data,
         baseline_of(recipe),
         cost_columns(recipe, found),
-        cost_note(recipe),
+        cost_note(recipe) + remarks(found),
         workspace.results,
         device,
         command,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing, nullcontext
+from typing import Any
 
 from torch import nn
 
@@ -31,13 +32,20 @@ from .check import CheckedRecipe
 from .graph import phase_order
 from .lock import only_run_of
 from .networks import first_network, other_network
+from .record import changes, comparable
 from .workspace import PARTNER_FILE, Workspace
 
 logger = logging.getLogger("sr_kd")
 
 
 def run_recipe(
-    checked: CheckedRecipe, world: World, *, seeds: Sequence[int] = (), resume: bool = False, quiet: bool = False
+    checked: CheckedRecipe,
+    world: World,
+    *,
+    seeds: Sequence[int] = (),
+    resume: bool = False,
+    continue_with: bool = False,
+    quiet: bool = False,
 ) -> Workspace:
     """Run all that is not finished yet.
 
@@ -45,6 +53,7 @@ def run_recipe(
         checked: what `recipes.check.check_recipe` gave; its networks, losses and sets are used.
         seeds: only these of the recipe's, beside other processes that run the others; always resumes.
         resume: continue an existing run of the same recipe; otherwise it is archived under a new name.
+        continue_with: of a recipe whose phases have other options than before; they hold from the last states on.
 
     Raises:
         UsageError: the recipe changed since the run began, or has no such seed.
@@ -58,7 +67,13 @@ def run_recipe(
     workspace = Workspace(recipe)
     with only_run_of(workspace.root, seeds) if world.leads else nullcontext():
         if world.leads:
-            workspace.prepare(resume, shared=bool(seeds), processes=world.size, images=checked.data.listing())
+            workspace.prepare(
+                resume,
+                shared=bool(seeds),
+                processes=world.size,
+                images=checked.data.listing(),
+                continue_with=continue_with,
+            )
         _run_seeds(checked, sorted(set(seeds)) or recipe.seeds, workspace, world, quiet or not world.leads)
     return workspace
 
@@ -101,7 +116,8 @@ def _run_phase(checked: CheckedRecipe, name: str, seed: int, workspace: Workspac
     losses = losses or build_phase_losses(recipe, name, seed, student, other)
     task = checked.data.task(name, seed, [student] if other is None else [student, other], world, quiet)
     plan = plan_phase(recipe, name, student, other, losses, task, world)
-    start = resume(plan, states)
+    record = comparable(recipe, world.size)
+    start = resume(plan, states, lambda before: _changed(before, record, name))
     if world.leads:
         _announce(workspace.run_name(name, seed), start.clock, plan.total_iter, student, plan.losses)
     folder = workspace.tensorboard / workspace.run_name(name, seed)
@@ -116,6 +132,7 @@ def _run_phase(checked: CheckedRecipe, name: str, seed: int, workspace: Workspac
             workspace.models(name, seed),
             workspace.root / "visualization" if recipe.val.save_img else None,
             {"recipe": recipe.name, "phase": name, "seed": seed, "sr_kd": __version__},
+            record,
         )
         validation = Validation(
             plan, task, files, log, world, recipe.val.metrics[0], less_is_better(recipe.val.metrics)
@@ -127,8 +144,10 @@ def _run_phase(checked: CheckedRecipe, name: str, seed: int, workspace: Workspac
         log.scalars(plan.total_iter, {f"report/{key}": value for key, value in report.items()})
         result = {
             "iterations": plan.total_iter,
+            "pretraining": sum(plan.lengths[:-1]),
             "seconds_per_step": times.median,
             "skipped_steps": skipped,
+            "history": list(start.history),
             "scores": scores,
             "report": report,
         }
@@ -145,6 +164,12 @@ def _run_phase(checked: CheckedRecipe, name: str, seed: int, workspace: Workspac
         workspace.finish(name, seed, result)
     if stop.requested(world):  # all wait here for the files, too
         raise SrKdError(f"stopped after {files.label}; continue with --auto_resume")
+
+
+def _changed(before: Mapping[str, Any], now: Mapping[str, Any], phase: str) -> list[str]:
+    """What was changed in a phase's own options since a state of it was saved."""
+    found = changes(before, now) if before else {}
+    return [f"{key}: {text}" for key, text in found.items() if key.startswith(f"phases.{phase}.")]
 
 
 def _announce(label: str, start: int, total: int, student: nn.Module, losses: Sequence[WeightedLoss]) -> None:

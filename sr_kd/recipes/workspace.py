@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,15 +15,10 @@ from ..files import write_text
 from ..tasks.base import FinishedArm
 from ..training.checkpoint import StateFolder
 from .graph import arms, phases_before
+from .record import CONTINUABLE, PLUGINS, changes, comparable, file_digest, flatten, read_record
 
 logger = logging.getLogger("sr_kd")
-PARTNER_FILE = "net_partner_latest.pth"
-# How the images are read, and by how many processes, is for the machine to say: the patches are the same, as long as a
-# step takes as many of them.
-MACHINE_DEPENDENT = frozenset({"train.num_worker_per_gpu", "train.memory_budget", "train.batch_size_per_gpu"})
-PLUGINS = "plugin code"
-ARGUMENT = re.compile(r"^networks\.|\.losses\[")  # keys that are not known beforehand
-BATCH = "train.batch_size_per_gpu times processes"
+PARTNER_FILE, FINISHED = "net_partner_latest.pth", "finished.json"
 
 
 class Workspace:
@@ -58,17 +52,40 @@ class Workspace:
         )
 
     def result(self, phase: str, seed: int) -> dict[str, Any] | None:
-        """What `finish` wrote; None while the phase is not finished."""
-        path = self.states(phase, seed).folder / "finished.json"
+        """What `finish` wrote; None while the phase is not finished.
+
+        Neither is one whose record or networks were damaged since, if it can end anew from its last state.
+
+        Raises:
+            SrKdError: it cannot.
+        """
+        states = self.states(phase, seed)
+        path = states.folder / FINISHED
         if not path.exists():
             return None
-        return _read_json(
-            path, "remove it and run the recipe with --auto_resume: the phase ends anew from its last state"
-        )
+        found = read_record(path)
+        damaged = str(path) if not {"iterations", "scores"} <= found.keys() else ""
+        for name, digest in found.get("networks", {}).items():
+            if file_digest(self.models(phase, seed) / name) != digest:
+                damaged = str(self.models(phase, seed) / name)
+        if not damaged:
+            return found
+        remedy = f"{self.run_name(phase, seed)} ends anew from its last state"
+        if not states.iterations():
+            raise SrKdError(
+                f"{damaged} is damaged, and there is no state to end anew from; remove {path} to begin anew"
+            )
+        logger.warning("%s is damaged: %s (by --auto_resume)", damaged, remedy)
+        return None
 
     def finish(self, phase: str, seed: int, result: dict[str, Any]) -> None:
-        """Mark a phase as finished."""
-        write_text(self.states(phase, seed).folder / "finished.json", json.dumps(result, indent=2))
+        """Mark a phase as finished; its networks are known by their SHA-256 from then on."""
+        models = self.models(phase, seed)
+        files = [
+            name for name in ("net_g_latest.pth", PARTNER_FILE) if name == "net_g_latest.pth" or "partner" in result
+        ]
+        content = {**result, "networks": {name: file_digest(models / name) for name in files}}
+        write_text(self.states(phase, seed).folder / FINISHED, json.dumps(content, indent=2))
 
     def unfinished_seeds(self) -> list[int]:
         """Seeds with a phase that is not finished."""
@@ -76,31 +93,35 @@ class Workspace:
             seed for seed in self.recipe.seeds if any(self.result(phase, seed) is None for phase in self.recipe.phases)
         ]
 
-    def prepare(self, resume: bool, shared: bool = False, processes: int = 1, images: Sequence[str] = ()) -> None:
+    def prepare(
+        self,
+        resume: bool,
+        shared: bool = False,
+        processes: int = 1,
+        images: Sequence[str] = (),
+        continue_with: bool = False,
+    ) -> None:
         """Make the folder of a new run, or check that an existing one is of the same recipe.
 
         Without `resume`, an existing folder is renamed with a time stamp; nothing is overwritten. A `shared`
         one, in which other processes may be at work, is never renamed, and always resumed. The `images` (a line each)
         are recorded; where they differ from those that the run began with, a warning says so.
 
+        Args:
+            continue_with: phases go on with other options than before.
+
         Raises:
             UsageError: the recipe, or its batch over all `processes`, was changed since the run began, with the keys
                 that differ.
         """
         record = self.root / "recipe.json"
-        current = _comparable(self.recipe, processes)
-        if record.exists() and (resume or shared):
-            before = _flatten(_read_json(record, "leave out --auto_resume and --seeds to begin anew"))
+        current = comparable(self.recipe, processes)
+        before = self._begun_with(record) if resume or shared else None
+        if before is not None:
             for file, digest in self.recipe.plugin_digests.items():
                 if before.get(f"{PLUGINS}.{file}", digest) != digest:
                     logger.warning("plug-in %s was changed since this run began; what is finished stays as it is", file)
-            changed = _changed(before, current)
-            if changed:
-                shown = "; ".join(f"{key}: {then} then, {now} now" for key, (then, now) in changed[:5])
-                raise UsageError(
-                    f"{self.root} was begun with other options ({shown}). "
-                    "Give the recipe another name, or leave out --auto_resume and --seeds to begin anew"
-                )
+            self._check_changes(changes(before, current), continue_with)
         elif not shared and self.root.exists() and any(self.root.iterdir()):
             stamp = time.strftime("%Y%m%d_%H%M%S")
             archived = self.root.with_name(f"{self.root.name}_archived_{stamp}")
@@ -129,6 +150,69 @@ class Workspace:
                 "; ".join(f"{verb} {_some(lines)}" for verb, lines in (("now", added), ("then", gone)) if lines),
             )
 
+    def _begun_with(self, record: Path) -> dict[str, Any] | None:
+        """The options of an existing run, if need be as its newest intact state knows them; None for a new run.
+
+        Raises:
+            SrKdError: nothing knows them.
+        """
+        found = read_record(record)
+        folders = sorted({path.parent for path in (self.root / "training_states").glob("*/*.state")})
+        if found or not (record.exists() or folders):
+            return flatten(found) if found else None
+        for folder in folders:
+            latest = StateFolder(folder).load_latest()
+            if latest is not None and latest[1].get("record"):
+                logger.warning("%s is damaged or missing: made anew from %s", record, folder / f"{latest[0]}.state")
+                return latest[1]["record"]
+        raise SrKdError(
+            f"{record} is damaged or missing, and no state knows its options; "
+            "put it back, or leave out --auto_resume and --seeds to begin anew"
+        )
+
+    def _check_changes(self, changed: Mapping[str, str], continue_with: bool) -> None:
+        if not changed:
+            return
+        fixed = {key: text for key, text in changed.items() if not CONTINUABLE.match(key)}
+        shown = "; ".join(f"{key}: {text}" for key, text in list((fixed or changed).items())[:5])
+        begun = f"{self.root} was begun with other options ({shown})"
+        anew = "give the recipe another name, or leave out --auto_resume and --seeds to begin anew"
+        if fixed:
+            raise UsageError(f"{begun}. They cannot be changed on the way: {anew}")
+        if not continue_with:
+            raise UsageError(f"{begun}. Add --continue_with to go on with these from the last states; or {anew}")
+        phases = dict.fromkeys(key.split(".")[1] for key in changed)
+        finished = [path for phase in phases for seed in self.recipe.seeds for path in self._finished(phase, seed)]
+        for path, iterations in finished:
+            path.rename(path.with_name(f"finished_at_{iterations}.json"))
+
+    def _finished(self, phase: str, seed: int) -> Iterator[tuple[Path, int]]:
+        """The record of a phase that is to go on with other options, and its iterations; nothing if it is unfinished.
+
+        Raises:
+            UsageError: it has no iterations left to do, or its result was used already.
+        """
+        result, folder = self.result(phase, seed), self.states(phase, seed).folder
+        if result is not None:
+            planned = self.recipe.length(phase) + result.get("pretraining", 0)
+            if planned <= result["iterations"]:
+                raise UsageError(
+                    f"{self.run_name(phase, seed)} is finished ({result['iterations']} iterations): other options have "
+                    "an effect only with a larger total_iter"
+                )
+            yield folder / FINISHED, result["iterations"]
+        for name in self.recipe.phases:
+            other = self.states(name, seed)
+            if (
+                phase in phases_before(self.recipe, name)
+                and other.iterations()
+                and self.states(phase, seed).iterations()
+            ):
+                raise UsageError(
+                    f"{self.run_name(name, seed)} has begun with what {self.run_name(phase, seed)} was: remove "
+                    f"{other.folder} to train it anew, or give the recipe another name"
+                )
+
 
 def _some(lines: Sequence[str], shown: int = 3) -> str:
     more = f" and {len(lines) - shown} more" if len(lines) > shown else ""
@@ -142,7 +226,7 @@ def finished_arms(workspace: Workspace) -> Iterator[FinishedArm]:
         for seed in recipe.seeds:
             result, options = _finished(workspace, phase, seed), recipe.phases[phase]
             folder = workspace.models(phase, seed)
-            cost = (_iterations(workspace, phase, seed), result.get("seconds_per_step"))
+            cost = (_iterations(workspace, phase, seed), result.get("seconds_per_step"), _remarks(result))
             yield FinishedArm(label, options.trains, seed, folder / "net_g_latest.pth", result["scores"], *cost)
             if options.partner is not None:
                 file, scores = folder / PARTNER_FILE, result["partner"]
@@ -156,6 +240,16 @@ def _finished(workspace: Workspace, phase: str, seed: int) -> dict[str, Any]:
     return result
 
 
+def _remarks(result: Mapping[str, Any]) -> tuple[str, ...]:
+    skipped = result.get("skipped_steps", 0)
+    left_out = [f"{skipped} step{'s' * (skipped > 1)} left out, whose gradient was NaN or Inf"] if skipped else []
+    history = [
+        f"from iteration {entry['iteration']} on with {'; '.join(entry['changes'])}"
+        for entry in result.get("history", [])
+    ]
+    return (*left_out, *history)
+
+
 def _iterations(workspace: Workspace, phase: str, seed: int) -> tuple[int, ...]:
     """Of every phase before this one, of what its losses train beforehand (if anything), and of itself."""
     recipe = workspace.recipe
@@ -163,59 +257,3 @@ def _iterations(workspace: Workspace, phase: str, seed: int) -> tuple[int, ...]:
     own = recipe.length(phase)
     pretraining = _finished(workspace, phase, seed)["iterations"] - own
     return (*before, *([pretraining] if pretraining else []), own)
-
-
-def _comparable(recipe: TrainingRecipe, processes: int) -> dict[str, Any]:
-    """The options that decide what is computed and where it lies, as dotted keys."""
-    dump = recipe.model_dump(mode="json", by_alias=True)
-    for free in ("seeds", "val", "logger", "path", "arms", "baseline", "validation_sets"):
-        dump.pop(free)
-    dump["first arm"] = next(iter(arms(recipe).values()))
-    dump["first seed"] = recipe.seeds[0]
-    dump["several seeds"] = len(recipe.seeds) > 1
-    dump[PLUGINS] = recipe.plugin_digests
-    flat = _flatten(dump)
-    return {**flat, BATCH: flat.get("train.batch_size_per_gpu", 1) * processes}
-
-
-def _changed(before: Mapping[str, Any], current: Mapping[str, Any]) -> list[tuple[str, tuple[str, str]]]:
-    """Keys with what they were and are. Phases and networks that only one of the two has may come and go.
-
-    A key that the record does not have is a network's or loss' argument, or was introduced after the run began.
-    The keys in `MACHINE_DEPENDENT` may change.
-    """
-    shared = {_section(key) for key in before} & {_section(key) for key in current}
-    keys = [key for key in sorted({*before, *current}) if _section(key) in shared - {PLUGINS}]
-    values = {key: tuple(repr(side[key]) if key in side else "nothing" for side in (before, current)) for key in keys}
-    given = {key for key in keys if key in before or (ARGUMENT.search(key) and current.get(key) is not None)}
-    compared = (key for key in keys if key in given - MACHINE_DEPENDENT)
-    return [(key, (then, now)) for key in compared for then, now in [values[key]] if then != now]
-
-
-def _section(key: str) -> str:
-    """The phase or network that a dotted key belongs to; otherwise its first part."""
-    first, *rest = key.split(".")
-    return f"{first}.{rest[0]}" if rest and first in ("phases", "networks") else first
-
-
-def _read_json(path: Path, remedy: str) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        content = None
-    if not isinstance(content, dict):
-        raise SrKdError(f"{path} is damaged; {remedy}")
-    return content
-
-
-def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:
-    if isinstance(value, dict) and value:
-        flat: dict[str, Any] = {}
-        for key, item in value.items():
-            flat.update(_flatten(item, f"{prefix}.{key}" if prefix else str(key)))
-        return flat
-    if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
-        return {
-            key: each for index, item in enumerate(value) for key, each in _flatten(item, f"{prefix}[{index}]").items()
-        }
-    return {prefix: value}

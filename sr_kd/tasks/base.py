@@ -62,6 +62,7 @@ class FinishedArm:
         scores: set name -> metric -> value of the last validation.
         iterations: of the phases that it needs, of its own pre-training, and of its training.
         seconds_per_step: median time of one of the latter; None where it was not measured.
+        remarks: on steps that were left out, and on other options that it went on with.
     """
 
     label: str
@@ -71,11 +72,13 @@ class FinishedArm:
     scores: Mapping[str, Mapping[str, float]]
     iterations: tuple[int, ...]
     seconds_per_step: float | None
+    remarks: tuple[str, ...] = ()
 
     @property
     def cost(self) -> dict[str, Any]:
-        """Iterations and time, for a JSON file."""
-        return {"iterations": list(self.iterations), "seconds_per_step": self.seconds_per_step}
+        """Iterations, time and remarks, for a JSON file."""
+        cost = {"iterations": list(self.iterations), "seconds_per_step": self.seconds_per_step}
+        return {**cost, "remarks": list(self.remarks)} if self.remarks else cost
 
 
 @dataclass(frozen=True)

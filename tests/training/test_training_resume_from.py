@@ -10,10 +10,10 @@ import pytest
 import torch
 from digits import CPU
 
-from sr_kd.config.loader import load_recipe
 from sr_kd.errors import SrKdError
+from sr_kd.recipes.load import load_recipe
+from sr_kd.recipes.run import run_recipe
 from sr_kd.training.checkpoint import StateFolder, read_state
-from sr_kd.training.run import run_recipe
 
 SHORT = {
     "networks": {"student": {"type": "FSRCNN", "init": "bicubic"}},

@@ -83,17 +83,17 @@ def test_a_phase_may_be_added(write_recipe):
     Workspace(recipe.model_copy(update={"phases": more})).prepare(resume=True)
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"iterations": 1'])
-def test_damaged_records_are_named(workspace, content):
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"iterations": 1'])
+def test_damaged_records_of_a_run_without_states_are_named(workspace, content):
     space = workspace()
     space.prepare(resume=True)
-    space.finish("teacher", 0, {"iterations": 12})
-    finished = space.states("teacher", 0).folder / "finished.json"
+    space.finish("teacher", 0, {"iterations": 12, "scores": {}})
+    finished, record = space.states("teacher", 0).folder / "finished.json", space.root / "recipe.json"
     finished.write_text(content)
-    with pytest.raises(SrKdError, match=r"finished\.json is damaged; remove it"):
+    with pytest.raises(SrKdError, match=r"finished\.json is damaged, and there is no state to end anew from; remove"):
         space.result("teacher", 0)
-    (space.root / "recipe.json").write_text(content)
-    with pytest.raises(SrKdError, match=r"recipe\.json is damaged; leave out --auto_resume"):
+    record.write_text(content)
+    with pytest.raises(SrKdError, match=r"recipe\.json is damaged or missing, and no state knows .* leave out --auto"):
         space.prepare(resume=True)
 
 
