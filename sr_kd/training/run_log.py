@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -23,35 +25,56 @@ class RunLog:
 
     def __init__(self, folder: Path | None, start: int) -> None:
         self._writer: Any = None
+        self._excepthook = threading.excepthook
         if folder is not None:
             from torch.utils.tensorboard import SummaryWriter
 
-            self._writer = SummaryWriter(str(folder), purge_step=start + 1)
+            with self._disk_may_be_full():
+                self._writer = SummaryWriter(str(folder), purge_step=start + 1)
 
     def scalars(self, iteration: int, values: Mapping[str, float]) -> None:
         """Record scalars after `iteration` finished iterations."""
-        if self._writer is not None:
-            for name, value in values.items():
+        with self._disk_may_be_full():
+            for name, value in values.items() if self._writer is not None else ():
                 self._writer.add_scalar(name, value, iteration)
 
     def image(self, iteration: int, name: str, image: torch.Tensor) -> None:
         """Record an image (C, H, W) in [0, 1]."""
-        if self._writer is not None:
-            self._writer.add_image(name, image.clamp(0, 1), iteration)
+        with self._disk_may_be_full():
+            if self._writer is not None:
+                self._writer.add_image(name, image.clamp(0, 1), iteration)
 
     def flush(self) -> None:
         """Write what was recorded to the disk."""
-        if self._writer is not None:
-            self._writer.flush()
+        with self._disk_may_be_full():
+            if self._writer is not None:
+                self._writer.flush()
+
+    @contextmanager
+    def _disk_may_be_full(self) -> Iterator[None]:
+        """Events are no reason to end a training: after the first that cannot be written, no more are."""
+        try:
+            yield
+        except OSError as error:
+            self._writer = None
+            logger.warning("TensorBoard's events cannot be written (%s): training goes on without", error)
 
     def __enter__(self) -> RunLog:
+        threading.excepthook = self._in_thread
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._writer is not None:
-            self._writer.close()
+        with self._disk_may_be_full():
+            if self._writer is not None:
+                self._writer.close()
+        threading.excepthook = self._excepthook
+
+    def _in_thread(self, found: threading.ExceptHookArgs) -> None:
+        """TensorBoard writes in a thread of its own, and hands its error on to the next call besides."""
+        if not (self._writer is not None and isinstance(found.exc_value, OSError)):
+            self._excepthook(found)
 
 
 def log_to_file(path: Path) -> logging.Handler:

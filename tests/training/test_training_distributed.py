@@ -21,6 +21,7 @@ pytestmark = pytest.mark.slow
 
 WORKER = Path(__file__).with_name("two_rank_worker.py")
 MUTUAL_WORKER = Path(__file__).with_name("two_rank_mutual_worker.py")
+RECIPES_WORKER = Path(__file__).with_name("two_rank_recipes_worker.py")
 
 
 def run(
@@ -33,6 +34,19 @@ def run(
         capture_output=True,
         text=True,
         timeout=timeout,
+    )
+
+
+def train_by_two(recipe: Path) -> subprocess.CompletedProcess[str]:
+    """The command line in two processes."""
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    command = ["-m", "sr_kd", "train", "-opt", str(recipe), "--device", "cpu"]
+    return subprocess.run(
+        [sys.executable, *launcher, *command],
+        env={**os.environ, "PYTHONPATH": str(Path.cwd()), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
 
 
@@ -95,15 +109,7 @@ def test_two_ranks_through_the_command_line(write_recipe, tmp_path):
         "losses": [{"type": "Hint", "taps": ["mapping"]}],
     }
     recipe = write_recipe(datasets__train__batch_size_per_gpu=2, phases__hint=hint)
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    command = ["-m", "sr_kd", "train", "-opt", str(recipe), "--device", "cpu"]
-    result = subprocess.run(
-        [sys.executable, *launcher, *command],
-        env={**os.environ, "PYTHONPATH": str(Path.cwd()), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    result = train_by_two(recipe)
     assert result.returncode == 0, result.stderr
     assert (tmp_path / "experiments" / "tiny" / "models" / "net_g_latest.pth").exists()
     logs = list((tmp_path / "experiments" / "tiny").glob("train_*.log"))
@@ -124,15 +130,7 @@ def test_two_processes_measure_the_network_that_is_written(tmp_path):
     sets = {"train": recipe.train.model_dump(), "val": recipe.validation_sets[0].model_dump()}
     file = tmp_path / "options.yml"
     file.write_text(yaml.safe_dump({**options, "task": "classification", "datasets": sets}))
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    command = ["-m", "sr_kd", "train", "-opt", str(file), "--device", "cpu"]
-    result = subprocess.run(
-        [sys.executable, *launcher, *command],
-        env={**os.environ, "PYTHONPATH": str(Path.cwd()), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    result = train_by_two(file)
     assert result.returncode == 0, result.stderr
     workspace = Workspace(recipe)
     network = load_network(workspace.models("teacher", 0) / "net_g_latest.pth").network
@@ -140,3 +138,55 @@ def test_two_processes_measure_the_network_that_is_written(tmp_path):
     options = {"batch_size": 1, "shift": 0, "hflip": False, "seed": 0, "stream": ""}
     expected = Classification(test, [test], **options, world=CPU).validate(network)
     assert workspace.result("teacher", 0)["scores"] == expected
+
+
+def test_every_shipped_recipe_trains_in_two_processes(tmp_path, repository):
+    """The recipes in options/train/foreign need weights that are not shipped; their students are among the others."""
+    train = repository / "options" / "train"
+    shipped = [file for part in ("*_x2*", "*digits", "*shapes") for file in sorted(train.rglob(f"{part}.yml"))]
+    files = [str(file) for file in shipped if file.parent.name != "foreign"]
+    assert any("carn" in file for file in files), "whose mean has four dimensions"
+    result = run(2, Path(files[0]), *files[1:], worker=RECIPES_WORKER, timeout=900)
+    assert result.returncode == 0, result.stderr
+    assert int(result.stdout.split()[0]) > 50
+
+
+UNUSED = """
+from torch import nn
+from sr_kd.networks.base import SRNetwork, Tap
+from sr_kd.networks.build import NETWORKS
+
+
+class Unused(SRNetwork):
+    type_name = "Unused"
+
+    def __init__(self, scale: int) -> None:
+        super().__init__()
+        self.arguments, self.scales, self.color = {"scale": scale}, (scale,), "y"
+        self.taps, self.receptive_radius = {"body": Tap(8)}, 2
+        self.body, self.spare_layer = nn.Conv2d(1, 8, 3, padding=1), nn.Conv2d(8, 8, 1)
+        self.last = nn.Sequential(nn.Conv2d(8, scale**2, 3, padding=1), nn.PixelShuffle(scale))
+
+    def stages(self):
+        return [("body", lambda state, _: self.body(state)), ("output", lambda state, _: self.last(state))]
+
+
+def register():
+    NETWORKS.register("Unused", Unused)
+"""
+
+
+@pytest.mark.parametrize("find", [False, True])
+def test_a_layer_without_gradient_is_named_or_found(write_recipe, tmp_path, find):
+    (tmp_path / "unused.py").write_text(UNUSED)
+    phase = {"trains": "student", "total_iter": 3, "losses": [{"type": "L1"}], "find_unused_parameters": find}
+    recipe = write_recipe(
+        plugins=["unused.py"], networks={"student": {"type": "Unused"}}, phases={"only": phase},
+        datasets__train__batch_size_per_gpu=2,
+    )  # fmt: skip
+    result = train_by_two(recipe)
+    assert (result.returncode == 0) == find, result.stderr
+    if not find:
+        assert "student.spare_layer got no gradient" in result.stderr
+        assert "set 'find_unused_parameters: true' in the phase" in result.stderr
+        assert "loop.py" not in result.stderr, "no traceback but that of torchrun itself"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 
 import pytest
@@ -195,3 +197,28 @@ def test_a_seed_that_the_recipe_does_not_have(write_recipe):
     recipe = load_recipe(write_recipe(seeds=[0, 2]))
     with pytest.raises(UsageError, match="tiny has no seed 1; its seeds are 0, 2"):
         run_recipe(check_recipe(recipe), WORLD, seeds=[1])
+
+
+FULL_DISK = """
+import logging, resource, sys
+from pathlib import Path
+from sr_kd.training.run_log import RunLog
+
+logging.basicConfig(level="WARNING")
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+with RunLog(Path(sys.argv[1]), 0) as log:
+    for iteration in range(2000):
+        log.scalars(iteration, {"losses/total": 1.0, "learning_rate": 1e-3})
+        if iteration % 100 == 0:
+            log.flush()
+print("the end")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limits on file sizes")
+def test_events_that_cannot_be_written_are_a_warning(tmp_path):
+    command = [sys.executable, "-c", FULL_DISK, str(tmp_path / "events")]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert result.stdout == "the end\n", result.stderr
+    assert result.stderr.count("training goes on without") == 1
+    assert "Traceback" not in result.stderr
