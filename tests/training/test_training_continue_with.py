@@ -12,6 +12,7 @@ from poison import poison
 from sr_kd.cli.main import main
 from sr_kd.errors import UsageError
 from sr_kd.networks.files import load_network
+from sr_kd.recipes.check import check_recipe
 from sr_kd.recipes.load import load_recipe
 from sr_kd.recipes.run import run_recipe
 from sr_kd.training.checkpoint import read_state
@@ -28,7 +29,7 @@ def student(**options):
 
 
 def run(path, **options):
-    return run_recipe(load_recipe(path), CPU, resume=True, quiet=True, **options)
+    return run_recipe(check_recipe(load_recipe(path)), CPU, resume=True, quiet=True, **options)
 
 
 def last(workspace, phase="student"):
@@ -165,6 +166,6 @@ def test_a_network_that_was_changed_is_exported_anew_from_the_last_state(write_r
         file.unlink()
     assert workspace.result("teacher", 0) is None
     assert "net_g_latest.pth is damaged: teacher ends anew from its last state" in caplog.text
-    again = run_recipe(recipe, CPU, resume=True, quiet=True)
+    again = run_recipe(check_recipe(recipe), CPU, resume=True, quiet=True)
     assert same(expected, load_network(again.models("teacher", 0) / "net_g_latest.pth").network.state_dict())
     assert again.result("teacher", 0) is not None
