@@ -43,12 +43,8 @@ def cost_note(recipe: TrainingRecipe) -> str:
 
 def remarks(found: Mapping[str, Sequence[FinishedArm]]) -> str:
     """A line for everything that did not go as the option file says: skipped steps, options changed on the way."""
-    lines = [
-        f"- {label}, seed {arm.seed}: {text}.\n"
-        for label, runs in found.items()
-        for arm in runs
-        for text in arm.remarks
-    ]
+    arms_of_seeds = [arm for runs in found.values() for arm in runs]
+    lines = [f"- {arm.label}, seed {arm.seed}: {text}.\n" for arm in arms_of_seeds for text in arm.remarks]
     return "\n" + "".join(lines) if lines else ""
 
 

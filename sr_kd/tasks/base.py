@@ -77,11 +77,8 @@ class FinishedArm:
     @property
     def cost(self) -> dict[str, Any]:
         """Iterations, time and remarks, for a JSON file."""
-        return {
-            "iterations": list(self.iterations),
-            "seconds_per_step": self.seconds_per_step,
-            "remarks": list(self.remarks),
-        }
+        cost = {"iterations": list(self.iterations), "seconds_per_step": self.seconds_per_step}
+        return {**cost, "remarks": list(self.remarks)} if self.remarks else cost
 
 
 @dataclass(frozen=True)

@@ -40,16 +40,20 @@ class StepTimes:
         began = time.perf_counter()
         if logged:
             wait_for(device)
-            self._end_interval(time.perf_counter() - began)
+            self.end_interval(time.perf_counter() - began)
         yield
         if logged:
             wait_for(device)
         else:
-            self._seconds += time.perf_counter() - began
-            self._count += 1
+            self.add(time.perf_counter() - began)
 
-    def _end_interval(self, seconds: float) -> None:
-        """`seconds` were spent on waiting for the iterations before."""
+    def add(self, seconds: float) -> None:
+        """Record an iteration."""
+        self._seconds += seconds
+        self._count += 1
+
+    def end_interval(self, seconds: float) -> None:
+        """Before a logged iteration; `seconds` were spent on waiting for those before it."""
         if self._count:
             if not self._first:
                 self._means.append((self._seconds + seconds) / self._count)

@@ -12,10 +12,10 @@ import torch
 from sr_kd.bench.train import OneBatch
 from sr_kd.config.schema import TrainingRecipe
 from sr_kd.distributed import World, joined
+from sr_kd.recipes.check import check_recipe
 from sr_kd.recipes.graph import teacher_of
 from sr_kd.recipes.load import load_recipe
 from sr_kd.recipes.networks import FirstNetworks
-from sr_kd.tasks import TASKS
 from sr_kd.tasks.super_resolution.options import SuperResolutionRecipe
 from sr_kd.tasks.super_resolution.task import SuperResolution
 from sr_kd.training.phase_losses import build_phase_losses
@@ -43,9 +43,9 @@ def phases(files: list[str]) -> Iterator[tuple[TrainingRecipe, str]]:
 def train(recipe: TrainingRecipe, name: str, world: World) -> None:
     options, source = recipe.phases[name], teacher_of(recipe, name)
     other = options.partner if source is None else source.network
-    first = FirstNetworks(recipe)
-    student = first.new(options.trains, seed=0)
-    teacher = None if other is None else first.new(other, seed=0)
+    networks = FirstNetworks(recipe)
+    student = networks.new(options.trains, seed=0)
+    teacher = None if other is None else networks.new(other, seed=0)
     if isinstance(recipe, SuperResolutionRecipe):
         rgb = "rgb" in {getattr(network, "color", None) for network in (student, teacher)}
         hr = torch.rand(2, 3 if rgb else 1, 12 * recipe.scale, 12 * recipe.scale)
@@ -53,8 +53,8 @@ def train(recipe: TrainingRecipe, name: str, world: World) -> None:
             OneBatch(torch.nn.functional.avg_pool2d(hr, recipe.scale), hr), [], recipe.scale, [], world
         )
     else:
-        networks = [student] if teacher is None else [student, teacher]
-        task = TASKS.get(recipe.task).open_data(recipe, True).task(name, 0, networks, world, quiet=True)
+        both = [student] if teacher is None else [student, teacher]
+        task = check_recipe(recipe).data.task(name, 0, both, world, True)
     losses = build_phase_losses(recipe, name, 0, student, teacher)
     stage = plan_phase(recipe, name, student, teacher, losses, task, world).stages[-1]()
     for iteration in range(2):
