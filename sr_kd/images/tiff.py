@@ -179,7 +179,7 @@ def _by_pillow(data: bytes, page: _Page, metadata: Metadata, notes: list[str]) -
         opened.seek(page.index)
         opened.load()
         if opened.mode in ("CMYK", "LAB"):
-            notes.append(f"{opened.mode} was converted to sRGB")
+            notes.append(f"{opened.mode} was converted to sRGB{' of 8 bits' if page.depths[0] == 16 else ''}")
         flat, icc = flatten(opened, metadata.icc)
     return Decoded(*split(flat), 1, replace(metadata, icc=icc), notes)
 

@@ -8,6 +8,7 @@ import numpy as np
 import PIL.Image
 import PIL.ImageCms
 import pytest
+import pyvips
 import skimage.data
 import tifffile
 
@@ -108,6 +109,28 @@ def test_what_pillow_writes_is_what_pillow_reads(mode):
     np.testing.assert_array_equal(image.pixels.squeeze(), expected)
     assert (image.alpha is not None) == mode.endswith("A")
     assert ("CMYK was converted to sRGB" in image.notes) == (mode == "CMYK")
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_sixteen_bit_cmyk_is_converted_as_its_twin_and_says_so(order):
+    samples = np.dstack([PHOTOGRAPH, PHOTOGRAPH[..., 0]])
+    twin = decode_image(stored(samples, photometric="separated"), "x.tif")
+    deep = stored(samples.astype(np.uint16) * 257, photometric="separated", byteorder=order, compression="zlib")
+    image = decode_image(deep, "x.tif")
+    np.testing.assert_array_equal(image.pixels, twin.pixels)
+    assert (twin.notes, image.notes) == (("CMYK was converted to sRGB",), ("CMYK was converted to sRGB of 8 bits",))
+
+
+@pytest.mark.parametrize("compression", ["lzw", "deflate", "packbits"])
+@pytest.mark.parametrize("predictor", ["none", "horizontal"])
+@pytest.mark.parametrize("tile", [False, True])
+def test_compressions_of_sixteen_bits(compression, predictor, tile):
+    deep = PHOTOGRAPH.astype(np.uint16) * 257 + 3
+    written = pyvips.Image.new_from_array(deep).copy(interpretation="rgb16")
+    data = written.tiffsave_buffer(
+        compression=compression, predictor=predictor, tile=tile, tile_width=16, tile_height=16
+    )
+    np.testing.assert_array_equal(decode_image(data, "x.tif").pixels, deep)
 
 
 @pytest.mark.parametrize("compression", ["tiff_lzw", "packbits", "jpeg", "tiff_adobe_deflate", "zstd", "lzma"])
