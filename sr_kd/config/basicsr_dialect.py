@@ -141,7 +141,11 @@ def _converted(value: Any, function: Callable[[float], float]) -> Any:
 
 def _rest_of_training(draft: Draft) -> None:
     allowed = (*KEPT, "optim_g", "scheduler", "pixel_opt")
-    for key, value in (draft.take("train") or {}).items():
+    rest = draft.take("train") or {}
+    if not isinstance(rest, dict):
+        draft.problems.append((("train",), f"must be a mapping; found {rest!r}"))
+        rest = {}
+    for key, value in rest.items():
         if key in REFUSED:
             if value is not None:
                 draft.problems.append((("train", key), f"cannot be honored: {REFUSED[key]}; remove it"))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +16,30 @@ from ..errors import UsageError, nearest
 from .origin import KeyPath, dotted
 from .recipe_files import find_option_file, packaged_recipes
 
+MOST_BYTES = 2**17  # of a file
+MOST_NODES = 5_000  # keys and values, everything that anchors repeat counted
+DEEPEST = 50
+LONGEST_NUMBER = 400  # characters
+NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 Place = Callable[[int], str]  # line number -> how a message names the place
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader that also takes ``1e-4``, ``1E5`` and ``-2e3`` for numbers."""
+    """PyYAML's safe loader that also takes ``1e-4``, ``1E5`` and ``-2e3`` for numbers.
+
+    It stops where no option file goes: over a deep or an endless one it would take minutes.
+    """
+
+    _nodes = _depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        self._nodes, self._depth = self._nodes + 1, self._depth + 1
+        if self._nodes > MOST_NODES or self._depth > DEEPEST:
+            what = "nested too deeply" if self._depth > DEEPEST else f"more than {MOST_NODES:,} values"
+            raise yaml.MarkedYAMLError(problem=f"{what} for an option file", problem_mark=self.peek_event().start_mark)
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
 
 
 _Loader.add_implicit_resolver(
@@ -45,10 +66,15 @@ def read_document(path: Path | str) -> Document:
     """Read an option file, or the packaged recipe of that name.
 
     Raises:
-        UsageError: no such file (with the nearest one), not text, not valid YAML, a key given twice.
+        UsageError: no such file (with the nearest one), no regular or too large a file, not text, not valid YAML,
+            a key given twice.
     """
     path = find_option_file(path)
     try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode) or status.st_size > MOST_BYTES:
+            what = f"has {status.st_size:,} bytes" if stat.S_ISREG(status.st_mode) else "is no file of its own"
+            raise UsageError(f"{path} {what}; an option file is a text of at most {MOST_BYTES:,} bytes")
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise UsageError(_missing(path)) from None
@@ -77,7 +103,7 @@ def _parse(text: str, place: Place, places: dict[KeyPath, str]) -> Any:
         node = loader.get_single_node()
         if node is None:
             return None
-        problems = list(_malformed(node, place, ()))
+        problems = list(islice(_malformed(node, place, (), count(1)), 50))
         if problems:
             raise UsageError("\n".join(problems))
         return _construct(loader, node, (), place, places)
@@ -89,20 +115,29 @@ def _parse(text: str, place: Place, places: dict[KeyPath, str]) -> Any:
         raise UsageError(f"{place(line)}: not valid YAML: {problem}{cure}") from None
     except RecursionError:
         raise UsageError(f"{place(1)}: nested too deeply for an option file") from None
-    except (yaml.YAMLError, ValueError) as error:
-        raise UsageError(f"{place(1)}: not valid YAML: {str(error).splitlines()[0]}") from None
+    except (yaml.YAMLError, ValueError, LookupError, OverflowError) as error:
+        reason = str(error).partition("\n")[0] if isinstance(error, yaml.YAMLError | ValueError) else "a damaged value"
+        raise UsageError(f"{place(1)}: not valid YAML: {reason}") from None
     finally:
         if loader is not None:
             loader.dispose()
 
 
-def _malformed(node: yaml.Node, place: Place, above: tuple[yaml.Node, ...], path: KeyPath = ()) -> Iterator[str]:
-    """What YAML allows and an option file does not: repeated keys, keys that are no text, endless anchors."""
+def _malformed(
+    node: yaml.Node, place: Place, above: tuple[yaml.Node, ...], nodes: Iterator[int], path: KeyPath = ()
+) -> Iterator[str]:
+    """What YAML allows and an option file does not: repeated keys, keys that are no text, endless anchors, numbers of
+    any length. Raises UsageError as soon as `nodes`, which counts, says that there are too many."""
+    if next(nodes) > MOST_NODES:
+        line = node.start_mark.line + 1
+        raise UsageError(f"{place(line)}: more than {MOST_NODES:,} values, with what anchors repeat")
+    if isinstance(node, yaml.ScalarNode) and len(node.value) > LONGEST_NUMBER and node.tag in NUMBERS:
+        yield f"{place(node.start_mark.line + 1)}: '{dotted(path)}' is a number of {len(node.value):,} characters"
     if node in above:
         yield f"{place(node.start_mark.line + 1)}: the anchor of '{dotted(path)}' contains itself"
     elif isinstance(node, yaml.SequenceNode):
         for index, child in enumerate(node.value):
-            yield from _malformed(child, place, (*above, node), (*path, index))
+            yield from _malformed(child, place, (*above, node), nodes, (*path, index))
     elif isinstance(node, yaml.MappingNode):
         lines: dict[str, int] = {}
         for key, child in node.value:
@@ -113,7 +148,7 @@ def _malformed(node: yaml.Node, place: Place, above: tuple[yaml.Node, ...], path
             elif key.value in lines:
                 yield f"{place(line)}: key '{dotted(here)}' is given twice (first in line {lines[key.value]})"
             lines.setdefault(str(key.value), line)
-            yield from _malformed(child, place, (*above, node), here)
+            yield from _malformed(child, place, (*above, node), nodes, here)
 
 
 def _construct(loader: _Loader, node: yaml.Node, path: KeyPath, place: Place, places: dict[KeyPath, str]) -> Any:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from ..errors import nearest
 from .origin import KeyPath
 
+MOST = 100  # problems that are told of one file
 EXPECTED = {
     "int": "a whole number",
     "float": "a number",
@@ -53,7 +54,7 @@ def explain(error: ValidationError, model: type[BaseModel], data: Mapping[str, A
         data: what it was given.
     """
     expected: dict[KeyPath, list[str]] = {}
-    for item in error.errors():
+    for item in error.errors()[:MOST]:
         path = path_of(item["loc"], data)
         if item["type"] == "extra_forbidden":
             known = _keys(model, path[:-1])

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from .document import Document
 from .draft import Draft
-from .messages import corrected, explain, path_of
+from .messages import MOST, corrected, explain, path_of
 from .origin import KeyPath, Origin, Problem
 from .schema import OptionFile
 from .section import Section
@@ -53,35 +53,40 @@ class _Rest:
             try:
                 return self.schema.model_validate(self.data)
             except ValidationError as error:
+                found: dict[KeyPath, set[tuple[str, Any]]] = {}
+                for item in error.errors()[:MOST]:
+                    found.setdefault(path_of(item["loc"], self.data), set()).add((item["type"], item["loc"][-1]))
+                missing = {str(last) for kind, last in found.pop((), ()) if kind == "missing"}
+                if not all(map(self._stand_in, missing)):
+                    return None
                 # From the last to the first, so that entries of lists keep their numbers.
-                found = {(path_of(item["loc"], self.data), item["type"], item["loc"][-1]) for item in error.errors()}
-                for path, kind, last in sorted(found, key=lambda item: tuple(map(str, item[0])), reverse=True):
-                    if kind == "missing" and not path and not self._stand_in(str(last)):
-                        return None
-                    if path[:1] == ("phases",) and len(path) == 2 and last == "total_iter" and kind == "missing":
-                        self.data["phases"][path[1]]["total_iter"] = 1  # the rest of the phase can be judged
-                    elif path:
-                        self._take_out(path, kind)
+                for path in sorted(found, key=lambda path: [_number(part) for part in path], reverse=True):
+                    self._mend(path, found[path])
         return None
 
-    def _take_out(self, path: KeyPath, kind: str) -> None:
+    def _mend(self, path: KeyPath, wrong: set[tuple[str, Any]]) -> None:
+        """Take out a value, or the section around a missing one; an unknown key is taken for the nearest known one."""
+        if wrong == {("missing", "total_iter")} and len(path) == 2:
+            self.data["phases"][path[1]]["total_iter"] = 1  # the rest of the phase can be judged
+            return
+        unknown = {kind for kind, _ in wrong} == {"extra_forbidden"}
         *above, last = path
         section: Any = self.data
         for part in above:
-            if not isinstance(section, dict | list) or (isinstance(section, dict) and part not in section):
-                return  # taken out with something else
-            section = section[part]  # type: ignore[index]
-        if isinstance(section, list) and isinstance(last, int):
-            for later in range(last + 1, len(section)):
-                moved = Origin(moved=self.moved).written((*above, later))
-                self.moved[(*above, later - 1)] = moved
-            del section[last]
-        elif isinstance(section, dict) and last in section:
-            value = section.pop(last)
-            meant = corrected(self.schema, path) if kind == "extra_forbidden" else None
-            if meant is not None and meant not in section:
-                section[meant] = value
-        if kind != "extra_forbidden" and not (len(path) == 2 and isinstance(section, list)):
+            section = section[int(part)] if isinstance(section, list) else section.get(part, {})
+        if isinstance(section, dict) and last not in section:
+            return  # gone with another part of it
+        if isinstance(section, list) and not isinstance(section[int(last)], dict):
+            self._mend(tuple(above), wrong)
+            return
+        value = section.pop(last)
+        if isinstance(section, list):
+            for later in range(int(last), len(section)):
+                self.moved[(*above, later)] = Origin(moved=self.moved).written((*above, later + 1))
+        meant = corrected(self.schema, path) if unknown else None
+        if meant is not None and meant not in section:
+            section[meant] = value
+        if not unknown and not (len(path) == 2 and isinstance(section, list)):
             self.damaged.add(path[:2] if path[0] in NAMED else path[:1] if path[0] == "train" else path)
 
     def _stand_in(self, key: str) -> bool:
@@ -97,3 +102,7 @@ class _Rest:
             return False
         self.damaged.add((key,))
         return True
+
+
+def _number(part: int | str) -> int:
+    return part if isinstance(part, int) else -1

@@ -16,11 +16,19 @@ def natural_key(name: str) -> tuple[list[str | int], str]:
 
 
 def image_files(folder: Path) -> list[Path]:
-    """The image files directly inside a folder, in natural order; hidden ones are ignored."""
-    return sorted(
-        (path for path in folder.iterdir() if _is_image(path) and path.is_file()),
-        key=lambda path: natural_key(path.name),
-    )
+    """The image files directly inside a folder, in natural order; hidden ones are ignored.
+
+    Raises:
+        UsageError: links to files that are not there.
+    """
+    named = sorted((path for path in folder.iterdir() if _is_image(path)), key=lambda path: natural_key(path.name))
+    dead = [path for path in named if path.is_symlink() and not path.exists()]
+    if dead:
+        raise UsageError(
+            f"{len(dead)} of {len(named)} image files in {folder} are links to files that are not there, such as "
+            f"{dead[0].name} -> {dead[0].readlink()}"
+        )
+    return [path for path in named if path.is_file()]
 
 
 def find_folder(dataroot: str, inside: list[str]) -> Path:
@@ -54,13 +62,15 @@ def read_meta_info(path: str) -> list[str]:
     """The file names listed in a BasicSR meta-info file, lines such as ``0001_s001.png (480,480,3)``.
 
     Raises:
-        UsageError: no such file, or a line that names no image.
+        UsageError: no such file, not UTF-8 text, or a line that names no image.
     """
     file = Path(path).expanduser()
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"meta_info_file {file} cannot be read: {error}") from None
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise UsageError(f"meta_info_file {file} is not UTF-8 text: save it as UTF-8") from None
+    except OSError as error:
+        raise UsageError(f"meta_info_file {file} cannot be read: {error.strerror}") from None
     names = []
     for number, line in enumerate(lines, start=1):
         name = re.sub(r"(\s+\([\d\s,]+\))?(\s+\d+)?\s*$", "", line)

@@ -45,7 +45,9 @@ def match(
     partners = by_name(lr)
     names = list(by_name(hr))
     templates = [template] if template != "{}" else ["{}", f"{{}}x{scale}"]
-    rename = max((_renamed(names, each) for each in templates), key=lambda each: _count(each, partners))
+    candidates = [_renamed(names, each) for each in templates]
+    candidates.append({name: f"{name.removesuffix('_HR')}_LR" for name in names})
+    rename = max(candidates, key=lambda each: _count(each, partners))
     _require_partners(hr, lr, rename, partners)
     surplus = sorted(partners.keys() - rename.values())
     if surplus and not subset:

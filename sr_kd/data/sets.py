@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import re
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from ..errors import UsageError, nearest
 from .embedded import PREFIX, embedded_files
@@ -33,8 +35,9 @@ def open_set(
     """Open a set of images.
 
     Args:
-        dataroot_gt: folders of HR images; LMDB folders; "scikit-image:train" or "scikit-image:held_out".
-            Several make one set. A folder such as ``Set5`` may hold the images in ``HR`` or ``GTmod12``.
+        dataroot_gt: folders of HR images (of SelfExSR's files, those called ``*_HR``); LMDB folders;
+            "scikit-image:train" or "scikit-image:held_out". Several make one set. A folder such as ``Set5`` may hold
+            the images in ``HR`` or ``GTmod12``.
         scale: size of HR over size of LR.
         dataroot_lq: the folders of LR images, one for each of HR, or a parent such as ``LR_bicubic``
             that holds ``X2``; without them LR is made from HR.
@@ -58,12 +61,12 @@ def open_set(
     if lr_roots and len(lr_roots) != len(hr_roots):
         raise UsageError(f"dataroot_gt names {len(hr_roots)} folder(s) and dataroot_lq {len(lr_roots)}: one for each")
     listed = None if meta_info_file is None else read_meta_info(meta_info_file)
-    hr_parts = [_open_root(root, _hr_folders(scale), lmdb) for root in hr_roots]
+    hr_parts = [_open_root(root, _hr_folders(scale), lmdb, "HR") for root in hr_roots]
     if listed is not None:
         hr_parts = _chosen(hr_parts, listed, str(meta_info_file))
     lr: list[StoredImage] = []
     for part, root in zip(hr_parts, lr_roots, strict=False):
-        lr_images = _open_root(root, _lr_folders(scale), lmdb)
+        lr_images = _open_root(root, _lr_folders(scale), lmdb, "LR")
         lr += match(part, lr_images, scale=scale, template=filename_tmpl, subset=listed is not None)
     titles = [set_name(root) for root in hr_roots]
     hr = [image for part in hr_parts for image in part]
@@ -109,18 +112,21 @@ def _lr_folders(scale: int) -> list[str]:
     ]
 
 
-def _open_root(dataroot: str, inside: list[str], lmdb: bool) -> list[StoredImage]:
+def _open_root(dataroot: str, inside: list[str], lmdb: bool, role: Literal["HR", "LR"]) -> list[StoredImage]:
     if dataroot.startswith(PREFIX):
         return [ImageFile(path) for path in embedded_files(dataroot)]
-    if lmdb or dataroot.endswith(".lmdb"):
+    if lmdb or dataroot.endswith(".lmdb") or (Path(dataroot).expanduser() / "data.mdb").is_file():
         return list(lmdb_images(dataroot))
-    return [ImageFile(path) for path in image_files(find_folder(dataroot, inside))]
+    files = image_files(find_folder(dataroot, inside))
+    # SelfExSR's folders hold both, and the results of others: img_001_SRF_2_HR.png, img_001_SRF_2_LR.png...
+    marked = [file for file in files if re.search(rf"_SRF_\d+_{role}$", file.stem)]
+    return [ImageFile(path) for path in marked or files]
 
 
 def _chosen(parts: list[list[StoredImage]], listed: list[str], meta_info_file: str) -> list[list[StoredImage]]:
     """The images of every part that the meta-info file lists, in its order."""
     found = [by_name(part) for part in parts]
-    names = [Path(file).stem for file in listed]
+    names = [unicodedata.normalize("NFC", Path(file).stem) for file in listed]
     for number, name in enumerate(names, start=1):
         if not any(name in part for part in found):
             known = [known for part in found for known in part]

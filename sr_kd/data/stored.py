@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -31,7 +32,7 @@ class ImageFile:
 
     @property
     def name(self) -> str:
-        return self.path.stem
+        return unicodedata.normalize("NFC", self.path.stem)  # some systems write accents as marks of their own
 
     def header(self) -> Header:
         return read_header(self.path)

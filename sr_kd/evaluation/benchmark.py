@@ -95,7 +95,7 @@ def score_network(
         for image in in_threads(measure, indices):
             images.append(image)
             bar.update()
-    return SetScore(image_set.name, scale, rule.name, tuple(images))
+    return SetScore(image_set.name, scale, rule.name, tuple(images), image_set.lr is not None)
 
 
 def upscale_image(

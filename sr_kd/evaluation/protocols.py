@@ -40,6 +40,16 @@ class Protocol:
     luma_first: bool = False
     round_luma: bool = False
 
+    def described(self, lr_from_files: bool) -> str:
+        """The rule, as it is for a set that brings its own LR images.
+
+        >>> find_protocol("rgb").described(True)
+        'LR from files; 8-bit RGB LR, SR rounded to 8 bit; on R, G and B, scale pixels cropped'
+        """
+        if not lr_from_files:
+            return self.rule
+        return f"LR from files; {self.rule.replace(f' ({_BICUBIC})', '')}"
+
     def check(self, color: Color | None, lr_from_files: bool) -> None:
         """Refuse what the protocol cannot measure.
 
@@ -106,7 +116,8 @@ class Protocol:
         return quantize(resized) if self.rounding == "result" else resized
 
 
-_SHARED = "8-bit RGB LR (MATLAB bicubic, rounded after each pass), SR rounded to 8 bit"
+_BICUBIC = "MATLAB bicubic, rounded after each pass"
+_SHARED = f"8-bit RGB LR ({_BICUBIC}), SR rounded to 8 bit"
 PROTOCOLS = {
     protocol.name: protocol
     for protocol in (

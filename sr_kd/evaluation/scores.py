@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 
 
@@ -34,6 +34,7 @@ class SetScore:
     scale: int
     protocol: str
     images: tuple[ImageScore, ...]
+    lr_from_files: bool = False
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -77,5 +78,4 @@ def merge_scores(shares: Sequence[SetScore]) -> SetScore:
     """
     rounds = zip_longest(*(share.images for share in shares))
     images = tuple(image for images in rounds for image in images if image is not None)
-    first = shares[0]
-    return SetScore(first.name, first.scale, first.protocol, images)
+    return replace(shares[0], images=images)

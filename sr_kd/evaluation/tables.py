@@ -129,8 +129,12 @@ def _notes(results: Runs, command: str | None) -> list[str]:
     """What a reader must know about the numbers."""
     scored = [(label, score) for label, runs in results.items() for scores in runs for score in scores]
     lines = [f"Scores: {' / '.join(METRICS.get(metric).description for metric in scored[0][1].metrics)}."]
-    kinds = dict.fromkeys((score.scale, score.protocol) for _, score in scored)
-    lines += [f"x{scale}, protocol {protocol}: {PROTOCOLS[protocol].rule}." for scale, protocol in kinds]
+    kinds: dict[tuple[int, str, bool], list[str]] = {}
+    for _, score in scored:
+        kinds.setdefault((score.scale, score.protocol, score.lr_from_files), []).append(score.name)
+    for (scale, protocol, files), names in kinds.items():
+        of = f" of {', '.join(dict.fromkeys(names))}" if (scale, protocol, not files) in kinds else ""
+        lines.append(f"x{scale}, protocol {protocol}{of}: {PROTOCOLS[protocol].described(files)}.")
     for label, score in scored:
         for metric in score.metrics:
             count, title = score.left_out(metric), METRICS.get(metric).title

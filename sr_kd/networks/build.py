@@ -40,6 +40,8 @@ def build_network(type: str, *, init: str = "default", **arguments: Any) -> nn.M
     Raises:
         UsageError: an unknown network, argument or initialization; sizes that are impossible, or too large for memory.
     """
+    if not isinstance(init, str):  # of a part: no schema has looked at it
+        raise UsageError(f"the init of a network is a name, not {init!r}")
     cls = NETWORKS.get(type)
     shared: dict[str, Any] = {name: arguments[name] for name in ("scale", "color") if name in arguments}
     nested, problems = {}, []

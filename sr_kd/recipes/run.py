@@ -30,6 +30,7 @@ from ..training.step_times import StepTimes
 from ..training.stopping import StopRequest
 from ..training.validation import Validation
 from .check import CheckedRecipe
+from .environment import describe_environment, written_options
 from .graph import phase_order
 from .invocation import Invocation, write_invocation
 from .lock import only_run_of
@@ -97,6 +98,8 @@ def _run_seeds(
     world.barrier()
     handler = log_to_file(workspace.log) if world.leads else None
     order = phase_order(checked.recipe)
+    logger.info("%s", describe_environment(world))
+    logger.debug("options:\n%s", written_options(checked.recipe))
     try:
         if any(workspace.result(name, seed) is None for seed in seeds for name in order):
             checked.data.decode_validation(world)
@@ -152,6 +155,8 @@ def _run_phase(
         RunLog(folder, start.clock, scalars) if world.leads else RunLog(None, start.clock) as log,
         StopRequest() as stop,
     ):
+        log.text("environment", describe_environment(world))
+        log.text("options", written_options(recipe))
         files = PhaseFiles(
             workspace.run_name(name, seed),
             states,

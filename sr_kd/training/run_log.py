@@ -50,6 +50,11 @@ class RunLog:
             if self._writer is not None:
                 self._writer.add_image(name, image.clamp(0, 1), iteration)
 
+    def text(self, name: str, text: str) -> None:
+        """Record a text as it is."""
+        if self._writer is not None:
+            self._writer.add_text(name, "".join(f"    {line}\n" for line in text.splitlines()))
+
     def flush(self) -> None:
         """Write what was recorded to the disk."""
         with self._disk_may_be_full():

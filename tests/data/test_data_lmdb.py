@@ -60,6 +60,7 @@ def test_a_set_opens_from_lmdbs(tmp_path, folder, crops):
     assert np.array_equal(pair.lr, crops["dots.in.name"][::2, ::2])
     unnamed = folder.rename(tmp_path / "plain")
     assert len(open_set([str(unnamed)], scale=2, lmdb=True)) == len(NAMES)
+    assert len(open_set([str(unnamed)], scale=2)) == len(NAMES)  # known by its content
 
 
 def test_the_map_grows_when_it_is_full(tmp_path, monkeypatch):

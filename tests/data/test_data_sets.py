@@ -268,3 +268,51 @@ def test_benchmark_folders_open(shared_images):
     assert (images.name, len(images), images.channels) == ("Set14", 14, 3)
     bridge = images.read(images.names.index("bridge"))
     assert bridge.hr.shape[2] == bridge.lr.shape[2] == 1
+
+
+def test_links_to_nowhere_are_counted_and_named(tmp_path, photographs):
+    save(tmp_path / "set" / "chelsea.png", photographs["chelsea"])
+    for name in ("a", "b"):
+        (tmp_path / "set" / f"{name}.png").symlink_to(tmp_path / "gone" / f"{name}.png")
+    with pytest.raises(UsageError, match=r"2 of 3 image files .* are links to files that are not there.* a\.png -> "):
+        open_set(str(tmp_path / "set"), scale=2)
+    (tmp_path / "set" / "chelsea.png").unlink()
+    with pytest.raises(UsageError, match="2 of 2 image files"):
+        open_set(str(tmp_path / "set"), scale=2)
+
+
+def test_accents_of_two_writings_are_one_name(tmp_path, photographs):
+    composed, apart = "caf\u00e9", "cafe\u0301"
+    save(tmp_path / "hr" / f"{composed}.png", photographs["coffee"])
+    save(tmp_path / "lr" / f"{apart}x2.png", make_lr(mod_crop(photographs["coffee"], 2), 2))
+    (tmp_path / "list.txt").write_text(f"{apart}.png\n", encoding="utf-8")
+    lists = str(tmp_path / "list.txt")
+    images = open_set(str(tmp_path / "hr"), dataroot_lq=str(tmp_path / "lr"), meta_info_file=lists, scale=2)
+    assert images.names == [composed]
+    assert images.lr is not None
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_meta_info_file_of_windows(tmp_path, photographs, encoding):
+    save(tmp_path / "hr" / "0001.png", photographs["coffee"])
+    (tmp_path / "list.txt").write_text("0001.png (121,101,3)\n", encoding=encoding)
+    options = {"scale": 2, "meta_info_file": str(tmp_path / "list.txt")}
+    if encoding == "utf-8-sig":
+        assert open_set(str(tmp_path / "hr"), **options).names == ["0001"]
+        return
+    with pytest.raises(UsageError, match="is not UTF-8 text: save it as UTF-8"):
+        open_set(str(tmp_path / "hr"), **options)
+
+
+def test_a_folder_of_selfexsr_gives_its_hr_and_its_lr_files(tmp_path, photographs):
+    for name, pixels in photographs.items():
+        hr = mod_crop(pixels, 2)
+        save(tmp_path / "image_SRF_2" / f"{name}_SRF_2_HR.png", hr)
+        save(tmp_path / "image_SRF_2" / f"{name}_SRF_2_LR.png", make_lr(hr, 2))
+        save(tmp_path / "image_SRF_2" / f"{name}_SRF_2_bicubic.png", 255 - hr)
+    folder = str(tmp_path / "image_SRF_2")
+    alone, both = open_set(folder, scale=2), open_set(folder, scale=2, dataroot_lq=folder)
+    assert alone.names == both.names == [f"{name}_SRF_2_HR" for name in photographs]
+    for index, pixels in enumerate(photographs.values()):
+        assert np.array_equal(alone.read_hr(index), mod_crop(pixels, 2))
+        assert np.array_equal(both.read(index).lr, alone.read(index).lr)

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -107,3 +108,13 @@ def test_csv_has_a_line_per_image() -> None:
         '"m, large",2,rgb8,Set5,0,inf,0.95',
         '"m, large",2,rgb8,Set5,1,34.0,0.95',
     ]
+
+
+def test_lr_from_files_is_said_of_the_sets_that_bring_it() -> None:
+    made, brought = score("Set5", 33.0), replace(score("Urban", 30.0), lr_from_files=True)
+    alone = comparison_table({"m": [[brought]]})
+    assert "x2, protocol rgb8: LR from files; 8-bit RGB LR, SR rounded" in alone
+    assert "MATLAB" not in alone
+    mixed = comparison_table({"m": [[made, brought]]})
+    assert "x2, protocol rgb8 of Set5: 8-bit RGB LR (MATLAB bicubic" in mixed
+    assert "x2, protocol rgb8 of Urban: LR from files; 8-bit RGB LR" in mixed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import PIL.Image
 import pytest
 import torch
 from digits import CPU, digits_recipe, run
@@ -136,3 +137,19 @@ def test_the_gain_is_taken_seed_by_seed():
 def test_what_does_not_fit_is_refused(tmp_path, changes, text):
     with pytest.raises(UsageError, match=text):
         check_recipe(digits_recipe(tmp_path, **{"phases": {"teacher": {"trains": "teacher"}}} | changes))
+
+
+def test_class_folders_of_other_names_are_named(tmp_path):
+    for part, classes in (("train", ("cat", "dog", "emu")), ("val", ("cat", "dog", "owl"))):
+        for name in classes:
+            (tmp_path / part / name).mkdir(parents=True)
+            PIL.Image.new("L", (8, 8)).save(tmp_path / part / name / "0.png")
+    recipe = digits_recipe(
+        tmp_path,
+        {"teacher": {"trains": "teacher"}},
+        train={"dataroot": str(tmp_path / "train")},
+        validation_sets=[{"dataroot": str(tmp_path / "val")}],
+        networks={"teacher": {"type": "ResNet", "classes": 3, "channels": 1}},
+    )
+    with pytest.raises(UsageError, match="has the classes owl, where the training set has emu"):
+        check_recipe(recipe)

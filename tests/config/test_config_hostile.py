@@ -1,0 +1,78 @@
+"""Option files that would take for ever, or more memory than there is, are refused within a second."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from sr_kd.config.document import MOST_BYTES, read_document
+from sr_kd.errors import UsageError
+from sr_kd.recipes.check import check_file
+
+SQUARES = "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 12))
+MERGES = "".join(f"a{i}: &a{i} {{<<: [*a{i - 1}, *a{i - 1}]}}\n" for i in range(1, 40))
+HOSTILE = {
+    "aliases of aliases": (f"a0: &a0 [x, x]\n{SQUARES}", "with what anchors repeat"),
+    "merged keys": (f"a0: &a0 {{k: v}}\n{MERGES}", "with what anchors repeat"),
+    "depth": ("a: " + "[" * 60_000, "nested too deeply"),
+    "many values": ("a: [" + "[]," * 40_000 + "]", "more than 5,000 values"),
+    "size": ("# " + "x" * MOST_BYTES, "an option file is a text of at most 131,072 bytes"),
+    "a number in base 60": ("scale: " + ":".join(["59"] * 40_000), "'scale' is a number of 119,999 characters"),
+    "a huge number": (f"scale: 0x{'f' * 6000}", "'scale' is a number of 6,002 characters"),
+    "no truth value": ("name: !!bool z", "not valid YAML"),
+    "no whole number": ("name: !!int ''", "not valid YAML"),
+    "no base64": ("name: !!binary zz", "not valid YAML"),
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_a_hostile_text_is_refused_at_once(tmp_path, case):
+    text, message = HOSTILE[case]
+    (tmp_path / "options.yml").write_text(text)
+    began = time.process_time()
+    with pytest.raises(UsageError, match=message):
+        read_document(tmp_path / "options.yml")
+    assert time.process_time() - began < 1
+
+
+def test_what_is_no_regular_file_is_never_opened(tmp_path):
+    os.mkfifo(tmp_path / "options.yml")
+    (tmp_path / "zero.yml").symlink_to("/dev/zero")
+    for name in ("options.yml", "zero.yml"):
+        with pytest.raises(UsageError, match="is no file of its own"):
+            read_document(tmp_path / name)
+    with pytest.raises(UsageError, match="no file of its own"):
+        read_document(tmp_path)
+
+
+def test_thousands_of_mistakes_take_no_time(tmp_path):
+    values = ", ".join(map(str, range(4500)))
+    text = f"name: a\nscale: 2\nmodels: {{a: bicubic}}\ndatasets: {{val: {{name: V, dataroot_gt: [{values}]}}}}\n"
+    (tmp_path / "options.yml").write_text(text)
+    began = time.process_time()
+    with pytest.raises(UsageError, match="must be text; found 0"):
+        check_file(tmp_path / "options.yml")
+    assert time.process_time() - began < 3
+
+
+@pytest.mark.parametrize(
+    "key", ["datasets", "networks", "phases", "val", "logger", "path", "arms", "train", "network_g"]
+)
+@pytest.mark.parametrize("value", ["x", "[1]", "3", "{a: 1}", "{a: {b: [1, {c: d}]}}", "~"])
+def test_nonsense_in_any_section_is_refused_in_sentences(tmp_path, key, value):
+    """Also together with what else is wrong: the folder of images is missing."""
+    layouts: list[dict[str, str]] = [
+        {"network_g": "{type: FSRCNN}", "train": "{total_iter: 3}"},
+        {"networks": "{a: {type: FSRCNN}}", "phases": "{p: {trains: a, total_iter: 3}}"},
+    ]
+    options = {"name": "b", "scale": "2", "datasets": "{train: {dataroot_gt: /nowhere}}"}
+    options |= layouts[key not in ("train", "network_g")] | {key: value}
+    file = Path(tmp_path / "options.yml")
+    file.write_text("".join(f"{name}: {text}\n" for name, text in options.items()))
+    with pytest.raises(UsageError) as caught:
+        check_file(file)
+    places = [line for line in str(caught.value).splitlines() if not line.endswith(" problems")]
+    assert places and all(line.startswith(f"{file}:") for line in places)
