@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..config.schema import TrainingRecipe
+from ..files import write_text
 from .graph import arms
 
+logger = logging.getLogger("sr_kd")
 # How the images are read, and by how many processes, is for the machine to say: the patches are the same, as long as a
 # step takes as many of them.
 MACHINE_DEPENDENT = frozenset({"train.num_worker_per_gpu", "train.memory_budget", "train.batch_size_per_gpu"})
@@ -87,3 +90,27 @@ def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
             key: each for index, item in enumerate(value) for key, each in flatten(item, f"{prefix}[{index}]").items()
         }
     return {prefix: value}
+
+
+def record_images(record: Path, images: Sequence[str]) -> None:
+    """Keep a list of the training images; where there is one already, warn of what differs from it."""
+    try:
+        before = record.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        write_text(record, "".join(f"{line}\n" for line in images))
+        return
+    added, gone = (
+        [line for line in one if line not in set(other)] for one, other in ((images, before), (before, images))
+    )
+    if added or gone:
+        logger.warning(
+            "the training images are not those that %s began with (%s): %s; the batches from here on differ",
+            record.parent,
+            record.name,
+            "; ".join(f"{verb} {_some(lines)}" for verb, lines in (("now", added), ("then", gone)) if lines),
+        )
+
+
+def _some(lines: Sequence[str], shown: int = 3) -> str:
+    more = f" and {len(lines) - shown} more" if len(lines) > shown else ""
+    return ", ".join(f"'{line}'" for line in lines[:shown]) + more

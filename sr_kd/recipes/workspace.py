@@ -15,7 +15,7 @@ from ..files import write_text
 from ..tasks.base import FinishedArm
 from ..training.checkpoint import StateFolder
 from .graph import arms, phases_before
-from .record import CONTINUABLE, PLUGINS, changes, comparable, file_digest, flatten, read_record
+from .record import CONTINUABLE, PLUGINS, changes, comparable, file_digest, flatten, read_record, record_images
 
 logger = logging.getLogger("sr_kd")
 PARTNER_FILE, FINISHED = "net_partner_latest.pth", "finished.json"
@@ -130,25 +130,7 @@ class Workspace:
             if self.tensorboard.exists():
                 self.tensorboard.rename(self.tensorboard.with_name(f"{self.tensorboard.name}_archived_{stamp}"))
         write_text(record, json.dumps(current, indent=2))
-        self._record_images(images)
-
-    def _record_images(self, images: Sequence[str]) -> None:
-        record = self.root / "training_images.txt"
-        try:
-            before = record.read_text(encoding="utf-8").splitlines()
-        except (OSError, ValueError):
-            write_text(record, "".join(f"{line}\n" for line in images))
-            return
-        added, gone = (
-            [line for line in one if line not in set(other)] for one, other in ((images, before), (before, images))
-        )
-        if added or gone:
-            logger.warning(
-                "the training images are not those that %s began with (%s): %s; the batches from here on differ",
-                self.root,
-                record.name,
-                "; ".join(f"{verb} {_some(lines)}" for verb, lines in (("now", added), ("then", gone)) if lines),
-            )
+        record_images(self.root / "training_images.txt", images)
 
     def _begun_with(self, record: Path) -> dict[str, Any] | None:
         """The options of an existing run, if need be as its newest intact state knows them; None for a new run.
@@ -212,11 +194,6 @@ class Workspace:
                     f"{self.run_name(name, seed)} has begun with what {self.run_name(phase, seed)} was: remove "
                     f"{other.folder} to train it anew, or give the recipe another name"
                 )
-
-
-def _some(lines: Sequence[str], shown: int = 3) -> str:
-    more = f" and {len(lines) - shown} more" if len(lines) > shown else ""
-    return ", ".join(f"'{line}'" for line in lines[:shown]) + more
 
 
 def finished_arms(workspace: Workspace) -> Iterator[FinishedArm]:
