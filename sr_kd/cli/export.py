@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-loss", type=float, metavar="DB", help="int8: refused if PSNR falls by more (default: 0.3)"
     )
+    parser.add_argument("--card", metavar="FILE", help="also write a model card (Markdown) of the network")
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
 
 
@@ -30,8 +31,13 @@ def run(arguments: argparse.Namespace) -> int:
     """Export, compare with the network, and say what was written."""
     from ..errors import UsageError
     from ..export.export import export_network
+    from ..files import check_target, write_text
     from ..imaging.load import find_network
+    from ..report.card import model_card
+    from ..report.facts import file_facts
 
+    if arguments.card:
+        check_target(arguments.card, "--card")
     if (arguments.precision == "int8") != bool(arguments.calibrate):
         raise UsageError("int8 needs photographs, and only int8 does: --precision int8 --calibrate DIR")
     if arguments.precision != "int8" and arguments.max_loss is not None:
@@ -41,6 +47,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(f"'{name}' is an interpolation without a network: there is nothing to export")
     if arguments.scale is not None:
         network = network.for_scale(arguments.scale)
+    if arguments.card:
+        write_text(arguments.card, model_card(file_facts(arguments.model, arguments.scale)))
     if arguments.precision == "int8":
         return _export_int8(network, arguments)
     exported = export_network(

@@ -24,6 +24,8 @@ COMMANDS = {
     "test": "measure models on test sets, from an option file",
     "evaluate": "PSNR, SSIM and other scores of a model, or of finished images",
     "report": "what a run did: one page, tables and images",
+    "status": "how far a run is, and the time left for all of it",
+    "info": "what a network's file or a training state is",
     "montage": "magnified crops of several models side by side, as PNG or PDF",
     "export": "a network as a file for other programs (ONNX, .pt2, safetensors)",
     "prepare": "make LR images, sub-images or LMDBs of a training set",

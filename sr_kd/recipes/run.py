@@ -11,6 +11,8 @@ from typing import Any
 from torch import nn
 
 from .. import __version__
+from ..config.phase import LossOptions
+from ..config.schema import TrainingRecipe
 from ..distributed import World
 from ..errors import SrKdError, UsageError
 from ..evaluation.metrics import less_is_better
@@ -172,6 +174,10 @@ def _run_phase(
         scores, skipped = run.run(quiet)
         report = task.report(plan.network)
         log.scalars(plan.total_iter, {f"report/{key}": value for key, value in report.items()})
+        log.hyperparameters(
+            _hyperparameters(recipe, name, seed),
+            {f"{each}/{key}": v for each, row in scores.items() for key, v in row.items()},
+        )
         result = {
             "iterations": plan.total_iter,
             "pretraining": sum(plan.lengths[:-1]),
@@ -221,3 +227,24 @@ def _weighted(entry: WeightedLoss) -> str:
     if entry.gradient_ratio is not None:
         return f"{entry.name} with a gradient_ratio of {entry.gradient_ratio:g}"
     return f"{entry.name} x {json.dumps(entry.weight)}"
+
+
+def _hyperparameters(recipe: TrainingRecipe, name: str, seed: int) -> dict[str, str | int | float]:
+    """What a phase was told, flat: for tables that compare runs."""
+    phase = recipe.phases[name]
+    losses = " + ".join(f"{_weight_of(options)} {options.type}" for options in phase.losses)
+    optim = phase.optim
+    return {
+        "phase": name,
+        "seed": seed,
+        "network": recipe.networks[phase.trains].type,
+        "total_iter": recipe.length(name),
+        "losses": losses,
+        "optimizer": optim.type,
+        "lr": optim.lr,
+        "scheduler": phase.scheduler.type,
+    }
+
+
+def _weight_of(options: LossOptions) -> str:
+    return f"ratio {options.gradient_ratio:g}" if options.gradient_ratio else json.dumps(options.weight)

@@ -40,7 +40,7 @@ def open_networks(run: Run, files: Mapping[str, str]) -> dict[str, SRNetwork]:
 def multiply_adds(network: SRNetwork, scale: int) -> int:
     """Of one forward pass that gives 1280x720 pixels (sides rounded down to the scale)."""
     channels = 1 if network.color == "y" else 3
-    return count_multiply_adds(network.for_scale(scale).deploy(), (1, channels, 720 // scale, 1280 // scale))
+    return count_multiply_adds(network.for_scale(scale), (1, channels, 720 // scale, 1280 // scale))
 
 
 def speed(network: SRNetwork, scale: int, device: torch.device) -> float:

@@ -30,11 +30,15 @@ class RunLog:
         self._writer: Any = None
         self._excepthook = threading.excepthook
         self._scalars = None if scalars is None else ScalarFile(scalars, start)
+        # A validation that was due at `start` comes again: TensorBoard forgets the step and is told the rest once more.
+        repeated = self._scalars.last if self._scalars is not None and folder is not None else {}
         if folder is not None:
             from torch.utils.tensorboard import SummaryWriter
 
             with self._disk_may_be_full():
-                self._writer = SummaryWriter(str(folder), purge_step=start + 1)
+                self._writer = SummaryWriter(str(folder), purge_step=start if repeated else start + 1)
+        for name, value in repeated.items():
+            self._writer.add_scalar(name, value, start)
 
     def scalars(self, iteration: int, values: Mapping[str, float]) -> None:
         """Record scalars after `iteration` finished iterations."""
@@ -43,6 +47,19 @@ class RunLog:
         with self._disk_may_be_full():
             for name, value in values.items() if self._writer is not None else ():
                 self._writer.add_scalar(name, value, iteration)
+
+    def hyperparameters(self, options: Mapping[str, Any], scores: Mapping[str, float]) -> None:
+        """Record what was chosen, and what came of it, so that runs can be compared in TensorBoard's HParams.
+
+        Args:
+            options: by name; numbers, texts and truth values.
+            scores: of the end.
+        """
+        with self._disk_may_be_full():
+            if self._writer is not None:
+                self._writer.add_hparams(
+                    dict(options), {f"hparam/{key}": value for key, value in scores.items()}, run_name="."
+                )
 
     def image(self, iteration: int, name: str, image: torch.Tensor) -> None:
         """Record an image (C, H, W) in [0, 1]."""

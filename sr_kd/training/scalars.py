@@ -11,6 +11,7 @@ from ..errors import SrKdError
 from ..files import write_text
 
 FILE = "scalars.jsonl"
+VALIDATION = "metrics/"
 Line = tuple[int, dict[str, float]]
 
 
@@ -19,15 +20,24 @@ class ScalarFile:
 
     Args:
         path: of the file; what it holds of iterations after `start`, which an interrupted run left, is dropped.
-        start: the iteration that the run (re)starts from.
+        start: the iteration that the run (re)starts from; its validation is dropped, too: it comes again.
+
+    Attributes:
+        last: what was logged after `start` iterations, without the validation.
 
     Raises:
         SrKdError: it cannot be written.
     """
 
     def __init__(self, path: Path, start: int) -> None:
-        kept = [_line(iteration, values) for iteration, values in read_scalars(path) if iteration <= start]
-        write_text(path, "".join(kept))
+        kept = [(iteration, values) for iteration, values in read_scalars(path) if iteration <= start]
+        self.last: dict[str, float] = {}
+        for iteration, values in kept:
+            if iteration == start:
+                self.last |= {key: value for key, value in values.items() if not key.startswith(VALIDATION)}
+        lines = [(iteration, values) for iteration, values in kept if iteration < start]
+        lines += [(start, self.last)] if self.last else []
+        write_text(path, "".join(_line(iteration, values) for iteration, values in lines))
         self._path = path
 
     def add(self, iteration: int, values: Mapping[str, float]) -> None:

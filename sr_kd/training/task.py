@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from ..losses.base import LossInputs, NetworkOutput, TeacherTail
 
 Scores = dict[str, dict[str, float]]
-# (set, image, pixels (H, W, C) uint8); may be called from several threads
-Keep = Callable[[str, str, np.ndarray], None]
+# (set, image, pixels (H, W, C) uint8, a strip of what it is compared with for one image of a set, else None); may be
+# called from several threads
+Keep = Callable[[str, str, np.ndarray, np.ndarray | None], None]
 
 
 class Task(Protocol):

@@ -42,7 +42,6 @@ class Validation:
     less_is_better: Collection[str] = ()
     watch: Callable[[], None] | None = None
     best: dict[str, Any] = field(default_factory=dict)
-    _shown: dict[str, str] = field(default_factory=dict)
 
     def run(self, clock: int, final: bool = False) -> Scores:
         """Validate after `clock` iterations of the phase; exports the network as "latest" if it is the final one."""
@@ -86,10 +85,10 @@ class Validation:
                 self.best = {**measured_by, "value": value}
                 self.files.export("best", self.plan, clock, scores)
 
-    def _keep(self, clock: int, images: str, name: str, pixels: np.ndarray) -> None:
-        """One validated image: a crop of it for TensorBoard, all of it as a file where that is asked for."""
+    def _keep(self, clock: int, images: str, name: str, pixels: np.ndarray, strip: np.ndarray | None) -> None:
+        """One validated image: all of it as a file where that is asked for, and for TensorBoard its strip."""
         if self.files.images is not None:
             folder = self.files.images / images / name
             write_image(folder / f"{name}_{self.files.label}_{clock}.png", Image(pixels))
-        if name == self._shown.setdefault(images, name):
-            self.log.image(clock, f"{images}/{name}", torch.from_numpy(pixels[:256, :256]).permute(2, 0, 1) / 255)
+        if strip is not None:
+            self.log.image(clock, f"{images}/{name}", torch.from_numpy(strip).permute(2, 0, 1) / 255)

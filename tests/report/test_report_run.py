@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shutil
 import time
 
+import numpy as np
 import pytest
 import torch
 from html_page import read_page
-from tiny_run import write_options
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tiny_run import IMAGE, TEST_SET, write_options
 
 from sr_kd.distributed import World
 from sr_kd.errors import SrKdError, UsageError
@@ -20,6 +24,7 @@ from sr_kd.recipes.run import run_recipe
 from sr_kd.recipes.workspace import Workspace
 from sr_kd.report.run import Run, find_run
 from sr_kd.report.write import page_path, refresh_page
+from sr_kd.training.run_log import RunLog
 from sr_kd.training.scalars import FILE, ScalarFile, read_scalars
 
 WORLD = World(0, 1, torch.device("cpu"))
@@ -151,3 +156,42 @@ def test_scalars_of_a_resumed_run_are_there_once(tmp_path):
         (10, {"losses/total": 1.0}),
         (15, {"losses/total": 9.0}),
     ]
+
+
+def test_a_resumed_run_has_every_step_once_in_tensorboard(tmp_path):
+    """The validation of the step that it resumes from comes again; nothing else of that step does."""
+    for start, last in ((0, 3), (2, 4)):
+        with RunLog(tmp_path, start, tmp_path / FILE) as log:
+            if start:
+                log.scalars(start, {"metrics/val/psnr": 30.0})
+            for iteration in range(start + 1, last + 1):
+                log.scalars(iteration, {"losses/total": iteration / 10 + start})
+                log.scalars(iteration, {"metrics/val/psnr": 20.0 + iteration})
+    events = EventAccumulator(str(tmp_path)).Reload()
+    losses = [(event.step, round(event.value, 3)) for event in events.Scalars("losses/total")]
+    assert losses == [(1, 0.1), (2, 0.2), (3, 2.3), (4, 2.4)]
+    assert [(event.step, event.value) for event in events.Scalars("metrics/val/psnr")] == [
+        (1, 21.0),
+        (2, 30.0),
+        (3, 23.0),
+        (4, 24.0),
+    ]
+    assert [iteration for iteration, _ in read_scalars(tmp_path / FILE)] == [1, 1, 2, 2, 3, 3, 4, 4]
+
+
+def test_tensorboard_shows_the_same_image_beside_hr_and_what_was_chosen(finished):
+    folder = finished / "tb_logger" / "tiny"
+    for phase in ("student", "baseline_total"):
+        events = EventAccumulator(str(folder / phase), size_guidance={"images": 0}).Reload()
+        (tag,) = events.Tags()["images"]
+        assert tag == f"{TEST_SET}/coffee" or tag == f"{TEST_SET}/{IMAGE}"
+        strip = np.asarray(Image.open(io.BytesIO(events.Images(tag)[-1].encoded_image_string)))
+        side = strip.shape[0]
+        assert strip.shape == (side, 5 * side, 3)
+        low, bicubic, sr, hr, error = np.split(strip.astype(int), 5, axis=1)
+        assert np.array_equal(low[::2, ::2], low[1::2, 1::2])
+        assert np.array_equal(error, np.minimum(255, 8 * np.abs(sr - hr)))
+        assert np.abs(bicubic - hr).mean() < 20
+        assert "_hparams_/session_start_info" in events.Tags()["scalars"] or any(
+            "_hparams_" in name for name in events.summary_metadata
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import partial
 
+import numpy as np
 from torch import Tensor, nn
 
 from ...data.color import rgb_to_y
@@ -17,6 +18,7 @@ from ...imaging.upscaler import Upscaler
 from ...losses.base import LossInputs, NetworkOutput, TeacherTail
 from ...networks.teacher import PrivilegedTeacher
 from ...training.task import Keep, Scores
+from .strip import make_strip
 from .teacher_report import privileged_scores, teacher_report
 
 
@@ -80,7 +82,7 @@ class SuperResolution:
                 images,
                 protocol=protocol,
                 metrics=self.metrics,
-                keep=None if keep is None else partial(keep, images.name),
+                keep=None if keep is None else partial(_keep, keep, images, protocol),
                 rank=self.world.rank,
                 world_size=self.world.size,
             )
@@ -95,3 +97,8 @@ class SuperResolution:
 
     def close(self) -> None:
         self.patches.close()
+
+
+def _keep(keep: Keep, images: ImageSet, protocol: str, name: str, pixels: np.ndarray) -> None:
+    """With the strip of the set's first image, always the same one."""
+    keep(images.name, name, pixels, make_strip(images, protocol, pixels) if name == images.names[0] else None)

@@ -1,0 +1,120 @@
+"""A model card: what a network is, what it was trained on, how good it is, and what it is not for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import UsageError
+from .facts import FileFacts
+
+UNKNOWN = "The file does not tell."
+LIMITS = (
+    "It expects sharp, clean images, as bicubic interpolation makes them small. Noise, blur and strong compression "
+    "become larger, not better.",
+    "Text, halftones and screen content look different from photographs: look before you trust an upscaled letter or "
+    "number.",
+    "Details that an image does not have are guessed. Nobody must be identified by an upscaled face or license plate.",
+)
+
+
+def model_card(facts: FileFacts, license_name: str = "") -> str:
+    """The card as Markdown, with the fields that model hubs read at its head.
+
+    Args:
+        facts: of a network's file.
+        license_name: of the weights, as hubs write it ("apache-2.0"); empty: left for its author to fill in.
+
+    Raises:
+        UsageError: a file that is no super-resolution network.
+    """
+    if facts.kind != "network":
+        raise UsageError(f"{facts.file} is a {facts.kind}; model cards are for super-resolution networks")
+    scales = ", ".join(f"x{scale}" for scale in facts.scales)
+    name = Path(facts.file).stem
+    blocks = [
+        _head(license_name),
+        f"# {name}",
+        f"{facts.network} for super-resolution at {scales}, {facts.parameters:,} parameters, on "
+        f"{'luma (Y); Cb and Cr are bicubic' if facts.color == 'y' else 'RGB'}.",
+        "## Use",
+        f"```bash\npip install sr_kd\nsr-kd upscale -i IMAGE -o OUT.png -n {Path(facts.file).name}\n```",
+        "## Architecture",
+        "\n".join(_architecture(facts)),
+        "## Training",
+        "\n".join(_training(facts.metadata)) or UNKNOWN,
+        "## Scores",
+        "\n".join(_scores(facts)) or UNKNOWN,
+        "## Limits",
+        "\n".join(f"- {limit}" for limit in LIMITS),
+        "## File",
+        f"`{Path(facts.file).name}`, {facts.size:,} bytes, SHA-256 `{facts.sha256}`, made by "
+        f"{facts.made_by or 'an unknown program'}.",
+    ]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _head(license_name: str) -> str:
+    lines = ["---", "library_name: sr_kd", "pipeline_tag: image-to-image"]
+    lines += [f"license: {license_name}"] if license_name else []
+    return "\n".join([*lines, "tags:", "- super-resolution", "- knowledge-distillation", "---"])
+
+
+def _architecture(facts: FileFacts) -> Iterator[str]:
+    arguments = ", ".join(f"`{name}={value}`" for name, value in facts.arguments.items() if value is not None)
+    yield f"{facts.network} with {arguments}. What a result of 1280x720 pixels takes:"
+    yield ""
+    yield "| scale | multiply-adds | activations | memory (float32) |"
+    yield "| --- | ---: | ---: | ---: |"
+    for scale, effort in facts.efforts.items():
+        yield (
+            f"| x{scale} | {effort.multiply_adds / 1e9:.3g} G | {effort.activations / 1e6:.3g} M "
+            f"| {effort.memory / 1e6:.0f} MB |"
+        )
+
+
+def _training(metadata: Mapping[str, Any]) -> Iterator[str]:
+    if note := metadata.get("note"):
+        yield f"{note}\n"
+    for key, title in (
+        ("trained_on", "Data and terms"),
+        ("recipe", "Recipe"),
+        ("phase", "Phase"),
+        ("seed", "Seed"),
+        ("iteration", "Iterations"),
+        ("option_file", "Option file"),
+        ("date", "Date"),
+        ("license", "License"),
+    ):
+        if key in metadata:
+            value = metadata[key]
+            yield f"- {title}: {f'{value:,}' if key == 'iteration' else value}"
+
+
+def _scores(facts: FileFacts) -> Iterator[str]:
+    rows = _rows(facts.metadata.get("scores"))
+    if not rows:
+        return
+    metrics = list(dict.fromkeys(metric for row in rows.values() for metric in row))
+    yield f"| set | {' | '.join(metric.upper() for metric in metrics)} |"
+    yield f"| --- |{' ---: |' * len(metrics)}"
+    for name, row in rows.items():
+        cells = [f"{row[metric]:.{2 if metric == 'psnr' else 4}f}" if metric in row else "-" for metric in metrics]
+        yield f"| {name} | {' | '.join(cells)} |"
+    yield ""
+    protocol = facts.metadata.get("protocol")
+    yield (
+        f"Protocol `{protocol}` of sr_kd (docs/evaluation.md). Measure again:"
+        if protocol
+        else "Of the last validation of its run; under one protocol beside other models:"
+    )
+    yield ""
+    yield f"`sr-kd evaluate -n {Path(facts.file).name} --hr DIR --scale {facts.scales[0]}`"
+
+
+def _rows(scores: Any) -> dict[str, dict[str, float]]:
+    """Set -> metric -> value, of either form in which files have them."""
+    if isinstance(scores, list):
+        return {str(one["name"]): {key: value for key, value in one.items() if key != "name"} for one in scores}
+    return {str(name): dict(row) for name, row in scores.items()} if isinstance(scores, dict) else {}

@@ -1,0 +1,47 @@
+"""``sr-kd status``: what a run's files tell while it trains, and at its end."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+from sr_kd.report.status import Status, seconds_left, status_lines
+
+
+def make(phase, seed, done, finished=False, seconds=None):
+    return Status(phase, seed, done, 100, finished, seconds, {})
+
+
+def test_time_left_is_that_of_all_phases():
+    begun = [make("teacher", 0, 100, True, 0.5), make("student", 0, 40, False, 2.0), make("teacher", 1, 0)]
+    begun += [make("student", 1, 0), make("other", 1, 0)]
+    assert seconds_left(begun) == 60 * 2.0 + 100 * 0.5 + 100 * 2.0 + 100 * 1.25
+    assert seconds_left([make("teacher", 0, 0)]) is None
+
+
+def test_every_phase_has_a_line():
+    *lines, last = status_lines([make("teacher", 0, 100, True, 0.5), make("student", 0, 40, False, 2.0)])
+    assert lines[0].startswith("teacher  seed 0  [####################]") and "done" in lines[0]
+    assert "[########............]" in lines[1] and "running, 2e+03 ms a step" in lines[1]
+    assert last == "all: 140 of 200 iterations (70 %), about 2 min left in one process"
+
+
+def test_the_command_tells_it_from_another_terminal(finished, tmp_path, run_cli):
+    folder = finished / "experiments" / "tiny"
+    done = run_cli("status", folder)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "finished: 32 iterations"
+    shutil.copytree(finished / "experiments", tmp_path / "experiments")
+    states = tmp_path / "experiments" / "tiny" / "training_states" / "baseline_total"
+    (states / "finished.json").unlink()
+    lines = (states / "scalars.jsonl").read_text().splitlines(keepends=True)
+    (states / "scalars.jsonl").write_text("".join(line for line in lines if json.loads(line)["iteration"] <= 10))
+    running = run_cli("status", tmp_path / "experiments" / "tiny", "--json")
+    phases = {one["phase"]: one for one in json.loads(running.stdout)["phases"]}
+    assert (phases["baseline_total"]["done"], phases["baseline_total"]["finished"]) == (10, False)
+    assert phases["teacher"]["finished"] is True
+
+
+def test_what_is_no_run_is_refused(run_cli, tmp_path):
+    done = run_cli("status", ".", cwd=tmp_path)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
