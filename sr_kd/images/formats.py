@@ -23,7 +23,7 @@ FORMATS = {
 SUFFIXES = frozenset({*FORMATS, ".gif"})  # of what is read
 _KNOWN = """
     .heic .heif .hif .jxl .jp2 .j2k .j2c .jpx .jpf .jxr .tga .dds .exr .hdr .psd .psb .xcf .svg .ico .icns .cur .qoi
-    .ppm .pgm .pbm .pnm .pam .pfm .pcx .sgi .mpo .apng .dng .cr2 .cr3 .nef .arw .orf .rw2 .raf .pef .srw
+    .eps .ppm .pgm .pbm .pnm .pam .pfm .pcx .sgi .mpo .apng .dng .cr2 .cr3 .nef .arw .orf .rw2 .raf .pef .srw
 """
 NOT_READ = frozenset(_KNOWN.split())  # images, too, but of no use here
 _SIGNATURES = {
