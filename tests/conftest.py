@@ -30,7 +30,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     for report in terminal.stats.get("skipped", []):
         reason = str(report.longrepr[-1]).removeprefix("Skipped: ")
         if not reason.startswith(MAY_SKIP) and not hasattr(report, "wasxfail"):
-            terminal.ensure_newline()
+            terminal.write("\n")  # with several processes, the line of dots is not ended yet
             terminal.write_line(f"FORBIDDEN SKIP {report.nodeid}: {reason}", red=True)
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pypdfium2 as pdfium
 import pytest
 import torch
 from skimage import data
@@ -62,7 +63,6 @@ def row() -> Row:
 
 
 def test_a_pdf_holds_the_very_pixels_and_its_words_as_text() -> None:
-    pdfium = pytest.importorskip("pypdfium2", reason="needs the package pypdfium2")
     sheet = arrange([row()], "title")
     document = pdfium.PdfDocument(to_pdf(sheet))
     (page,) = list(document)
@@ -77,7 +77,6 @@ def test_a_pdf_holds_the_very_pixels_and_its_words_as_text() -> None:
 
 
 def test_pdf_and_png_show_the_same() -> None:
-    pdfium = pytest.importorskip("pypdfium2", reason="needs the package pypdfium2")
     sheet = arrange([row(), row()], "title")
     painted = paint(sheet).astype(float)
     rendered = pdfium.PdfDocument(to_pdf(sheet))[0].render(scale=2).to_pil().convert("RGB").resize(painted.shape[1::-1])

@@ -58,7 +58,7 @@ def test_identical_images_are_infinite():
     assert r"\textbf{$\infty$}" in latex_table(results(same=[math.inf], other=[30.0]))
 
 
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex (Debian: texlive-latex-recommended)")
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="system: needs pdflatex (texlive-latex-recommended)")
 def test_the_table_compiles(tmp_path):
     table = latex_table({STRANGE: next(iter(results(x=[30, 31]).values())), **results(other=[32, 33])}, "sr-kd 100%")
     document = rf"\documentclass{{article}}\usepackage{{booktabs}}\begin{{document}}{chr(10)}{table}\end{{document}}"

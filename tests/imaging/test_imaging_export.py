@@ -110,7 +110,6 @@ def test_results_that_differ_leave_no_file(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("rgb", [False, True])
 def test_a_skip_is_exported_as_a_convolution_and_a_pixel_shuffle(residual, tmp_path, rgb):
-    onnx = pytest.importorskip("onnx")
     exported = export_network(residual, tmp_path / "residual.onnx", rgb=rgb)
     assert exported.difference < 0.01
     graph = onnx.load(exported.path).graph
@@ -123,7 +122,6 @@ def test_a_skip_is_exported_as_a_convolution_and_a_pixel_shuffle(residual, tmp_p
 
 @pytest.mark.slow
 def test_half_precision_leaves_the_skip_alone(tmp_path):
-    pytest.importorskip("onnxruntime")
     network = build_network("FSRCNN", scale=2, skip="bicubic", init="bicubic")
     exported = export_network(network, tmp_path / "half.onnx", precision="fp16")
     assert exported.difference < 1e-3, "rounded to half precision it would be 0.06"
@@ -134,7 +132,6 @@ def test_half_precision_leaves_the_skip_alone(tmp_path):
 @pytest.mark.slow
 def test_the_shipped_networks_are_fit_for_half_precision(tmp_path):
     """On noise their differences are above one gray level, on photographs below."""
-    pytest.importorskip("onnxruntime")
     for name in ("fsrcnn_x2", "fsrcnn_x3", "fsrcnn_x4"):
         _, network = find_network(name, None)
         assert export_network(network, tmp_path / f"{name}.onnx", precision="fp16").difference < 1

@@ -10,7 +10,7 @@ import skimage.data
 from sr_kd.images import Image, read_image, write_image
 
 
-@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="limits of memory are Linux's")
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="system: limits of memory are Linux's")
 def test_a_large_image_and_little_memory(tmp_path):
     """Whole, a feature map of the large image takes 150 MB: tiles become smaller, and nothing is lost."""
     photograph = np.tile(skimage.data.astronaut(), (2, 2, 1))

@@ -122,7 +122,7 @@ def test_what_option_files_may_call_by_a_short_name_may_stand_in_files() -> None
     assert {f"basicsr.{name}" for name in NAMED_IN_OPTION_FILES} == FOREIGN_TYPES
 
 
+@pytest.mark.usefixtures("basicsr")
 def test_architectures_take_no_paths() -> None:
-    pytest.importorskip("torchvision")
     with pytest.raises(UsageError, match="has no option 'load_path'"):
         build_network("basicsr.SpyNet", scale=2, load_path="some_local_file")

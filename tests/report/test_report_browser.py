@@ -7,10 +7,8 @@ import shutil
 import time
 
 import pytest
+from selenium import webdriver
 from tiny_run import IMAGE, STUDENT
-
-SELENIUM = pytest.importorskip("selenium", reason="needs the package selenium")
-
 
 # [contrast of WCAG 2, text] of every text in the page
 CONTRASTS = """
@@ -35,12 +33,10 @@ return [...texts].filter((node) => node.textContent.trim() && !node.closest(".pa
 
 @pytest.fixture(scope="module")
 def driver():
-    from selenium import webdriver
-
     browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     service = shutil.which("chromedriver")
     if browser is None or service is None:
-        pytest.skip("needs chromium and chromedriver (Debian: chromium, chromium-driver)")
+        pytest.skip("system: needs chromium and chromedriver (Debian: chromium, chromium-driver)")
     options = webdriver.ChromeOptions()
     options.binary_location = browser
     for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--force-prefers-reduced-motion"):

@@ -215,7 +215,7 @@ print("the end")
 """
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no limits on file sizes")
+@pytest.mark.skipif(sys.platform == "win32", reason="system: no limits on file sizes")
 def test_events_that_cannot_be_written_are_a_warning(tmp_path):
     command = [sys.executable, "-c", FULL_DISK, str(tmp_path / "events")]
     result = subprocess.run(command, capture_output=True, text=True, timeout=300)
