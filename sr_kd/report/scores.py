@@ -14,22 +14,18 @@ from ..evaluation.metrics import METRICS
 from ..evaluation.scores import ImageScore, SetScore
 from ..evaluation.statistics import interval, paired_difference
 from ..recipes.graph import arms
+from ..tasks import TASKS
 from ..tasks.super_resolution.options import SuperResolutionRecipe
 from .data import Comparison, Metric, Score
 from .progress import Logged, last_scores
 from .run import Run
 
-OF_OTHER_TASKS = {
-    "top1": Metric("top1", "Top-1 accuracy", "%", 2),
-    "map": Metric("map", "mAP", "%", 2),
-    "map50": Metric("map50", "mAP50", "%", 2),
-}
 SetScores = Mapping[str, Sequence[Sequence[SetScore]]]  # label -> seed -> set
 
 
 def find_metrics(run: Run) -> list[Metric]:
     """What the run validates, with how it is written."""
-    return [_metric(key) for key in run.recipe.val.metrics]
+    return [_metric(key, TASKS.get(run.recipe.task).metrics) for key in run.recipe.val.metrics]
 
 
 def read_results(run: Run) -> dict[str, list[list[SetScore]]]:
@@ -116,9 +112,11 @@ def has_images(run: Run) -> bool:
     return isinstance(run.recipe, SuperResolutionRecipe)
 
 
-def _metric(key: str) -> Metric:
-    if key in OF_OTHER_TASKS:
-        return OF_OTHER_TASKS[key]
+def _metric(key: str, of_task: Mapping[str, str]) -> Metric:
+    """A metric of the task itself ("Top-1 accuracy in percent"), or else a registered one of images."""
+    if key in of_task:
+        title = of_task[key].partition(",")[0].removesuffix(" in percent")
+        return Metric(key, title, "%" if of_task[key].endswith("in percent") else "", 2)
     known = METRICS.get(key)
     return Metric(key, known.title, known.unit, known.decimals, known.higher_is_better)
 

@@ -209,7 +209,7 @@ def test_on_the_command_line(run_cli, repository, tmp_path):
     assert "### Student step with VID, FSRCNN x2, batch 1, LR patch 8, fp32" in finished.stdout
     assert len(json.loads((tmp_path / "figures.json").read_text())["comparisons"]) == 2
     options = repository / "options" / "train"
-    recipe = ("-opt", options / "pisr" / "fsrcnn_x2_cpu.yml", "--force_yml", "arms={PISR: student}")
+    recipe = ("-opt", options / "pisr" / "fsrcnn_x2_cpu.yml", "--force_yml", "arms={PISR: student}", "baseline=bicubic")
     finished = run_cli("bench", "losses", *recipe, "--batch", 1, "--patch", 8,
                        "--repetitions", 1, "--device", "cpu", "--quiet")  # fmt: skip
     assert finished.returncode == 0, finished.stderr

@@ -46,8 +46,8 @@ def test_a_good_file_is_summed_up(run_cli, recipe):
         "    losses: 1 L1, 1e-06 VID on expanding",
         "  arms: PISR (student)",
         "  seeds: 0",
-        "  train on scikit-image:train: 16 HR patches of 64 pixels",
-        "  validate on photographs, rgb8",
+        "  train on scikit-image:train (11 images): 16 HR patches of 64 pixels",
+        "  validate on photographs (4 images), rgb8",
     ]
     assert done.stderr.splitlines() == [
         f"{recipe}:4: key 'datasets.train.use_shuffle' is read by nothing here and was ignored"
@@ -80,7 +80,7 @@ def test_a_test_file_is_recognized(run_cli, tmp_path):
     assert done.stdout.splitlines() == [
         "t: a test, x2",
         "  model Bicubic: bicubic",
-        "  set scikit-image:held_out, rgb8",
+        "  set scikit-image:held_out (4 images), rgb8",
     ]
     missing = run_cli("check", "-opt", path, "--force_yml", "models.ours=nowhere/net.pth")
     assert missing.returncode == 2
