@@ -21,7 +21,7 @@ def crop_side(images: int, versions: int, limit: float) -> int:
     """The side of square crops of which `images` times `versions` take about `limit` bytes.
 
     >>> crop_side(8, 5, 9e6), crop_side(1000, 20, 9e6)
-    (400, 96)
+    (344, 96)
     """
     side = math.isqrt(int(limit / (max(1, images * versions) * BYTES_PER_PIXEL)))
     return max(SMALLEST, min(LARGEST, side))
