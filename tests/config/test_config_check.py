@@ -76,7 +76,7 @@ def test_a_former_baseline_is_taken_by_its_name_with_one_notice(pisr, caplog):
          "'phases.teacher.optim.nesterov' must be false where momentum is 0; found true"),
         ([("total_iter: 300", "total_iter: 300\n    scheduler: {type: cosine, gamma: 0.1}")],
          "'phases.teacher.scheduler.gamma' must be left out: it is an option of multistep; found 0.1"),
-        ([("type: Hourglass", "type: 5")], "'networks.teacher' cannot be built: the type of a network is a name, not"),
+        ([("type: Hourglass", "type: 5")], "'networks.teacher.encoder' is refused: the type of a network is a name, not 5"),
         ([("type: FSRCNN}\nphases", "type: FSRCN}\nphases")], ":8: key 'networks.student' cannot be built: unknown"),
         ([("type: FSRCNN}\nphases", "type: FSRCNN, e: 1}\nphases")], "network FSRCNN has no option 'e'"),
         ([("type: FSRCNN}\nphases", "type: Hourglass}\nphases")], "'phases.student.trains' is a Hourglass, which is"),
