@@ -15,7 +15,6 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 from .base import Loss, LossInputs, PretrainingObjective, TapPair
 from .numerics import unit, widen
 from .shapes import match_size
-from .unit_distance import unit_distance
 
 Reconstruction = Literal["l1", "l2"]
 
@@ -115,16 +114,10 @@ class FactorLoss(Loss):
         return torch.stack(parts).sum()
 
 
-def factor_rows(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
-    """Both factors at one size, each sample flattened whole, channels last as it lies in memory: two (N, H * W * m)."""
-    student, teacher = match_size(widen(student), widen(teacher))
-    return student.movedim(1, -1).flatten(1), teacher.movedim(1, -1).flatten(1)
-
-
 def unit_factors(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
-    """`factor_rows` scaled to length 1."""
-    one, other = factor_rows(student, teacher)
-    return unit(one), unit(other)
+    """Two factors at one size, each as rows (N, h * w * m) scaled to length 1."""
+    student, teacher = match_size(widen(student), widen(teacher))
+    return unit(student.movedim(1, -1).flatten(1)), unit(teacher.movedim(1, -1).flatten(1))
 
 
 def factor_distance(student: Tensor, teacher: Tensor, p: int = 1) -> Tensor:
@@ -133,10 +126,8 @@ def factor_distance(student: Tensor, teacher: Tensor, p: int = 1) -> Tensor:
     p = 1: mean |.| over all elements; p = 2: the root mean square per sample, mean over samples. Both fall as
     1 / sqrt(m * H * W).
     """
-    if p == 1:
-        return unit_distance(*factor_rows(student, teacher))
     one, other = unit_factors(student, teacher)
-    return root_mean_square(one - other)
+    return functional.l1_loss(one, other) if p == 1 else root_mean_square(one - other)
 
 
 def root_mean_square(rows: Tensor) -> Tensor:
