@@ -24,6 +24,10 @@ NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 Place = Callable[[int], str]  # line number -> how a message names the place
 
 
+class _LimitError(yaml.MarkedYAMLError):
+    """Valid YAML, but more of it than an option file has."""
+
+
 class _Loader(yaml.SafeLoader):
     """PyYAML's safe loader that also takes ``1e-4``, ``1E5`` and ``-2e3`` for numbers.
 
@@ -36,7 +40,7 @@ class _Loader(yaml.SafeLoader):
         self._nodes, self._depth = self._nodes + 1, self._depth + 1
         if self._nodes > MOST_NODES or self._depth > DEEPEST:
             what = "nested too deeply" if self._depth > DEEPEST else f"more than {MOST_NODES:,} values"
-            raise yaml.MarkedYAMLError(problem=f"{what} for an option file", problem_mark=self.peek_event().start_mark)
+            raise _LimitError(problem=f"{what} for an option file", problem_mark=self.peek_event().start_mark)
         node = super().compose_node(parent, index)
         self._depth -= 1
         return node
@@ -112,7 +116,8 @@ def _parse(text: str, place: Place, places: dict[KeyPath, str]) -> Any:
         line = mark.line + 1 if mark else 1
         problem = error.problem or error.context or ""
         cure = "; indent with spaces" if "'\\t'" in problem else ""
-        raise UsageError(f"{place(line)}: not valid YAML: {problem}{cure}") from None
+        what = "" if isinstance(error, _LimitError) else "not valid YAML: "
+        raise UsageError(f"{place(line)}: {what}{problem}{cure}") from None
     except RecursionError:
         raise UsageError(f"{place(1)}: nested too deeply for an option file") from None
     except (yaml.YAMLError, ValueError, LookupError, OverflowError) as error:
