@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
+from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
@@ -112,6 +114,16 @@ def test_evaluation_candidates_agree(shared_images):
         np.testing.assert_allclose(resizes[BASICSR](), resizes[OURS](), atol=1e-5)
 
 
+@pytest.fixture
+def handler_of_children() -> Iterator[None]:
+    """Takes back the handler of SIGCHLD that PyTorch's loaders leave: on the signal stack that OpenVINO sets up and
+    frees it would end this process at the next child's end."""
+    before = signal.getsignal(signal.SIGCHLD)
+    yield
+    signal.signal(signal.SIGCHLD, before)
+
+
+@pytest.mark.usefixtures("handler_of_children")
 def test_patch_candidates_have_one_shape():
     from sr_kd.bench.baselines import find_basicsr
     from sr_kd.bench.data import BATCHES, DataBench
