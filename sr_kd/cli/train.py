@@ -31,10 +31,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SEED",
         help="run these of the recipe's seeds alone, others may run beside them; continues as with --auto_resume",
     )
+    parser.add_argument(
+        "--jobs",
+        type=_jobs,
+        default=1,
+        metavar="N",
+        help="run phases and seeds that do not need each other in N processes, which share the cores; "
+        "'auto': one per core, or per GPU",
+    )
     parser.add_argument("--force_yml", nargs="+", default=[], metavar="a:b=value", help="override options")
     parser.add_argument("--debug", action="store_true", help="8 iterations per phase, logged and validated all along")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:<number> or mps")
     parser.add_argument("--quiet", action="store_true", help="no progress bars, warnings only")
+
+
+def _jobs(text: str) -> int | None:
+    if text != "auto" and not (text.isdigit() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"is a number of processes from 1 on, or auto, not {text!r}")
+    return None if text == "auto" else int(text)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -42,6 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..distributed import joined
     from ..recipes.api import train_checked
     from ..recipes.check import check_training_file
+    from ..recipes.jobs import OptionFile
     from ..recipes.outcome import describe_arms
     from ..recipes.workspace import Workspace
     from ..report.run import Run
@@ -59,8 +74,8 @@ def run(arguments: argparse.Namespace) -> int:
             resume=arguments.auto_resume or arguments.continue_with,
             continue_with=arguments.continue_with,
             quiet=arguments.quiet,
-            command=command,
-            option_file=arguments.opt,
+            source=OptionFile(arguments.opt, command, arguments.force_yml, arguments.debug, arguments.plugin),
+            jobs=arguments.jobs,
             watch=lambda: refresh_page(run),
         )
         files = list(made.files)

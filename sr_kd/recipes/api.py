@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..distributed import World, joined
+from ..errors import UsageError
 from ..tasks.base import FinishedArm
 from .check import CheckedRecipe, check_training_file
-from .invocation import Invocation
+from .jobs import OptionFile, job_count, run_jobs
+from .lock import only_run_of
 from .report import write_report
-from .run import run_recipe
-from .workspace import finished_arms
+from .run import prepare_run, run_recipe
+from .workspace import Workspace, finished_arms
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ def train(
     seeds: Sequence[int] = (),
     resume: bool = False,
     continue_with: bool = False,
+    jobs: int | None = 1,
     debug: bool = False,
     quiet: bool = True,
 ) -> TrainingResult:
@@ -54,6 +57,8 @@ def train(
         seeds: only these of the recipe's, while other processes run the others; always resumes.
         resume: continue a run of the same name; otherwise it is archived.
         continue_with: the same, with other options than before in its phases; they hold from the last states on.
+        jobs: so many processes run phases and seeds that do not need each other; None for one per GPU or core.
+            A script that asks for more than one begins under ``if __name__ == "__main__":``.
         debug: 8 iterations per phase, logged and validated all along, under another name.
         quiet: no progress bars.
 
@@ -70,8 +75,8 @@ def train(
             resume=resume or continue_with,
             continue_with=continue_with,
             quiet=quiet,
-            command=f"sr_kd.train({recipe!r})",
-            option_file=recipe,
+            source=OptionFile(recipe, f"sr_kd.train({recipe!r})", overrides, debug),
+            jobs=jobs,
         )
 
 
@@ -82,18 +87,26 @@ def train_checked(
     seeds: Sequence[int],
     resume: bool,
     quiet: bool,
-    command: str,
+    source: OptionFile,
     continue_with: bool = False,
-    option_file: str | Path = "",
+    jobs: int | None = 1,
     watch: Callable[[], None] | None = None,
 ) -> TrainingResult:
     """As `train`, of a recipe that is checked, in a world that is joined.
 
     Args:
-        command: for the foot of the table, and the record of the run.
-        option_file: of the recipe; plug-ins are named relative to it.
-        watch: called on rank 0 after every validation and every phase.
+        source: where the recipe was read.
+        jobs: as in `train`.
+        watch: called on rank 0 after every validation and every phase; with several processes, after a phase alone.
     """
+    if jobs != 1:
+        if seeds or world.size > 1:
+            raise UsageError("--jobs shares out all seeds of one machine: leave out --seeds and torchrun, or --jobs")
+        before = Workspace(checked.recipe)
+        with only_run_of(before.root):
+            prepare_run(checked, before, world, resume, continue_with, source.invocation)
+        run_jobs(before, source, job_count(jobs, before, world.device), world.device, quiet, watch)
+        resume, continue_with = True, False
     workspace = run_recipe(
         checked,
         world,
@@ -101,11 +114,11 @@ def train_checked(
         resume=resume,
         continue_with=continue_with,
         quiet=quiet,
-        invocation=Invocation(str(option_file), command),
+        invocation=source.invocation,
         watch=watch,
     )
     unfinished = tuple(workspace.unfinished_seeds())
     if not world.leads or unfinished:
         return TrainingResult(workspace.root, (), unfinished)
-    files = write_report(workspace, checked.data, world.device, command, quiet=quiet)
+    files = write_report(workspace, checked.data, world.device, source.command, quiet=quiet)
     return TrainingResult(workspace.root, tuple(files), unfinished, tuple(finished_arms(workspace)))

@@ -1,4 +1,4 @@
-"""One process at a time on an experiment, or on each of its seeds."""
+"""One process at a time on an experiment, on each of its seeds, or on each phase of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..errors import SrKdError
 
 
 @contextmanager
-def only_run_of(experiment: Path, seeds: Sequence[int] = ()) -> Iterator[None]:
+def only_run_of(experiment: Path, seeds: Sequence[int] = (), phases: Sequence[str] = ()) -> Iterator[None]:
     """Hold ``.NAME.lock`` beside an experiment's folder; the system gives it back even after a kill.
 
     Beside and not inside, because the folder is renamed when an experiment is archived.
@@ -18,6 +18,7 @@ def only_run_of(experiment: Path, seeds: Sequence[int] = ()) -> Iterator[None]:
     Args:
         experiment: its folder.
         seeds: hold these alone, and leave others to other processes.
+        phases: hold these of the seeds alone.
 
     Raises:
         SrKdError: another process works on this experiment or seed, or a lock cannot be written.
@@ -26,7 +27,10 @@ def only_run_of(experiment: Path, seeds: Sequence[int] = ()) -> Iterator[None]:
         held.enter_context(_lock(experiment.with_name(f".{experiment.name}.lock"), str(experiment), bool(seeds)))
         for seed in sorted(set(seeds)):
             path = experiment.with_name(f".{experiment.name}.seed{seed}.lock")
-            held.enter_context(_lock(path, f"seed {seed} of {experiment}"))
+            held.enter_context(_lock(path, f"seed {seed} of {experiment}", bool(phases)))
+            for phase in phases:
+                path = experiment.with_name(f".{experiment.name}.{phase}_seed{seed}.lock")
+                held.enter_context(_lock(path, f"{phase} of seed {seed} of {experiment}"))
         yield
 
 

@@ -48,6 +48,7 @@ def run_recipe(
     world: World,
     *,
     seeds: Sequence[int] = (),
+    phases: Sequence[str] = (),
     resume: bool = False,
     continue_with: bool = False,
     quiet: bool = False,
@@ -59,6 +60,7 @@ def run_recipe(
     Args:
         checked: what `recipes.check.check_recipe` gave; its networks, losses and sets are used.
         seeds: only these of the recipe's, beside other processes that run the others; always resumes.
+        phases: only these; what they need is finished.
         resume: continue an existing run of the same recipe; otherwise it is archived under a new name.
         continue_with: of a recipe whose phases have other options than before; they hold from the last states on.
         invocation: how the run was started, for its record.
@@ -74,24 +76,35 @@ def run_recipe(
     if missing:
         raise UsageError(f"{recipe.name} has no seed {missing[0]}; its seeds are {', '.join(map(str, recipe.seeds))}")
     workspace = Workspace(recipe)
-    with only_run_of(workspace.root, seeds) if world.leads else nullcontext():
-        if world.leads:
-            workspace.prepare(
-                resume,
-                shared=bool(seeds),
-                processes=world.size,
-                images=checked.data.listing(),
-                continue_with=continue_with,
-            )
-            write_invocation(workspace.root, recipe, invocation or Invocation())
-        watching = watch if world.leads else None
-        _run_seeds(checked, sorted(set(seeds)) or recipe.seeds, workspace, world, quiet or not world.leads, watching)
+    runs = [(seed, name) for seed in sorted(set(seeds)) or recipe.seeds for name in phase_order(recipe)]
+    if phases:
+        runs = [(seed, name) for seed, name in runs if name in phases]
+    with only_run_of(workspace.root, seeds, phases) if world.leads else nullcontext():
+        prepare_run(checked, workspace, world, resume, continue_with, invocation, shared=bool(seeds))
+        _run(checked, runs, workspace, world, quiet or not world.leads, watch if world.leads else None)
     return workspace
 
 
-def _run_seeds(
+def prepare_run(
     checked: CheckedRecipe,
-    seeds: Sequence[int],
+    workspace: Workspace,
+    world: World,
+    resume: bool,
+    continue_with: bool,
+    invocation: Invocation | None,
+    shared: bool = False,
+) -> None:
+    """Make or archive the run's folder, and write down how it was started. As `run_recipe`."""
+    if world.leads:
+        workspace.prepare(
+            resume, shared=shared, processes=world.size, images=checked.data.listing(), continue_with=continue_with
+        )
+        write_invocation(workspace.root, checked.recipe, invocation or Invocation())
+
+
+def _run(
+    checked: CheckedRecipe,
+    runs: Sequence[tuple[int, str]],
     workspace: Workspace,
     world: World,
     quiet: bool,
@@ -99,23 +112,21 @@ def _run_seeds(
 ) -> None:
     world.barrier()
     handler = log_to_file(workspace.log) if world.leads else None
-    order = phase_order(checked.recipe)
     logger.info("%s", describe_environment(world))
     logger.debug("options:\n%s", written_options(checked.recipe))
     try:
-        if any(workspace.result(name, seed) is None for seed in seeds for name in order):
+        if any(workspace.result(name, seed) is None for seed, name in runs):
             checked.data.decode_validation(world)
-        for seed in seeds:
-            for name in order:
-                finished = workspace.result(name, seed)
-                if finished is not None:
-                    logger.info(
-                        "%s is finished already (%d iterations)", workspace.run_name(name, seed), finished["iterations"]
-                    )
-                    continue
-                _run_phase(checked, name, seed, workspace, world, quiet, watch)
-                if watch is not None:
-                    watch()
+        for seed, name in runs:
+            finished = workspace.result(name, seed)
+            if finished is not None:
+                logger.info(
+                    "%s is finished already (%d iterations)", workspace.run_name(name, seed), finished["iterations"]
+                )
+                continue
+            _run_phase(checked, name, seed, workspace, world, quiet, watch)
+            if watch is not None:
+                watch()
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
