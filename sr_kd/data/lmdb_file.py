@@ -36,7 +36,7 @@ class Value(NamedTuple):
 
 
 def read_index(path: Path) -> dict[bytes, Value]:
-    """Key -> where its value is, for all of the main data base; also checks the list of free pages, which a writer uses.
+    """Key -> where its value is, for all of the main data base; the list of free pages, which a writer uses, is checked.
 
     Raises:
         LmdbFileError: a foreign, truncated or damaged file. OSError: it cannot be read.
@@ -98,7 +98,8 @@ class _Pages:
             elif not high & _WITHIN:
                 key = page[begin - key_size : begin]
                 if high & _ELSEWHERE:
-                    yield key, self._elsewhere(*struct.unpack_from("<Q", page, begin), length)
+                    (first,) = struct.unpack_from("<Q", page, begin)
+                    yield key, self._elsewhere(first, length)
                 elif begin + length <= self._size:
                     yield key, Value(number * self._size + begin, length)
                 else:
