@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import re
 import tempfile
@@ -55,6 +56,38 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
         if owned:
             os.close(handle)
+
+
+@contextmanager
+def claim(path: Path) -> Iterator[bool]:
+    """Whether no other process is making this file; until the block ends, none will. A killed one gives its claim back.
+
+    The claim is a lock on a hidden file, which `sweep_leftovers` takes for a temporary one. Where the system knows no
+    locks, every process is told that it is alone.
+
+    Raises:
+        SrKdError: the folder cannot be written.
+    """
+    mark = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:8]
+    place, alone = path.with_name(f".{path.stem[:_STEM]}.{mark}{path.suffix}"), True
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(place, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise SrKdError(f"cannot write {path}: {error.strerror or error}") from None
+    try:
+        if fcntl is not None:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                alone = False
+            except OSError:  # some network file systems know no locks
+                pass
+        yield alone
+    finally:
+        if alone:
+            place.unlink(missing_ok=True)
+        os.close(handle)
 
 
 def sweep_leftovers(paths: Iterable[Path]) -> None:

@@ -10,18 +10,17 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
 from types import TracebackType
-from typing import ClassVar
 
 import lmdb
 
 from ..errors import SrKdError, UsageError, nearest
 from ..files import write_text
 from ..images import Header, Image, decode_image
+from .lmdb_file import LmdbFileError, Value, read_index
 
 COMPRESSION = 1  # zlib level of the PNG files, as BasicSR's: quick to decode
-_META = "meta_info.txt"
+_DATA, _META = "data.mdb", "meta_info.txt"
 _LINE = re.compile(r"(?P<file>.+?) \((?P<height>\d+),(?P<width>\d+),(?P<channels>\d+)\) \d+")
 _LONGEST_KEY = 511  # bytes, LMDB's limit
 _FIRST_MAP = 2**26
@@ -35,17 +34,18 @@ class LmdbImage:
     folder: Path
     name: str
     described: Header
-    _opening: ClassVar[Lock] = Lock()  # LMDB allows a process to open an environment once at a time
+    value: Value
 
     def header(self) -> Header:
         return self.described
 
     def read(self) -> Image:
-        # Opening takes a tenth of a millisecond and leaves nothing that a fork or a pickle could break.
-        with self._opening, _opened(self.folder) as environment, environment.begin() as transaction:
-            data = transaction.get(self.name.encode())
-        if data is None:
-            raise SrKdError(f"{self.folder} holds no key '{self.name}', though its {_META} lists it")
+        try:
+            with (self.folder / _DATA).open("rb") as file:
+                file.seek(self.value.offset)
+                data = file.read(self.value.size)
+        except OSError as error:
+            raise SrKdError(f"cannot read {self}: {error.strerror or error}") from None
         return decode_image(data, str(self))
 
     def __str__(self) -> str:
@@ -60,20 +60,18 @@ def lmdb_images(dataroot: str) -> list[LmdbImage]:
         SrKdError: a damaged or truncated data base, or one without the keys that are listed.
     """
     folder = Path(dataroot).expanduser()
-    if not (folder / "data.mdb").is_file():
+    if not (folder / _DATA).is_file():
         siblings = [path.name for path in folder.parent.glob("*.lmdb")]
-        raise UsageError(f"no LMDB at {folder}: there is no data.mdb{nearest(folder.name, siblings)}")
-    images = [LmdbImage(folder, name, header) for name, header in _read_meta(folder / _META)]
-    with LmdbImage._opening, _opened(folder) as environment:
-        _check_complete(folder, environment)
-        with environment.begin() as transaction, transaction.cursor() as cursor:
-            missing = [image.name for image in images if not cursor.set_key(image.name.encode())]
+        raise UsageError(f"no LMDB at {folder}: there is no {_DATA}{nearest(folder.name, siblings)}")
+    listed = _read_meta(folder / _META)
+    index = _read_index(folder)
+    missing = [name for name, _ in listed if name.encode() not in index]
     if missing:
         raise SrKdError(
-            f"{folder}: {len(missing)} of {len(images)} images that {_META} lists are not in the data base, "
+            f"{folder}: {len(missing)} of {len(listed)} images that {_META} lists are not in the data base, "
             f"such as '{missing[0]}'; the two do not belong together, make them again"
         )
-    return images
+    return [LmdbImage(folder, name, header, index[name.encode()]) for name, header in listed]
 
 
 class LmdbWriter:
@@ -92,6 +90,8 @@ class LmdbWriter:
         self._waiting_bytes = 0
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            if (folder / _DATA).exists():
+                _read_index(folder)  # its library would end this process over a damaged one
             self._environment = lmdb.open(str(folder), map_size=_FIRST_MAP)
         except (OSError, lmdb.Error) as error:
             raise SrKdError(f"cannot write the LMDB {folder}: {error}") from None
@@ -109,8 +109,7 @@ class LmdbWriter:
 
     def names(self) -> set[str]:
         """The names that are in the data base already."""
-        with self._environment.begin() as transaction, transaction.cursor() as cursor:
-            return {bytes(key).decode() for key in cursor.iternext(values=False)}
+        return {key.decode(errors="replace") for key in _read_index(self.folder)}
 
     def put(self, name: str, png: bytes) -> None:
         """Add an image file under its name without suffix."""
@@ -150,19 +149,13 @@ def meta_line(name: str, header: Header) -> str:
     return f"{name}.png ({header.height},{header.width},{header.channels})"
 
 
-def _opened(folder: Path) -> lmdb.Environment:
+def _read_index(folder: Path) -> dict[bytes, Value]:
     try:
-        return lmdb.open(str(folder), readonly=True, lock=False, readahead=False, create=False)
-    except lmdb.Error as error:
-        raise SrKdError(f"{folder} cannot be opened as an LMDB: {error}") from None
-
-
-def _check_complete(folder: Path, environment: lmdb.Environment) -> None:
-    """A data file shorter than its last page would kill the process when that page is read."""
-    needed = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
-    found = (folder / "data.mdb").stat().st_size
-    if found < needed:
-        raise SrKdError(f"{folder / 'data.mdb'} is truncated: {found} bytes of {needed}; copy or make it again")
+        return read_index(folder / _DATA)
+    except LmdbFileError as error:
+        raise SrKdError(f"{folder / _DATA} {error}; copy or make it again") from None
+    except OSError as error:
+        raise SrKdError(f"cannot read {folder / _DATA}: {error.strerror or error}") from None
 
 
 def _read_meta(file: Path) -> list[tuple[str, Header]]:
@@ -180,9 +173,14 @@ def _read_meta(file: Path) -> list[tuple[str, Header]]:
         parts = _LINE.fullmatch(line.rstrip())
         if parts is None:
             raise UsageError(f"{file}, line {number}: expected 'name.png (480,480,3) 1', found '{line[:80]}'")
+        name = _without_suffix(parts["file"])
+        if name in (".", "..") or any(character in name for character in "/\\\0"):
+            raise UsageError(
+                f"{file}, line {number}: '{name[:80]}' is a path; files are called after names without '/'"
+            )
         samples = int(parts["channels"])
         header = Header(int(parts["height"]), int(parts["width"]), 1 if samples < 3 else 3, alpha=samples in (2, 4))
-        images.append((_without_suffix(parts["file"]), header))
+        images.append((name, header))
     if not images:
         raise UsageError(f"{file} lists no image")
     return images

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -60,7 +62,16 @@ def worker_context() -> ForkServerContext | SpawnContext:
 
 
 def start_worker() -> None:
-    """Settings of a worker process: one thread, and an interrupt is left to the main process."""
+    """Settings of a worker process: one thread, an interrupt is left to the main process, and its end is ours."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
+
+
+def _end_with_parent() -> None:
+    """A pool's workers share a pipe, so that they would not learn by it that the main process was killed."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -14,6 +14,7 @@ from typing import Literal
 import torch
 
 from ..errors import SrKdError
+from ..files import claim
 from ..images import Image, check_holds, read_image, write_image
 from ..progress import progress_bar
 from .jobs import Job
@@ -26,6 +27,7 @@ READ_AHEAD = 2  # images that are read or wait for their turn
 OVERLAP = 4  # images in work where one is computed at a time: the others are read or written
 AT_ONCE = 16  # where several are computed at once
 LARGE = 2**25  # bytes of what a network makes (11 megapixels of 8-bit RGB) from which an image gets all threads
+AGAIN = 0.2  # seconds after which images that another process is at are looked at again
 WAITING_BYTES = 2**28  # results that are written may take this much memory, one always may
 
 
@@ -58,7 +60,7 @@ def upscale_files(
         jobs: what to read and where to write; from `plan_jobs`.
         sizing: the size of the results.
         quality: as in `write_image`.
-        skip_existing: leave images alone whose result is there.
+        skip_existing: leave images alone whose result is there, or is made meanwhile by another process that does so.
         quiet: no progress bar.
         report: called with every outcome as soon as it is known.
 
@@ -85,7 +87,8 @@ def upscale_files(
             bar.total = total
             bar.update(done - bar.n)
 
-        with _FolderPipeline(upscaler, sizing, quality, len(todo), advance if single else None) as pipeline:
+        progress = advance if single else None
+        with _FolderPipeline(upscaler, sizing, quality, skip_existing, len(todo), progress) as pipeline:
             for outcome in pipeline.outcomes(todo):
                 finish(outcome)
                 bar.update(not single)
@@ -100,9 +103,16 @@ class _FolderPipeline:
     """
 
     def __init__(
-        self, upscaler: Upscaler, sizing: Sizing, quality: int | None, count: int, progress: Progress | None
+        self,
+        upscaler: Upscaler,
+        sizing: Sizing,
+        quality: int | None,
+        shares: bool,
+        count: int,
+        progress: Progress | None,
     ) -> None:
         self._upscaler, self._sizing, self._quality, self._progress = upscaler, sizing, quality, progress
+        self._shares = shares  # the folder with other processes
         self._threads = torch.get_num_threads()
         workers = min(count, self._threads, upscaler.concurrent_images, AT_ONCE)
         self._side_by_side = workers > 1
@@ -122,23 +132,28 @@ class _FolderPipeline:
         torch.set_num_threads(self._threads)  # of threads that begin later
 
     def outcomes(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
-        """Of every job, as they are finished."""
-        for done in as_completed([self._pool.submit(self._work, job) for job in jobs]):
-            yield done.result()
+        """Of every job, as they are finished; last those that another process was at and has not made."""
+        while jobs:
+            futures = {self._pool.submit(self._work, job): job for job in jobs}
+            jobs = []
+            for done in as_completed(futures):
+                outcome = done.result()
+                if outcome is None:
+                    jobs.append(futures[done])
+                else:
+                    yield outcome
+            if jobs:
+                time.sleep(AGAIN)
 
-    def _work(self, job: Job) -> Outcome:
+    def _work(self, job: Job) -> Outcome | None:
+        """None: another process is at it."""
         try:
-            with ExitStack() as writing:
-                with ExitStack() as computing:
-                    with self._reading:
-                        image = read_image(job.source)
-                        size, needed = self._plan(job, image)
-                        computing.enter_context(self._turn(max(needed, image.nbytes * self._upscaler.scale**2)))
-                    started = time.perf_counter()
-                    self._advance(0, 1)
-                    result = self._upscaler.upscale(image, size=size, progress=self._advance)
-                    writing.enter_context(self._results.hold(needed))
-                lost = write_image(job.target, result, quality=self._quality)
+            if not self._shares:
+                return self._upscale(job)
+            with claim(job.target) as alone:
+                if not alone:
+                    return None
+                return Outcome(job, "skipped") if job.target.exists() else self._upscale(job)
         except _EndedError:
             raise
         except (SrKdError, MemoryError) as error:
@@ -146,6 +161,19 @@ class _FolderPipeline:
         except Exception as error:  # whatever an image leads to is its own matter: the others go on
             logger.debug("%s", job.source, exc_info=True)
             return Outcome(job, "failed", f"unexpected {type(error).__name__}: {' '.join(str(error).split())}")
+
+    def _upscale(self, job: Job) -> Outcome:
+        with ExitStack() as writing:
+            with ExitStack() as computing:
+                with self._reading:
+                    image = read_image(job.source)
+                    size, needed = self._plan(job, image)
+                    computing.enter_context(self._turn(max(needed, image.nbytes * self._upscaler.scale**2)))
+                started = time.perf_counter()
+                self._advance(0, 1)
+                result = self._upscaler.upscale(image, size=size, progress=self._advance)
+                writing.enter_context(self._results.hold(needed))
+            lost = write_image(job.target, result, quality=self._quality)
         seconds = time.perf_counter() - started
         return Outcome(job, "done", None, (result.width, result.height), seconds, (*image.notes, *lost))
 

@@ -91,7 +91,7 @@ class TestErrors:
     @pytest.mark.parametrize("content", [b"", b"not a data base" * 1000])
     def test_a_foreign_file(self, folder, content):
         (folder / "data.mdb").write_bytes(content)
-        with pytest.raises(SrKdError, match=r"set\.lmdb cannot be opened as an LMDB"):
+        with pytest.raises(SrKdError, match=r"data\.mdb is no LMDB"):
             lmdb_images(str(folder))
 
     def test_a_truncated_file(self, folder):
@@ -181,3 +181,31 @@ def test_lmdb_is_left_closed(folder):
     """A second environment on the same file is an error in LMDB: reading must not hold one."""
     lmdb_images(str(folder))[0].read()
     lmdb.open(str(folder), readonly=True, lock=False).close()
+
+
+@pytest.mark.parametrize("name", ["../../../evil", "/evil", "a/b", "a\\b", "..", "."])
+def test_names_that_are_paths_are_refused(folder, name):
+    (folder / "meta_info.txt").write_text(f"0001.png (60,80,3) 1\n{name}.png (60,80,3) 1\n")
+    with pytest.raises(UsageError, match=r"meta_info\.txt, line 2: .* is a path"):
+        lmdb_images(str(folder))
+
+
+def test_a_damaged_file_never_ends_the_process_or_in_another_error(tmp_path, crops):
+    """LMDB's own library follows what is written here, out of its map: SIGBUS, SIGSEGV, SIGABRT."""
+    folder = write(tmp_path / "set.lmdb", {f"{name}{i:03}": crops["0001"][:8, :8] for name in NAMES for i in range(60)})
+    with LmdbWriter(folder) as writer:  # a second transaction: now some pages are free
+        writer.put("more", encode_png(crops["0001"]))
+    whole, random, refused = (folder / "data.mdb").read_bytes(), np.random.default_rng(0), 0
+    for _ in range(400):
+        data = np.frombuffer(whole, np.uint8).copy()
+        for _ in range(random.integers(1, 5)):
+            page = int(random.integers(len(data) // 4096)) * 4096
+            data[page + int(random.choice([random.integers(160), random.integers(4096)]))] = random.integers(256)
+        (folder / "data.mdb").write_bytes(data[: random.integers(len(data))] if random.random() < 0.1 else data)
+        try:
+            for image in lmdb_images(str(folder))[::40]:
+                image.read()
+        except SrKdError as error:
+            refused += 1
+            assert str(folder) in str(error)
+    assert 100 < refused < 400
