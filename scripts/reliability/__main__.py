@@ -2,7 +2,7 @@
 
     python scripts/reliability SECTION --cases N --seed S --state FILE
 
-A section that was stopped goes on where it was, as long as its seed is the same; ``summary`` prints what the file holds.
+A section that was stopped goes on where it was, if its seed is the same; ``summary`` prints what the file holds.
 Exit code 1: a promise was broken.
 """
 

@@ -111,7 +111,7 @@ def _killed_before_call(number: int, act: Callable[[], Any]) -> int:
     return os.waitstatus_to_exitcode(status)
 
 
-# --- commands that are killed, stopped, or have too little room --------------------------------------------------------
+# --- commands that are killed, stopped, or have too little room  ---
 
 
 @dataclass(frozen=True)
@@ -248,7 +248,7 @@ def signals(cases: int, tally: Tally) -> None:
 
 
 def disk_full(cases: int, tally: Tally) -> None:
-    """A file system (tmpfs) with room for 5 %, 10 %... of what a command writes; given room, the next run completes it."""
+    """A file system (tmpfs) with room for 5 %, 10 %... of what is written; given room, the next run completes it."""
     with scratch() as folder:
         works = _works(folder, "train prepare upscale")
         while tally.cases < min(cases, 20 * len(works)):
@@ -295,7 +295,7 @@ def low_memory(cases: int, tally: Tally) -> None:
 
 
 def ranks(cases: int, tally: Tally) -> None:
-    """One of two processes of a training is killed: the other ends, and the next run makes the weights of one without."""
+    """One of two processes of a training is killed: the other ends; the next run makes the same weights."""
     with scratch() as folder:
         work = _works(folder, "train")[0]
         launcher = ("-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=29611", "-m", "sr_kd")

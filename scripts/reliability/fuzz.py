@@ -15,6 +15,7 @@ import sys
 import tempfile
 import traceback
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 
@@ -81,10 +82,8 @@ def main(target: str, seed: str, first: str, last: str) -> None:
     logging.getLogger("sr_kd").addHandler(logging.NullHandler())
     logging.getLogger("sr_kd").propagate = False
     case, guard = TARGETS[target](), Guard(Path.cwd())
-    try:
+    with suppress(Exception):
         case(Random("warm up"))  # imports within, before anything is watched
-    except Exception:
-        pass
     answers.write('["ready"]\n')
     for number in range(int(first), int(last)):
         detail = ""

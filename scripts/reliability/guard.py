@@ -62,7 +62,7 @@ class Guard:
         if getattr(builtins, CANARY, None):
             delattr(builtins, CANARY)
             seen.append("code of the file was run")
-        sockets = [name for name in os.listdir("/proc/self/fd") if _target(name).startswith("socket:")]
+        sockets = [name for name in Path("/proc/self/fd").iterdir() if _target(name).startswith("socket:")]
         children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
         return [*seen, *(["a socket is open"] if sockets else []), *(["a child process is there"] if children else [])]
 
@@ -84,8 +84,8 @@ class Guard:
                 self._seen.append(f"{event} outside the folder: {place}"[:200])
 
 
-def _target(handle: str) -> str:
+def _target(handle: Path) -> str:
     try:
-        return os.readlink(f"/proc/self/fd/{handle}")
-    except OSError:
+        return str(handle.readlink())
+    except OSError:  # the handle by which the folder was listed
         return ""

@@ -23,7 +23,7 @@ def _watch(command: Command, done: object, total: int) -> tuple[list[int], list[
         try:
             if done() >= SETTLED * total:  # type: ignore[operator]
                 memory.append(int((place / "statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE"))
-                handles.append(len(os.listdir(place / "fd")))
+                handles.append(sum(1 for _ in (place / "fd").iterdir()))
         except OSError:
             break
         time.sleep(0.5)
@@ -51,9 +51,12 @@ def folder(cases: int, tally: Tally) -> None:
         make_images(place / "in", cases, 24)
         out = place / "out"
         command = Command(("upscale", "-i", "in", "-o", "out", "--quiet", "--device", "cpu", "--json", "s.json"), place)
-        memory, handles = _watch(command, lambda: len(os.listdir(out)) if out.exists() else 0, cases)
+        memory, handles = _watch(command, lambda: sum(1 for _ in out.iterdir()) if out.exists() else 0, cases)
         code, words = command.wait(), command.words()
-        if code == 0 and (json.loads((place / "s.json").read_text())["done"], len(os.listdir(out))) != (cases, cases):
+        if code == 0 and (json.loads((place / "s.json").read_text())["done"], len(list(out.iterdir()))) != (
+            cases,
+            cases,
+        ):
             code = -1
         command.survivors()
         _judge(tally, cases, code, words, memory, handles)

@@ -174,7 +174,7 @@ def forked(arguments: Sequence[str], folder: Path) -> tuple[int, str]:
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """What a command was to make: every result by name, images by their pixels, states and networks by their content."""
+    """What a command was to make: every result by name, images by their pixels, states by their weights."""
     found = {}
     for file in sorted(folder.rglob("*")):
         name, suffix = file.relative_to(folder).as_posix(), file.suffix

@@ -66,7 +66,7 @@ class _Pages:
         """All values of the data; none overlaps a free page."""
         found = dict(self._values(self._root))
         for value in dict(self._values(self._free)).values():
-            count, *pages = struct.unpack(f"<{value.size // 8}Q", self._read(value.offset, value.size))
+            count, *pages = struct.unpack(f"<{value.size // 8}Q", self._read(value.offset, value.size // 8 * 8)) or (1,)
             if count > len(pages):
                 raise LmdbFileError("is damaged: its list of free pages is longer than its place")
             for page in pages[:count]:
