@@ -36,7 +36,7 @@ class Value(NamedTuple):
 
 
 def read_index(path: Path) -> dict[bytes, Value]:
-    """Key -> where its value is, for all of the main data base; the list of free pages, which a writer uses, is checked.
+    """Key -> where its value is, for all of the main data base; the list of free pages is checked for writers.
 
     Raises:
         LmdbFileError: a foreign, truncated or damaged file. OSError: it cannot be read.
