@@ -203,3 +203,16 @@ def test_citation_and_changelog_name_this_version():
     assert f"repository-code: {urls['Repository']}\n" in citation
     changes = (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8")
     assert re.search(rf"^## {re.escape(sr_kd.__version__)} - \d{{4}}-\d\d-\d\d$", changes, re.MULTILINE)
+
+
+def test_every_dependency_is_pinned_by_its_hash_and_listed_with_its_license(repository: Path) -> None:
+    project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    pinned = (repository / "constraints.txt").read_text(encoding="utf-8").lower().replace("_", "-")
+    listed = (repository / "docs" / "dependencies.md").read_text(encoding="utf-8")
+    names = [re.split(r"[\[><=; ]", each)[0] for each in project["dependencies"]]
+    assert [
+        name for name in names if not re.search(rf"^{name.lower()}==\S+ --hash=sha256:\w{{64}}$", pinned, re.M)
+    ] == []
+    extras = (each for extra, group in project["optional-dependencies"].items() if extra != "test" for each in group)
+    names += [re.split(r"[\[><=; ]", each)[0] for each in extras]
+    assert [name for name in names if name not in listed] == []

@@ -36,7 +36,7 @@ class Value(NamedTuple):
 
 
 def read_index(path: Path) -> dict[bytes, Value]:
-    """Key -> where its value is, for all of the main data base; the list of free pages, which a writer uses, is checked.
+    """Key -> where its value is, for all of the main data base; the list of free pages is checked for writers.
 
     Raises:
         LmdbFileError: a foreign, truncated or damaged file. OSError: it cannot be read.
@@ -66,7 +66,7 @@ class _Pages:
         """All values of the data; none overlaps a free page."""
         found = dict(self._values(self._root))
         for value in dict(self._values(self._free)).values():
-            count, *pages = struct.unpack(f"<{value.size // 8}Q", self._read(value.offset, value.size))
+            count, *pages = struct.unpack(f"<{value.size // 8}Q", self._read(value.offset, value.size // 8 * 8)) or (1,)
             if count > len(pages):
                 raise LmdbFileError("is damaged: its list of free pages is longer than its place")
             for page in pages[:count]:

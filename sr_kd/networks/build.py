@@ -43,7 +43,8 @@ def build_network(type: str, *, init: str = "default", **arguments: Any) -> nn.M
     if not isinstance(init, str):  # of a part: no schema has looked at it
         raise UsageError(f"the init of a network is a name, not {init!r}")
     cls = NETWORKS.get(type)
-    shared: dict[str, Any] = {name: arguments[name] for name in ("scale", "color") if name in arguments}
+    plain = {name: value for name, value in arguments.items() if not isinstance(value, Mapping)}
+    shared: dict[str, Any] = {name: plain[name] for name in ("scale", "color") if name in plain}
     nested, problems = {}, []
     for name, value in arguments.items():
         if isinstance(value, Mapping) and "type" in value:

@@ -112,11 +112,9 @@ def effort_of(network: SRNetwork, scale: int) -> Effort:
 
 def _of_state(path: Path, identity: Mapping[str, Any]) -> FileFacts:
     state = read_state(path)
-    weights = [
-        value
-        for key, value in state.get("step", {}).items()
-        if key.startswith("student.") and isinstance(value, Tensor)
-    ]
+    step = state.get("step")
+    named = step.items() if isinstance(step, dict) else ()
+    weights = [value for key, value in named if str(key).startswith("student.") and isinstance(value, Tensor)]
     metadata = {key: state[key] for key in ("iteration", "stage", "best", "skipped") if key in state}
     phase = {"run": str(path.parent.parent.parent.name), "phase": path.parent.name}
     return FileFacts(

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -143,3 +147,32 @@ def test_a_negative_number_of_workers_is_refused(photographs, tmp_path):
     with pytest.raises(UsageError, match="-1 worker processes are impossible"):
         prepare(plan(photographs, tmp_path / "out"), workers=-1, quiet=True)
     assert not (tmp_path / "out").exists()
+
+
+def test_workers_end_with_a_killed_main_process(photographs, tmp_path, start_cli):
+    if not Path("/proc/self/environ").exists():
+        pytest.skip("system: processes are looked at in /proc")
+    mark = f"{tmp_path.name}_{os.getpid()}"
+    for index in range(200):
+        shutil.copy(photographs / "coffee.png", tmp_path / f"{index}.png")
+    arguments = ("prepare", tmp_path, "-o", tmp_path / "out", "--workers", 2, "--quiet")
+    process = start_cli(*arguments, env={"SR_KD_MARK": mark})
+    while len(list(tmp_path.glob("out/HR/*.png"))) < 3 and process.poll() is None:
+        time.sleep(0.01)
+    assert len(marked(mark)) >= 4  # the command, two workers, and what starts them
+    process.kill()
+    process.communicate()
+    until = time.monotonic() + 10
+    while marked(mark) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert marked(mark) == []
+
+
+def marked(mark: str) -> list[str]:
+    """The processes that have this in their environment."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if f"SR_KD_MARK={mark}".encode() in (place / "environ").read_bytes():
+                found.append(place.name)
+    return found

@@ -60,6 +60,8 @@ def no_connections(monkeypatch: pytest.MonkeyPatch) -> None:
         ("PrivilegedTeacher", {"encoder": {"type": "Hourglass", "scale": 2, "d": 10**6}, "decoder": {"type": "FSRCNN"}},
          "holds a whole number beyond"),
         ("PrivilegedTeacher", {"encoder": {"type": "basicsr.SpyNet"}, "decoder": {"type": "FSRCNN"}}, "basicsr.SpyNet"),
+        ("VDSR", {"scale": {"type": "VDSR"}, "layers": 5}, "VDSR needs a scale"),
+        ("PrivilegedTeacher", {"encoder": {"type": []}, "decoder": {"type": "FSRCNN"}}, "type of a network is a name"),
         ("basicsr.VGGFeatureExtractor", {"scale": 2, "layer_name_list": ["conv1_1"]}, "and a file alone may not"),
         ("basicsr.SpyNet", {"scale": 2, "load_path": "some_local_file"}, "option file: 'type: basicsr.SpyNet'"),
         ("basicsr.RCAN", {"scale": 2, "num_group": 60_000}, "asks for many more"),
