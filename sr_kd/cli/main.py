@@ -25,6 +25,7 @@ COMMANDS = {
     "evaluate": "PSNR, SSIM and other scores of a model, or of finished images",
     "report": "what a run did: one page, tables and images",
     "status": "how far a run is, and the time left for all of it",
+    "features": "feature maps of teacher and student side by side, and what the losses see of them",
     "info": "what a network's file or a training state is",
     "montage": "magnified crops of several models side by side, as PNG or PDF",
     "export": "a network as a file for other programs (ONNX, .pt2, safetensors)",

@@ -19,8 +19,9 @@ def run(args: argparse.Namespace) -> int:
     import json
     from dataclasses import asdict
 
+    from ..recipes.time_left import seconds_left
     from ..report.run import find_run
-    from ..report.status import run_status, seconds_left, status_lines
+    from ..report.status import run_status, status_lines
 
     statuses = run_status(find_run(args.run_name, args.force_yml))
     if args.json:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 
-from .base import Loss, LossInputs, TapPair
+from .base import MIDDLE, ComparedMaps, Loss, LossInputs, Place, TapPair
 from .numerics import full_precision, unit, widen
 from .options import Count
-from .shapes import match_size, pool_positions
+from .shapes import match_size, pool_positions, position
 
 
 def affinity(feature: Tensor) -> Tensor:
@@ -23,8 +23,24 @@ def affinity(feature: Tensor) -> Tensor:
     tensor([[[1., 0.],
              [0., 1.]]])
     """
-    vectors = unit(feature.flatten(2).transpose(1, 2), eps=1e-6)
+    vectors = _unit_vectors(feature)
     return vectors @ vectors.transpose(1, 2)
+
+
+def affinity_with(feature: Tensor, place: Place) -> Tensor:
+    """The row of `affinity` that belongs to one position, as a map: (N, C, H, W) -> (N, H, W).
+
+    Args:
+        place: of the position.
+    """
+    vectors = _unit_vectors(feature)
+    index = position(feature, place)
+    return (vectors @ vectors[:, index, :, None]).view(-1, *feature.shape[2:])
+
+
+def _unit_vectors(feature: Tensor) -> Tensor:
+    """(N, C, H, W) -> (N, H * W, C)."""
+    return unit(feature.flatten(2).transpose(1, 2), eps=1e-6)
 
 
 class Affinity(Loss):
@@ -60,3 +76,10 @@ class Affinity(Loss):
                 of_teacher = affinity(pool_positions(teacher, self.positions))
                 losses.append((of_student - of_teacher).abs().mean())
         return {"affinity": torch.stack(losses).sum()}
+
+    def maps(self, inputs: LossInputs, place: Place = MIDDLE) -> Iterator[ComparedMaps]:
+        """Which positions resemble the one at `place`; maps are not averaged down."""
+        for pair, *features in self.compared(inputs):
+            yield ComparedMaps.both(
+                pair, "affinity with the marked position", lambda each: affinity_with(each, place), *features
+            )

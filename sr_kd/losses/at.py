@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from .base import Loss, LossInputs, TapPair
+from .base import MIDDLE, ComparedMaps, Loss, LossInputs, Place, TapPair
 from .numerics import unit, widen
 from .options import AtLeastOne
 from .shapes import match_size
@@ -76,3 +76,11 @@ class AT(Loss):
         maps = [match_size(student, teacher) for _, student, teacher in self.compared(inputs)]
         losses = [attention_transfer(widen(student), widen(teacher), self.p, self.form) for student, teacher in maps]
         return {"at": torch.stack(losses).sum()}
+
+    def maps(self, inputs: LossInputs, place: Place = MIDDLE) -> Iterator[ComparedMaps]:
+        """The attention maps: energy, scaled to length 1."""
+        for pair, *features in self.compared(inputs):
+            yield ComparedMaps.both(pair, "attention", self._attention, *features)
+
+    def _attention(self, feature: Tensor) -> Tensor:
+        return unit(energy(feature, self.p)).view(-1, *feature.shape[2:])

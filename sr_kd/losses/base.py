@@ -10,9 +10,13 @@ from torch import Tensor, nn
 
 from ..errors import UsageError
 from ..networks.base import Tap
+from .numerics import widen
+from .shapes import match_size
 
 TeacherTail = Callable[[str, Tensor], Tensor]
 Forward = Callable[[Tensor, Tensor], Tensor]
+Place = tuple[float, float]  # of a position in a map, as shares of height and width
+MIDDLE: Place = (0.5, 0.5)
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,35 @@ class LossInputs:
 
 
 @dataclass(frozen=True)
+class ComparedMaps:
+    """What a loss sees at one pair of taps, for people: maps that belong side by side, in one scale of values.
+
+    Attributes:
+        pair: the taps.
+        title: what the maps are.
+        maps: caption -> map (N, H, W), detached.
+    """
+
+    pair: TapPair
+    title: str
+    maps: Mapping[str, Tensor]
+
+    @classmethod
+    def error(cls, pair: TapPair, predicted: Tensor, target: Tensor) -> ComparedMaps:
+        """Mean over channels of |predicted - target|, both (N, C, H, W)."""
+        return cls(pair, "absolute error", {"error": (predicted - target).abs().mean(1).detach()})
+
+    @classmethod
+    def both(
+        cls, pair: TapPair, title: str, function: Callable[[Tensor], Tensor], student: Tensor, teacher: Tensor
+    ) -> ComparedMaps:
+        """A function (N, C, H, W) -> (N, H, W) of the student's and the teacher's map, brought to one size."""
+        features = match_size(widen(student), widen(teacher))
+        maps = zip(("student", "teacher"), features, strict=True)
+        return cls(pair, title, {caption: function(each).detach() for caption, each in maps})
+
+
+@dataclass(frozen=True)
 class PretrainingObjective:
     """What has to be trained before the student phase (FT's paraphraser, IE-KD's auto-encoder).
 
@@ -197,6 +230,17 @@ class Loss(nn.Module):
         """
         for pair in self.pairs:
             yield pair, inputs.trained.features[pair.student], inputs.required_teacher.features[pair.teacher].detach()
+
+    def maps(self, inputs: LossInputs, place: Place = MIDDLE) -> Iterator[ComparedMaps]:
+        """What the loss looks at, as maps; by default the error between feature maps of equal width.
+
+        Args:
+            inputs: as in `forward`; the student's output may be missing.
+            place: of one position, for losses that compare it with all others.
+        """
+        for pair, student, teacher in self.compared(inputs):
+            if student.ndim == 4 and student.shape[1] == teacher.shape[1]:
+                yield ComparedMaps.error(pair, *match_size(student, teacher))
 
     def pretraining(self) -> PretrainingObjective | None:
         """What to train before the phase starts; None for most losses."""

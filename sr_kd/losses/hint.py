@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from .base import Loss, LossInputs, TapPair
+from .base import MIDDLE, ComparedMaps, Loss, LossInputs, Place, TapPair
 from .feature import Distance, feature_distance
+from .shapes import match_size
 
 
 class Hint(Loss):
@@ -44,3 +45,8 @@ class Hint(Loss):
             for pair, student, teacher in self.compared(inputs)
         ]
         return {"hint": torch.stack(losses).sum()}
+
+    def maps(self, inputs: LossInputs, place: Place = MIDDLE) -> Iterator[ComparedMaps]:
+        """The regressor's error."""
+        for pair, student, teacher in self.compared(inputs):
+            yield ComparedMaps.error(pair, *match_size(self.regressors[pair.key](student), teacher))

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from ..errors import UsageError
-from .base import Loss, LossInputs, TapPair
-from .numerics import full_precision, widen
+from .base import MIDDLE, ComparedMaps, Loss, LossInputs, Place, TapPair
+from .numerics import full_precision, unit, widen
 from .options import Count, NonNegative, Positive
-from .shapes import match_size
+from .shapes import match_size, position
 
 Kernel = Literal["linear", "poly", "gaussian"]
 
@@ -81,6 +81,18 @@ def gaussian_mmd(student: Tensor, teacher: Tensor, sigma: float | None = None, e
     )
 
 
+def selected_with(feature: Tensor, place: Place, eps: float = 1e-6) -> Tensor:
+    """One row of the Gram matrix over positions: (N, C, H, W) -> (N, H, W).
+
+    The kernel "poly" with d = 2 and c = 0 compares these matrices, sum over channels of f(p) f(q), of the unit maps f.
+
+    Args:
+        place: of the position p.
+    """
+    maps = unit(feature.flatten(2), eps)
+    return (maps[:, None, :, position(feature, place)] @ maps).view(-1, *feature.shape[2:])
+
+
 class NST(Loss):
     """Neuron selectivity transfer (Huang, Wang, "Like What You Like", 2017), summed over the taps.
 
@@ -133,6 +145,13 @@ class NST(Loss):
             with full_precision(student):
                 losses.append(self._discrepancy(*match_size(widen(student), widen(teacher))))
         return {"nst": torch.stack(losses).sum()}
+
+    def maps(self, inputs: LossInputs, place: Place = MIDDLE) -> Iterator[ComparedMaps]:
+        """Which positions the same channels select as the one at `place`, whatever the kernel: `selected_with`."""
+        for pair, *features in self.compared(inputs):
+            yield ComparedMaps.both(
+                pair, "selected with the marked position", lambda each: selected_with(each, place, self.eps), *features
+            )
 
     def _discrepancy(self, student: Tensor, teacher: Tensor) -> Tensor:
         if self.kernel == "linear":

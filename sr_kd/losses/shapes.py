@@ -41,6 +41,17 @@ def pool_positions(feature: Tensor, positions: int) -> Tensor:
     return _pooled(feature, (rows, min(width, positions // rows)))
 
 
+def position(feature: Tensor, place: tuple[float, float]) -> int:
+    """Index, row by row, of the position at a share of height and width.
+
+    >>> position(torch.zeros(1, 8, 4, 6), (0.5, 0.5))
+    15
+    """
+    height, width = feature.shape[2:]
+    row, column = (min(int(share * side), side - 1) for share, side in zip(place, (height, width), strict=True))
+    return row * width + column
+
+
 def averages(length: int, count: int) -> Tensor:
     """Adaptive average pooling of one axis as a matrix (count, length).
 

@@ -6,14 +6,14 @@ distribution of the teacher's feature; the loss is its negative log-likelihood (
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from ..networks.activation import PReLU
-from .base import Loss, LossInputs, TapPair
+from .base import MIDDLE, ComparedMaps, Loss, LossInputs, Place, TapPair
 from .laplace import laplace_nll_of_raw, positive
 from .numerics import widen
 from .shapes import match_size
@@ -93,26 +93,43 @@ class VID(Loss):
 
     def forward(self, inputs: LossInputs) -> dict[str, Tensor]:
         total = inputs.lr.new_zeros(())
-        for pair, student_map, teacher_map in self.compared(inputs):
-            student, teacher = match_size(student_map, teacher_map)
-            estimator: Estimator = self.estimators[pair.key]  # type: ignore[assignment]
-            location, raw = estimator.predict(student)
-            target = widen(teacher)  # as the predictions: a likelihood of scale 1e-3 does not survive half precision
+        factor = Estimator.FACTOR[self.likelihood]
+        for pair, location, raw, target in self._predicted(inputs):
             if self.likelihood == "laplace":
-                total = total + laplace_nll_of_raw(target, location, raw, estimator.factor)
+                total = total + laplace_nll_of_raw(target, location, raw, factor)
             else:
-                total = total + gaussian_nll(target, location, positive(raw, estimator.factor))
+                total = total + gaussian_nll(target, location, positive(raw, factor))
             # Only eager steps are measured, and a CUDA graph must not be held on to.
             if not torch.compiler.is_compiling():
                 self._seen[pair.key] = location.detach(), raw.detach(), target
         return {"vid": total}
 
+    def maps(self, inputs: LossInputs, place: Place = MIDDLE) -> Iterator[ComparedMaps]:
+        """The error, and the scale that the student predicted for it, each the mean over channels."""
+        for pair, location, raw, target in self._predicted(inputs):
+            both = {"error": (target - location).abs(), "predicted scale": self._deviation(raw).expand_as(target)}
+            yield ComparedMaps(
+                pair, "error and predicted scale", {name: each.mean(1).detach() for name, each in both.items()}
+            )
+
+    def _predicted(self, inputs: LossInputs) -> Iterator[tuple[TapPair, Tensor, Tensor, Tensor]]:
+        """Every pair with the location, the scale before it is made `positive`, and the teacher's feature."""
+        for pair, student_map, teacher_map in self.compared(inputs):
+            student, teacher = match_size(student_map, teacher_map)
+            location, raw = self.estimators[pair.key].predict(student)  # type: ignore[operator]
+            # As wide as the predictions: a likelihood of scale 1e-3 does not survive half precision.
+            yield pair, location, raw, widen(teacher)
+
+    def _deviation(self, raw: Tensor) -> Tensor:
+        """The scale in the features' unit: of a Laplace the mean absolute error, of a Gaussian its root mean square."""
+        scale = positive(raw, Estimator.FACTOR[self.likelihood])
+        return scale if self.likelihood == "laplace" else scale.sqrt()
+
     def diagnostics(self) -> dict[str, Tensor]:
         """Mean error and mean predicted scale per tap (equal when a Laplace is calibrated)."""
         found = {}
         for key, (location, raw, target) in self._seen.items():
-            scale = positive(raw, self.estimators[key].factor)  # type: ignore[arg-type]
             found[f"{key}/mean_error"] = (target - location).abs().mean()
-            found[f"{key}/mean_scale"] = (scale if self.likelihood == "laplace" else scale.sqrt()).mean()
+            found[f"{key}/mean_scale"] = self._deviation(raw).mean()
             found[f"{key}/mean_teacher_feature"] = target.abs().mean()
         return found

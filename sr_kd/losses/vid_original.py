@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, distributed, nn
 from torch.nn import functional
 
-from .base import Loss, LossInputs, TapPair
+from .base import MIDDLE, ComparedMaps, Loss, LossInputs, Place, TapPair
 from .numerics import widen
 from .options import Positive
 from .shapes import match_size
@@ -91,6 +91,12 @@ class OriginalVID(Loss):
                 predictor.set_variance(channel_variance(target))  # type: ignore[operator]
             losses.append(predictor(student, target))
         return {"vid": torch.stack(losses).sum()}
+
+    def maps(self, inputs: LossInputs, place: Place = MIDDLE) -> Iterator[ComparedMaps]:
+        """The error of the predicted mean; the scale is the same everywhere."""
+        for pair, *features in self.compared(inputs):
+            student, teacher = match_size(*features)
+            yield ComparedMaps.error(pair, self.predictors[pair.key].mean(student), teacher)  # type: ignore[operator]
 
     def parameter_groups(self, learning_rate: float, weight_decay: float) -> list[dict[str, Any]]:
         named = list(self.named_parameters())

@@ -38,6 +38,7 @@ from .invocation import Invocation, write_invocation
 from .lock import only_run_of
 from .networks import first_network, other_network
 from .record import changes, comparable
+from .time_left import STEP_TIMES, recipe_outlook
 from .workspace import PARTNER_FILE, Workspace
 
 logger = logging.getLogger("sr_kd")
@@ -124,7 +125,7 @@ def _run(
                     "%s is finished already (%d iterations)", workspace.run_name(name, seed), finished["iterations"]
                 )
                 continue
-            _run_phase(checked, name, seed, workspace, world, quiet, watch)
+            _run_phase(checked, name, seed, runs, workspace, world, quiet, watch)
             if watch is not None:
                 watch()
     except (MemoryError, RuntimeError) as error:
@@ -144,6 +145,7 @@ def _run_phase(
     checked: CheckedRecipe,
     name: str,
     seed: int,
+    runs: Sequence[tuple[int, str]],
     workspace: Workspace,
     world: World,
     quiet: bool,
@@ -180,8 +182,11 @@ def _run_phase(
         )
         minimized = less_is_better(recipe.val.metrics)
         validation = Validation(plan, task, files, log, world, recipe.val.metrics[0], minimized, watch)
-        times = StepTimes(states.folder / "step_times.json")
-        run = PhaseRun(recipe, seed, plan, validation, files, log, world, stop, times, start)
+        times = StepTimes(states.folder / STEP_TIMES)
+        outlook = recipe_outlook(workspace, runs, name, seed, times)
+        if text := outlook(start.clock):
+            logger.info("%s: %s", files.label, text)
+        run = PhaseRun(recipe, seed, plan, validation, files, log, world, stop, times, start, outlook)
         scores, skipped = run.run(quiet)
         report = task.report(plan.network)
         log.scalars(plan.total_iter, {f"report/{key}": value for key, value in report.items()})

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import mean, stdev
-from typing import TYPE_CHECKING
 
+from .. import __version__
 from .answer import find_answer, signed
 from .data import Comparison, Metric, Model, ReportData, to_json
+from .feature_figures import FeatureFigures
+from .samples import data_uri
 
-if TYPE_CHECKING:
-    from jinja2 import Environment
-
-SCRIPTS = ("dom.js", "charts.js", "viewer.js", "main.js")
+SCRIPTS = ("theme.js", "dom.js", "charts.js", "viewer.js", "main.js")
 
 
 @dataclass(frozen=True)
@@ -25,22 +25,28 @@ class Cell:
     mark: str = ""
 
 
-def render_page(data: ReportData) -> str:
+def render_page(data: ReportData, distillations: Sequence[FeatureFigures] = ()) -> str:
     """The whole page. Every name in it is escaped."""
-    environment = _environment()
-    read = environment.loader.get_source  # type: ignore[union-attr]
     heads, rows = results_table(data)
-    return environment.get_template("page.html.j2").render(
+    return _rendered(
+        "page.html.j2",
+        SCRIPTS,
+        title=data.title,
+        version=data.version,
         data=data,
         answer=find_answer(data),
         heads=heads,
         rows=rows,
         arms=compared_arms(data),
         left=(0,),
-        css=read(environment, "style.css")[0],
-        scripts="\n".join(read(environment, name)[0] for name in SCRIPTS),
+        distillations=distillations,
         json=to_json(data),
     )
+
+
+def render_features(one: FeatureFigures) -> str:
+    """The page of one distillation."""
+    return _rendered("features.html.j2", SCRIPTS[:1], title=one.run, version=__version__, one=one)
 
 
 def compared_arms(data: ReportData) -> list[Comparison]:
@@ -76,12 +82,14 @@ def results_table(data: ReportData) -> tuple[list[str], list[list[Cell]]]:
     return list(kept), [list(row) for row in zip(*kept.values(), strict=True)] if data.scores else []
 
 
-def _environment() -> Environment:
+def _rendered(template: str, scripts: Sequence[str], **values: object) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    return Environment(
-        loader=PackageLoader(__package__, "page"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
+    loader = PackageLoader(__package__, "page")
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    environment.filters["data_uri"] = data_uri
+    css, *code = (loader.get_source(environment, name)[0] for name in ("style.css", *scripts))
+    return environment.get_template(template).render(css=css, scripts="\n".join(code), **values)
 
 
 def _name(model: Model) -> Cell:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
 
 from ..errors import SrKdError
 from ..files import write_text
+from ..images import Image, write_image
+from .distilled import distilled_phases, open_distillation, open_image
+from .feature_figures import FeatureFigures, draw_features
 from .gather import gather
-from .page import render_page
+from .page import render_features, render_page
 from .run import Run
 
 logger = logging.getLogger("sr_kd")
@@ -30,8 +34,18 @@ def write_page(runs: Sequence[Run], path: Path, device: torch.device | None, *, 
         UsageError: runs that cannot be compared.
         SrKdError: damaged files, or a page that cannot be written.
     """
-    write_text(path, render_page(gather(runs, device, quiet=quiet)))
+    distillations = [] if device is None else [one for run in runs for one in _distillations(run, device)]
+    write_text(path, render_page(gather(runs, device, quiet=quiet), distillations))
     return path
+
+
+def _distillations(run: Run, device: torch.device) -> Iterator[FeatureFigures]:
+    """Of every finished phase that compares feature maps, if the states are still there."""
+    phases = [name for name in distilled_phases(run) if run.workspace.states(name, run.recipe.seeds[0]).iterations()]
+    if run.finished and phases and run.recipe.validation_sets:
+        image = open_image(run, None, device)
+        for name in phases:
+            yield draw_features(run.recipe.name, open_distillation(run, name, image, device))
 
 
 def refresh_page(run: Run) -> None:
@@ -40,3 +54,14 @@ def refresh_page(run: Run) -> None:
         write_page([run], page_path(run), None)
     except SrKdError as error:
         logger.warning("the report was not refreshed: %s", error)
+
+
+def write_features(figures: FeatureFigures, folder: Path) -> Path:
+    """Write ``index.html`` and every panel as a PNG; returns the former. Raises SrKdError if that fails."""
+    for figure in figures.figures:
+        for number, panel in enumerate(figure.panels, 1):
+            caption = re.sub(r"\W+", "_", panel.caption)
+            write_image(folder / f"{figure.name}_{number}_{caption}.png", Image(panel.pixels))
+    page = folder / "index.html"
+    write_text(page, render_features(figures))
+    return page

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
@@ -46,6 +46,7 @@ class PhaseRun:
         seed: together with label and iteration it decides what a network with dropout drops.
         times: of the last stage's iterations.
         start: where the phase goes on.
+        outlook: from the finished iterations to a note beside the progress bar.
     """
 
     recipe: TrainingRecipe
@@ -58,6 +59,7 @@ class PhaseRun:
     stop: StopRequest
     times: StepTimes
     start: Start
+    outlook: Callable[[int], str]
 
     def run(self, quiet: bool = False) -> tuple[Scores, int]:
         """Run to the end; returns the last validation, and how many steps were skipped.
@@ -116,7 +118,8 @@ class PhaseRun:
             everything = " ".join(f"{name}={value:.6g}" for name, value in values.items())
             logger.debug("%s iteration %d: %s", self.files.label, clock, everything)
         losses = [name for name in values if name.startswith("losses/") and name != "losses/total"][:3]
-        return ", ".join(f"{name.removeprefix('losses/')} {values[name]:.4g}" for name in losses or values)
+        shown = [f"{name.removeprefix('losses/')} {values[name]:.4g}" for name in losses or values]
+        return ", ".join(filter(None, [*shown, self.outlook(clock)]))
 
     def _save(self, index: int, done: int, stage: Stage, clock: int, skipped: int) -> None:
         self.log.flush()  # the run will not come back to these iterations

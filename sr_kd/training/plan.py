@@ -69,7 +69,7 @@ def plan_phase(
             lengths.append(objective.total_iter)
     total_iter = recipe.length(name)
     stages.append(lambda: TrainingStage(options, total_iter, step, frozen_teacher, task, ema, world))
-    return PhasePlan(step, stages, [*lengths, total_iter], losses.student, ema)
+    return PhasePlan(step, stages, [*lengths, total_iter], losses.student, ema, frozen_teacher)
 
 
 def _placed(module: Module, options: Phase, world: World) -> Module:

@@ -67,6 +67,11 @@ class RunLog:
             if self._writer is not None:
                 self._writer.add_image(name, image.clamp(0, 1), iteration)
 
+    @property
+    def takes_images(self) -> bool:
+        """Whether images are recorded at all."""
+        return self._writer is not None
+
     def text(self, name: str, text: str) -> None:
         """Record a text as it is."""
         if self._writer is not None:

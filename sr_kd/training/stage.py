@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from torch import nn
 
 from .ema import EMA
+from .frozen_teacher import FrozenTeacher
 from .phase_losses import WeightedLoss
 from .student_with_losses import StudentWithLosses
 
@@ -47,7 +48,7 @@ class PhasePlan:
     Attributes:
         step: all that trains, and what a saved state holds of it; `step.student` is the phase's result.
         stages: factories, each called when its turn comes. lengths: their iterations.
-        losses: of the student. ema: its average, if any.
+        losses: of the student. ema: its average, if any. teacher: frozen, if there is one.
     """
 
     step: StudentWithLosses | MutualStudents
@@ -55,6 +56,7 @@ class PhasePlan:
     lengths: Sequence[int]
     losses: Sequence[WeightedLoss]
     ema: EMA | None = None
+    teacher: FrozenTeacher | None = None
 
     @property
     def total_iter(self) -> int:

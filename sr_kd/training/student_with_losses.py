@@ -49,8 +49,8 @@ class StudentWithLosses(nn.Module):
             terms.update(loss.named_terms(name, shown))  # type: ignore[operator]
         return terms
 
-    def shown(self, inputs: LossInputs) -> LossInputs:
-        """The batch as the trained network sees it, with what it makes of it."""
+    def shown(self, inputs: LossInputs, output: bool = True) -> LossInputs:
+        """The batch as the trained network sees it, with what it makes of it: its features, and its `output`."""
         seen = LossInputs(
             self.task.seen_by(self.student, inputs.lr),
             self.task.seen_by(self.student, inputs.hr),
@@ -59,7 +59,7 @@ class StudentWithLosses(nn.Module):
         return LossInputs(
             seen.lr,
             seen.hr,
-            self.task.view(self.student, seen, self.student_taps, output=True),
+            self.task.view(self.student, seen, self.student_taps, output),
             inputs.teacher,
             inputs.teacher_tail,
             inputs.labels,

@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -14,9 +14,12 @@ import torch
 
 from ..distributed import World
 from ..images import Image, write_image
+from ..losses.base import LossInputs
+from .feature_maps import feature_maps, first_patches
 from .phase_files import PhaseFiles
 from .run_log import RunLog
 from .stage import PhasePlan
+from .student_with_losses import StudentWithLosses
 from .task import Scores, Task
 
 logger = logging.getLogger("sr_kd")
@@ -49,6 +52,7 @@ class Validation:
         self.plan.step.student.eval()
         self.world.share_buffers(network)  # all measure the network that rank 0 writes
         scores = self.task.validate(network, partial(self._keep, clock))
+        self._log_features(clock)
         self.plan.step.student.train()
         flat = {f"metrics/{name}/{metric}": value for name, row in scores.items() for metric, value in row.items()}
         self.log.scalars(clock, flat)
@@ -61,6 +65,17 @@ class Validation:
             if self.watch is not None and not final:
                 self.watch()
         return scores
+
+    def _log_features(self, clock: int) -> None:
+        """What the losses see, always of the same patches."""
+        step, teacher = self.plan.step, self.plan.teacher
+        if self.log.takes_images and teacher is not None and isinstance(step, StudentWithLosses):
+            for name, image in feature_maps(step, teacher, self._patches):
+                self.log.image(clock, name, image)
+
+    @cached_property
+    def _patches(self) -> LossInputs:
+        return first_patches(self.task.batch(0))
 
     def export_unmeasured(self, clock: int) -> None:
         """The network beside its state, as in BasicSR."""

@@ -176,11 +176,23 @@ def test_a_resumed_run_has_every_step_once_in_tensorboard(tmp_path):
     assert [iteration for iteration, _ in read_scalars(tmp_path / FILE)] == [1, 1, 2, 2, 3, 3, 4, 4]
 
 
+def test_tensorboard_shows_what_the_losses_see_at_every_validation(finished):
+    events = EventAccumulator(str(finished / "tb_logger" / "tiny" / "student"), size_guidance={"images": 0}).Reload()
+    tag = "features/VID/expanding: error, predicted scale"
+    assert [tag] == [name for name in events.Tags()["images"] if name.startswith("features/")]
+    found = events.Images(tag)
+    assert [event.step for event in found] == [4, 8]
+    for event in found:
+        pixels = np.asarray(Image.open(io.BytesIO(event.encoded_image_string)))
+        assert pixels.shape[:2] == (2 * 16, 2 * 16), "two patches of 16x16 positions, two maps"
+        assert pixels.min() == 0 and pixels.max() == 255
+
+
 def test_tensorboard_shows_the_same_image_beside_hr_and_what_was_chosen(finished):
     folder = finished / "tb_logger" / "tiny"
     for phase in ("student", "baseline_total"):
         events = EventAccumulator(str(folder / phase), size_guidance={"images": 0}).Reload()
-        (tag,) = events.Tags()["images"]
+        (tag,) = [name for name in events.Tags()["images"] if not name.startswith("features/")]
         assert tag == f"{TEST_SET}/coffee" or tag == f"{TEST_SET}/{IMAGE}"
         strip = np.asarray(Image.open(io.BytesIO(events.Images(tag)[-1].encoded_image_string)))
         side = strip.shape[0]

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 
-from sr_kd.report.status import Status, seconds_left, status_lines
+from sr_kd.recipes.time_left import recipe_outlook, seconds_left
+from sr_kd.report.run import find_run
+from sr_kd.report.status import Status, status_lines
+from sr_kd.training.step_times import StepTimes
 
 
 def make(phase, seed, done, finished=False, seconds=None):
-    return Status(phase, seed, done, 100, finished, seconds, {})
+    return Status(phase, 100 - done, seconds, seed, done, 100, finished, {})
 
 
 def test_time_left_is_that_of_all_phases():
@@ -45,3 +48,19 @@ def test_the_command_tells_it_from_another_terminal(finished, tmp_path, run_cli)
 def test_what_is_no_run_is_refused(run_cli, tmp_path):
     done = run_cli("status", ".", cwd=tmp_path)
     assert done.returncode == 2 and "Traceback" not in done.stderr
+
+
+def test_training_tells_the_time_of_the_whole_recipe(finished, tmp_path):
+    log = (finished / "experiments" / "tiny" / "train_tiny.log").read_text()
+    assert "baseline_total: whole recipe: 0 s left" in log
+    assert "teacher: whole recipe" not in log, "nothing was measured yet"
+    shutil.copytree(finished / "experiments", tmp_path / "experiments")
+    run = find_run(tmp_path / "experiments" / "tiny")
+    for phase in ("teacher", "baseline_total"):
+        (run.workspace.states(phase, 0).folder / "step_times.json").write_text("[30.0]")
+    states = run.workspace.states("baseline_total", 0).folder
+    for name in ("finished.json", "12.state", "16.state"):
+        (states / name).unlink()
+    assert run.workspace.states("baseline_total", 0).iterations() == [8]
+    text = recipe_outlook(run.workspace, [(0, name) for name in run.recipe.phases], "student", 0, StepTimes(states / "none.json"))
+    assert text(6) == "whole recipe: 5 min left", "8 + 2 iterations of half a minute"

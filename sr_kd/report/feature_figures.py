@@ -1,0 +1,230 @@
+"""Figures of a distillation: feature maps of teacher and student side by side, and what the losses see of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import UsageError
+from ..evaluation.protocols import to_pixels
+from ..losses.affinity import Affinity
+from ..losses.at import AT
+from ..losses.base import MIDDLE, LossInputs, Place, TapPair
+from ..losses.nst import NST
+from ..losses.numerics import unit
+from ..losses.shapes import match_size, pool_positions
+from .distilled import Distillation
+
+# Positions and colors of a ramp that is even in lightness (inferno).
+RAMP = ((0, 0.25, 0.5, 0.75, 1), ((0, 0, 4), (87, 16, 110), (188, 55, 84), (249, 142, 9), (252, 255, 164)))
+CHANNELS = 4
+POSITIONS = 576  # of a channel as a point for t-SNE
+SEEN_BY = (AT, NST, Affinity)  # losses without adapters: what they see of any taps
+WHY = {
+    "absolute error": "Mean over the channels of |predicted - teacher|.",
+    "error and predicted scale": "Where the student is sure of the teacher's feature, and where it errs. A calibrated "
+    "scale is as large as the error, on average.",
+    "attention": "Energy at every position, as AT compares it.",
+    "selected with the marked position": "Which positions the same channels select, as NST compares it.",
+    "affinity with the marked position": "Cosine of the feature vectors, as the affinity loss compares it.",
+}
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A map as (H, W, 3) uint8, with what stands below it; `place` is marked."""
+
+    caption: str
+    pixels: np.ndarray
+    place: Place | None = None
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Panels that belong side by side; `scale` says what the darkest and the brightest color mean."""
+
+    name: str
+    title: str
+    text: str
+    panels: tuple[Panel, ...]
+    scale: str = ""
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """Channels as points in [0, 1] x [0, 1] (t-SNE), by whose they are."""
+
+    title: str
+    points: Mapping[str, Sequence[tuple[float, float]]]
+
+
+@dataclass(frozen=True)
+class FeatureFigures:
+    """All of a distillation; `notes` say where it comes from, and what is missing."""
+
+    run: str
+    title: str
+    figures: tuple[Figure, ...]
+    scatters: tuple[Scatter, ...]
+    notes: tuple[str, ...]
+
+
+def draw_features(run: str, one: Distillation, place: Place = MIDDLE, channels: Sequence[int] = ()) -> FeatureFigures:
+    """Everything that can be shown of a distillation. Arguments and errors as of `make_figures`."""
+    scatters = scatter_channels(one)
+    notes = [f"Seed {one.seed}, the state after {one.iteration:,} iterations; before: with the phase's first weights."]
+    if not scatters:
+        notes.append("The t-SNE of channels needs scikit-learn: pip install 'sr_kd[features]'")
+    figures = tuple(make_figures(one, place, channels))
+    return FeatureFigures(run, f"{one.phase} on {one.part.name}", figures, tuple(scatters), tuple(notes))
+
+
+def make_figures(one: Distillation, place: Place = MIDDLE, channels: Sequence[int] = ()) -> Iterator[Figure]:
+    """The image, and for every pair of taps: principal components, channels, and what losses see.
+
+    Args:
+        place: of the position that NST and the affinity compare with all others.
+        channels: of the teacher; by default those that vary most.
+
+    Raises:
+        UsageError: a channel that the teacher does not have.
+    """
+    yield _of_image(one, place)
+    for pair in one.pairs:
+        named = f"{pair.student}" if pair.student == pair.teacher else f"{pair.student} from {pair.teacher}"
+        teacher = one.inputs.required_teacher.features[pair.teacher]
+        after, teacher = match_size(one.inputs.trained.features[pair.student], teacher)
+        before, _ = match_size(one.before.features[pair.student], teacher)
+        yield _components(pair, named, teacher[0], {"student before": before[0], "student": after[0]})
+        yield from _channels(pair, named, teacher[0], after[0], channels)
+        for kind in SEEN_BY:
+            yield from _seen(one, kind((pair,)), named, place)
+    for name, loss in one.losses.items():
+        for maps in loss.maps(one.inputs, place) if not isinstance(loss, SEEN_BY) else ():
+            captions = {caption: each[0] for caption, each in maps.maps.items()}
+            yield _in_one_scale(f"{name}_{maps.pair.key}", f"{name}: {maps.title}", WHY[maps.title], captions)
+
+
+def scatter_channels(one: Distillation) -> list[Scatter]:
+    """The channels of the first pair of taps as points, before and after: near ones select the same positions (NST,
+    figure 5). All are laid out together, each channel's map scaled to length 1. Empty without scikit-learn."""
+    try:
+        from sklearn.manifold import TSNE
+    except ImportError:
+        return []
+    pair = one.pairs[0]
+    after, teacher = match_size(
+        one.inputs.trained.features[pair.student], one.inputs.required_teacher.features[pair.teacher]
+    )
+    before, _ = match_size(one.before.features[pair.student], teacher)
+    maps = [unit(pool_positions(each, POSITIONS)[0].flatten(1)).cpu().numpy() for each in (teacher, before, after)]
+    together = np.concatenate(maps)
+    if len(together) < 4:
+        return []
+    layout = TSNE(perplexity=min(30, (len(together) - 1) / 3), init="random", random_state=0).fit_transform(together)
+    layout = (layout - layout.min(0)) / np.maximum(np.ptp(layout, axis=0), 1e-12)
+    ends = np.cumsum([len(each) for each in maps])
+    of_teacher, first, last = ([(float(x), float(y)) for x, y in part] for part in np.split(layout, ends[:-1]))
+    return [
+        Scatter("before", {"teacher": of_teacher, "student": first}),
+        Scatter("after", {"teacher": of_teacher, "student": last}),
+    ]
+
+
+def colored(values: Tensor, low: float, high: float) -> np.ndarray:
+    """(H, W) -> (H, W, 3) uint8: dark is `low`, bright `high`.
+
+    >>> colored(torch.tensor([[0.0, 1.0]]), 0, 1).tolist()
+    [[[0, 0, 4], [252, 255, 164]]]
+    """
+    shares = ((values.cpu().double().numpy() - low) / max(high - low, 1e-30)).clip(0, 1)
+    colors = np.array(RAMP[1]).T
+    return np.stack([np.interp(shares, RAMP[0], part) for part in colors], axis=-1).round().astype(np.uint8)
+
+
+def principal_components(feature: Tensor) -> Tensor:
+    """The first three, each of mean 0 and variance 1 over the positions: (C, H, W) -> (H * W, 3); zeros beyond C.
+
+    >>> principal_components(torch.eye(4).view(1, 4, 4)).square().mean(0)
+    tensor([1., 0., 0.])
+    """
+    flat = feature.flatten(1).T.double()
+    flat = flat - flat.mean(0)
+    values, vectors = torch.linalg.eigh(flat.T @ flat / len(flat))
+    kept = [index for index in range(len(values) - 1, max(-1, len(values) - 4), -1) if values[index] > 1e-20]
+    result = flat.new_zeros(len(flat), 3)
+    result[:, : len(kept)] = flat @ vectors[:, kept] / values[kept].sqrt()
+    return result.float()
+
+
+def rotated(components: Tensor, onto: Tensor) -> Tensor:
+    """Components (n, 3), rotated or mirrored so that they are as near to others as they can be (Procrustes)."""
+    left, _, right = torch.linalg.svd(components.T @ onto)
+    return components @ (left @ right)
+
+
+def _of_image(one: Distillation, place: Place) -> Figure:
+    outputs = {"teacher's output": one.inputs.required_teacher.output, "student's output": one.inputs.trained.output}
+    compact = one.inputs.required_teacher.features.get("compact")
+    if compact is not None and compact.shape[1] in (1, 3):
+        outputs = {"teacher's compact feature": compact, **outputs}
+    panels = [Panel("HR", one.part.pixels, place)]
+    panels += [Panel(name, to_pixels(255 * each[0])) for name, each in outputs.items() if each is not None]
+    shown = [replace(each, pixels=each.pixels.repeat(4 - each.pixels.shape[2], 2)[..., :3]) for each in panels]
+    return Figure("image", f"{one.part.name}, its middle", "The marked position is that of the maps below.", (*shown,))
+
+
+def _components(pair: TapPair, named: str, teacher: Tensor, students: Mapping[str, Tensor]) -> Figure:
+    size = teacher.shape[1:]
+    reference = principal_components(teacher)
+    found = {"teacher": reference}
+    found |= {name: rotated(principal_components(each), reference) for name, each in students.items()}
+    panels = [Panel(name, to_pixels(255 * (0.5 + each / 5).T.reshape(3, *size))) for name, each in found.items()]
+    text = (
+        "The first three as red, green and blue; the student's are rotated to be as near to the teacher's as they can."
+    )
+    return Figure(f"components_{pair.key}", f"{named}: principal components", text, (*panels,))
+
+
+def _channels(pair: TapPair, named: str, teacher: Tensor, student: Tensor, chosen: Sequence[int]) -> Iterator[Figure]:
+    if wrong := [each for each in chosen if each >= len(teacher)]:
+        raise UsageError(f"the teacher's tap {pair.teacher} has no channel {wrong[0]}: it has 0 to {len(teacher) - 1}")
+    maps = [(each.flatten(1) - each.flatten(1).mean(1, keepdim=True)) for each in (teacher, student)]
+    correlation = unit(maps[0], eps=1e-20) @ unit(maps[1], eps=1e-20).T
+    for index in chosen or maps[0].square().mean(1).topk(min(CHANNELS, len(teacher))).indices.tolist():
+        nearest = int(correlation[index].abs().argmax())
+        r = float(correlation[index, nearest])
+        ours = student[nearest] if r >= 0 else -student[nearest]
+        sign = "" if r >= 0 else "minus "
+        yield _in_one_scale(
+            f"channel_{pair.key}_{index}",
+            f"{named}: channel {index} of the teacher",
+            f"Beside it, the student's channel that resembles it most (correlation {abs(r):.2f}).",
+            {f"teacher, channel {index}": teacher[index], f"student, {sign}channel {nearest}": ours},
+        )
+
+
+def _seen(one: Distillation, loss: AT | NST | Affinity, named: str, place: Place) -> Iterator[Figure]:
+    """Of teacher and student, and of the student before."""
+    first: LossInputs = replace(one.inputs, trained=one.before)
+    for maps, earlier in zip(loss.maps(one.inputs, place), loss.maps(first, place), strict=True):
+        captions = {
+            "teacher": maps.maps["teacher"][0],
+            "student before": earlier.maps["student"][0],
+            "student": maps.maps["student"][0],
+        }
+        marked = None if isinstance(loss, AT) else place
+        name = f"{type(loss).__name__.lower()}_{maps.pair.key}"
+        yield _in_one_scale(name, f"{named}: {maps.title}", WHY[maps.title], captions, marked)
+
+
+def _in_one_scale(name: str, title: str, text: str, maps: Mapping[str, Tensor], place: Place | None = None) -> Figure:
+    """Colors from the 1st to the 99th hundredth of all values together."""
+    values = torch.cat([each.flatten() for each in maps.values()]).double()
+    low, high = (float(each) for each in torch.quantile(values, values.new_tensor([0.01, 0.99])))
+    panels = tuple(Panel(caption, colored(each, low, high), place) for caption, each in maps.items())
+    return Figure(name, title, text, panels, f"dark {low:.3g}, bright {high:.3g}")
