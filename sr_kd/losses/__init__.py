@@ -15,11 +15,14 @@ if TYPE_CHECKING:
     from .affinity import Affinity
     from .at import AT
     from .feature import Feature
+    from .frequency import FrequencyReconstruction
     from .ft import FT
+    from .gradient import GradientDifference
     from .hint import Hint
     from .ie_kd import IEKD
     from .imitation import Imitation
     from .nst import NST
+    from .perceptual import Perceptual
     from .reconstruction import L1, L2, Charbonnier
     from .response import Response
     from .srrl import SRRL
@@ -40,12 +43,15 @@ __all__ = [
     "Affinity",
     "Charbonnier",
     "Feature",
+    "FrequencyReconstruction",
+    "GradientDifference",
     "Hint",
     "Imitation",
     "Loss",
     "LossInputs",
     "NetworkOutput",
     "OriginalVID",
+    "Perceptual",
     "PretrainingObjective",
     "Response",
     "TapPair",

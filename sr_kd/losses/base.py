@@ -17,6 +17,7 @@ TeacherTail = Callable[[str, Tensor], Tensor]
 Forward = Callable[[Tensor, Tensor], Tensor]
 Place = tuple[float, float]  # of a position in a map, as shares of height and width
 MIDDLE: Place = (0.5, 0.5)
+Features = Callable[[Tensor, Sequence[str]], Mapping[str, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ class LossInputs:
         trained_forward, teacher_forward: (lr, hr) -> output for a pair other than the batch; each network
             is shown the image that it is entitled to (a privileged teacher HR, all others LR). Gradients
             as in `trained` and `teacher`.
+        teacher_features: (image of any size, teacher taps) -> its maps of that image, with gradients to the image.
     """
 
     lr: Tensor
@@ -83,6 +85,7 @@ class LossInputs:
     iteration: int = 0
     trained_forward: Forward | None = None
     teacher_forward: Forward | None = None
+    teacher_features: Features | None = None
 
     @property
     def trained_output(self) -> Tensor:
@@ -171,24 +174,26 @@ class Loss(nn.Module):
         needs_teacher_tail: the loss continues from a teacher tap, which must be a cut.
         needs_forwards: the loss shows both networks other inputs than the batch.
         needs_compact: the loss looks at the compact feature of a privileged teacher in training.
+        teacher_layers: the teacher taps at which the loss shows the teacher images of its own choice.
         tasks: which tasks the loss serves; empty: every one whose networks have what it needs.
     """
 
     terms: tuple[str, ...] = ()
     needs_pairs: ClassVar[bool] = False
-    needs_teacher_output: ClassVar[bool] = False
+    needs_teacher_output: bool = False
     needs_teacher_tail: ClassVar[bool] = False
     needs_forwards: ClassVar[bool] = False
     needs_compact: ClassVar[bool] = False
     tasks: ClassVar[tuple[str, ...]] = ()
+    teacher_layers: Sequence[str] = ()
 
     def __init__(self, pairs: Sequence[TapPair] = ()) -> None:
         super().__init__()
         self.pairs = tuple(pairs)
 
     @classmethod
-    def needs_teacher(cls) -> bool:
-        """Whether it learns from a teacher; False for losses that look at the trained network alone."""
+    def needs_teacher(cls, options: Mapping[str, Any]) -> bool:
+        """Whether it learns from a teacher, built with these options; False where the trained network is enough."""
         return cls.needs_pairs or cls.compares_outputs()
 
     @classmethod

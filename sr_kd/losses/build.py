@@ -29,6 +29,9 @@ LOSSES: Registry[type[Loss]] = Registry(
         "Feature": "sr_kd.losses.feature:Feature",
         "Affinity": "sr_kd.losses.affinity:Affinity",
         "Upcycling": "sr_kd.losses.upcycling:Upcycling",
+        "FrequencyReconstruction": "sr_kd.losses.frequency:FrequencyReconstruction",
+        "GradientDifference": "sr_kd.losses.gradient:GradientDifference",
+        "Perceptual": "sr_kd.losses.perceptual:Perceptual",
     },
     declared="LOSSES",
 )

@@ -1,4 +1,4 @@
-"""Pixel losses between the trained network's output and HR, means over all elements."""
+"""Pixel losses between the trained network's output and HR (or the teacher's image), means over all elements."""
 
 from __future__ import annotations
 
@@ -8,46 +8,45 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .base import Loss, LossInputs, TapPair
+from .base import LossInputs, TapPair
+from .image import ImageLoss, Target
 from .options import Positive
 
 
-class L1(Loss):
-    """mean |SR - HR|."""
+class L1(ImageLoss):
+    """mean |SR - target|."""
 
     terms = ("l1",)
-    tasks = ("super_resolution",)
 
     def forward(self, inputs: LossInputs) -> dict[str, Tensor]:
-        return {"l1": functional.l1_loss(inputs.trained_output, inputs.hr)}
+        return {"l1": functional.l1_loss(*self.images(inputs))}
 
 
-class L2(Loss):
-    """mean (SR - HR)^2."""
+class L2(ImageLoss):
+    """mean (SR - target)^2."""
 
     terms = ("l2",)
-    tasks = ("super_resolution",)
 
     def forward(self, inputs: LossInputs) -> dict[str, Tensor]:
-        return {"l2": functional.mse_loss(inputs.trained_output, inputs.hr)}
+        return {"l2": functional.mse_loss(*self.images(inputs))}
 
 
-class Charbonnier(Loss):
-    """mean sqrt((SR - HR)^2 + eps^2) (Lai et al., LapSRN, 2017).
+class Charbonnier(ImageLoss):
+    """mean sqrt((SR - target)^2 + eps^2) (Lai et al., LapSRN, 2017).
 
     Args:
         eps: the error below which the loss turns from |x| to x^2.
+        target: what SR shall look like: "hr", or "teacher", the teacher's image.
 
     Source: <https://arxiv.org/abs/1704.03915>
     """
 
     terms = ("charbonnier",)
-    tasks = ("super_resolution",)
 
-    def __init__(self, pairs: Sequence[TapPair] = (), eps: Positive = 1e-3) -> None:
-        super().__init__(pairs)
+    def __init__(self, pairs: Sequence[TapPair] = (), eps: Positive = 1e-3, target: Target = "hr") -> None:
+        super().__init__(pairs, target)
         self.eps = eps
 
     def forward(self, inputs: LossInputs) -> dict[str, Tensor]:
-        error = inputs.trained_output - inputs.hr
-        return {"charbonnier": torch.sqrt(error * error + self.eps**2).mean()}
+        sr, target = self.images(inputs)
+        return {"charbonnier": torch.sqrt((sr - target) ** 2 + self.eps**2).mean()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
@@ -59,12 +59,17 @@ class FrozenTeacher:
             teacher=made,
             teacher_tail=lambda tap, feature: self.task.seen_by(self.student, tail(tap, feature)),
             teacher_forward=self._forward,
+            teacher_features=self._features,
         )
 
     def _forward(self, lr: Tensor, hr: Tensor) -> Tensor:
         """The teacher's output for a pair other than the batch."""
         with torch.no_grad(), autocast(lr.device, self.precision):
             return widen(output_for(self.network, lr, hr, self.task))
+
+    def _features(self, image: Tensor, taps: Sequence[str]) -> Mapping[str, Tensor]:
+        """The teacher's maps of an image, with gradients to it."""
+        return self.task.view(self.network, LossInputs(image, image), taps, output=False).features
 
 
 def compiled(function: Callable[..., Any], how: Compile) -> Callable[..., Any]:

@@ -77,7 +77,7 @@ def build_losses(options: Sequence[LossOptions], student: nn.Module, teacher: nn
 
 def needs_teacher(options: LossOptions) -> bool:
     """Whether a loss, as it is written, learns from a teacher."""
-    return bool(options.taps) or LOSSES.get(options.type).needs_teacher()
+    return bool(options.taps) or LOSSES.get(options.type).needs_teacher(options.options)
 
 
 def build_loss_from(options: LossOptions, student: nn.Module, teacher: nn.Module | None) -> Loss:
@@ -95,6 +95,8 @@ def build_loss_from(options: LossOptions, student: nn.Module, teacher: nn.Module
         raise UsageError(f"loss {options.type} compares no feature maps: remove 'taps'")
     if loss.needs_compact and not isinstance(student, PrivilegedTeacher):
         raise UsageError(f"loss {options.type} is for a phase that trains a PrivilegedTeacher")
+    for layer in loss.teacher_layers:
+        _tap(teacher, layer, "teacher's ")
     _check_weights(options, loss)
     _check_colors(options.type, loss, student, teacher)
     if loss.needs_teacher_tail:
@@ -115,7 +117,7 @@ def _pair(
     return TapPair(ours, theirs, _tap(student, ours), _tap(teacher, theirs, "teacher's "))
 
 
-def _tap(network: nn.Module, name: str, whose: str = "") -> Tap:
+def _tap(network: nn.Module | None, name: str, whose: str = "") -> Tap:
     taps: Mapping[str, Tap] = getattr(network, "taps", {})
     if name not in taps:
         raise unknown_name(f"tap of the {whose}{type(network).__name__}", name, taps)
@@ -146,7 +148,7 @@ def _check_colors(name: str, loss: Loss, student: nn.Module, teacher: nn.Module 
     if teacher is None or ours == theirs:
         return
     compares_images = loss.needs_teacher_output or loss.needs_teacher_tail
-    if loss.needs_forwards or (compares_images and ours == "rgb"):
+    if loss.needs_forwards or (compares_images and ours == "rgb") or (loss.teacher_layers and ours == "y"):
         raise UsageError(
             f"loss {name} compares images, and the student's are '{ours}', the teacher's '{theirs}': "
             "set the 'color' of one of them"

@@ -66,6 +66,7 @@ class StudentWithLosses(nn.Module):
             inputs.iteration,
             lambda lr, hr: output_for(self.student, lr, hr, self.task),
             inputs.teacher_forward,
+            inputs.teacher_features,
         )
 
     def weighted(self, terms: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -46,6 +46,7 @@ def loss_inputs_of(student: Tensor, teacher: Tensor, iteration: int = 0) -> Loss
         iteration,
         forward(student.mean() + 1),
         forward(torch.ones((), dtype=student.dtype)),
+        lambda image, taps: {tap: image.abs() for tap in taps},
     )
 
 
@@ -78,4 +79,5 @@ def network_inputs(
         iteration,
         lambda lr, hr: student(lr),
         teach,
+        lambda image, taps: frozen.features(image, taps, False)[1],
     )

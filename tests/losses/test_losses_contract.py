@@ -38,6 +38,11 @@ VARIANTS: dict[str, tuple[str, dict]] = {
     "OriginalVID": ("OriginalVID", {"eps": 1e-4}),
     "Affinity": ("Affinity", {"positions": 64}),
     "Upcycling": ("Upcycling", {}),
+    "FrequencyReconstruction": ("FrequencyReconstruction", {}),
+    "FrequencyReconstruction teacher": ("FrequencyReconstruction", {"target": "teacher"}),
+    "GradientDifference": ("GradientDifference", {}),
+    "Perceptual": ("Perceptual", {"layers": ["expanding"]}),
+    "GradientDifference teacher": ("GradientDifference", {"target": "teacher"}),
 }
 COUPLED = {  # the batch is looked at as a whole
     "FT bn": ("FT", {"use_bn": True}),
@@ -225,10 +230,10 @@ def test_a_phase_without_a_teacher_is_told_so():
     alone = LossInputs(image, image, NetworkOutput(image, {"expanding": torch.rand(1, 8, 4, 4)}))
     for variant in ("AT", "Response"):
         loss = build(variant)
-        assert loss.needs_teacher()
+        assert loss.needs_teacher({})
         with pytest.raises(UsageError, match="teacher"):
             loss(alone)
-    assert not build_loss("L1").needs_teacher()
+    assert not build_loss("L1").needs_teacher({})
 
 
 @pytest.mark.parametrize(

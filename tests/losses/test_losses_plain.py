@@ -34,6 +34,44 @@ def test_reconstruction(name, formula):
     np.testing.assert_allclose(sr.grad.numpy(), slope, atol=1e-7)
 
 
+def discrete_fourier(image: np.ndarray) -> np.ndarray:
+    """The definition, by matrices: orthonormal, over the last two sides."""
+    height, width = (np.exp(-2j * np.pi * np.outer(np.arange(n), np.arange(n)) / n) / n**0.5 for n in image.shape[-2:])
+    return height @ image @ width
+
+
+def frequency(sr: np.ndarray, target: np.ndarray) -> float:
+    difference = discrete_fourier(sr) - discrete_fourier(target)
+    return (np.abs(difference.real).mean() + np.abs(difference.imag).mean()) / 2
+
+
+def gradient(sr: np.ndarray, target: np.ndarray) -> float:
+    down = np.abs(sr[..., 1:, :] - sr[..., :-1, :]) - np.abs(target[..., 1:, :] - target[..., :-1, :])
+    right = np.abs(sr[..., 1:] - sr[..., :-1]) - np.abs(target[..., 1:] - target[..., :-1])
+    return np.abs(down).mean() + np.abs(right).mean()
+
+
+@pytest.mark.parametrize("target", ["hr", "teacher"])
+@pytest.mark.parametrize(
+    ("name", "formula"),
+    [
+        ("FrequencyReconstruction", frequency),
+        ("GradientDifference", gradient),
+        ("L1", lambda sr, target: np.abs(sr - target).mean()),
+    ],
+)
+def test_losses_of_images_compare_with_hr_or_the_teacher(name, formula, target):
+    sr, hr, teacher = maps(2, 1, 4, 6).requires_grad_(), maps(2, 1, 4, 6, seed=1), maps(2, 1, 4, 6, seed=2)
+    loss = build_loss(name, target=target)
+    assert loss.needs_teacher({"target": target}) == loss.needs_teacher_output == (target == "teacher")
+    (value,) = loss(LossInputs(hr, hr, NetworkOutput(sr), NetworkOutput(teacher))).values()
+    value.backward()
+    goal = {"hr": hr, "teacher": teacher}[target].numpy()
+    assert value.item() == pytest.approx(formula(sr.detach().numpy(), goal), rel=1e-12)
+    slope = numerical_gradient(lambda x: formula(x, goal), sr.detach().numpy())
+    np.testing.assert_allclose(sr.grad.numpy(), slope, atol=1e-7)
+
+
 def test_imitation_compares_the_compact_feature_with_lr():
     lr, compact = maps(2, 1, 4, 6), maps(2, 1, 4, 6, seed=1)
     value = build_loss("Imitation")(LossInputs(lr, lr, NetworkOutput(None, {"compact": compact})))["imitation"]

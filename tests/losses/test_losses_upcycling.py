@@ -90,7 +90,7 @@ def test_one_zoom_alone_and_wrong_uses():
     assert list(build_loss("Upcycling", zooms=["out"])(LossInputs(LR, HR, NetworkOutput(None), **forward))) == [
         "zoom_out"
     ]
-    assert build_loss("Upcycling").needs_teacher()
+    assert build_loss("Upcycling").needs_teacher({})
     with pytest.raises(UsageError, match="at least one"):
         build_loss("Upcycling", zooms=[])
     with pytest.raises(UsageError, match="zooms"):

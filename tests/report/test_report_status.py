@@ -62,5 +62,7 @@ def test_training_tells_the_time_of_the_whole_recipe(finished, tmp_path):
     for name in ("finished.json", "12.state", "16.state"):
         (states / name).unlink()
     assert run.workspace.states("baseline_total", 0).iterations() == [8]
-    text = recipe_outlook(run.workspace, [(0, name) for name in run.recipe.phases], "student", 0, StepTimes(states / "none.json"))
+    text = recipe_outlook(
+        run.workspace, [(0, name) for name in run.recipe.phases], "student", 0, StepTimes(states / "none.json")
+    )
     assert text(6) == "whole recipe: 5 min left", "8 + 2 iterations of half a minute"
