@@ -154,13 +154,10 @@ def measure_cost(labeling: Labeling) -> Cost:
     """Ask the teacher about a cutting of the first image that has no label; nothing where all have one."""
     if not labeling.missing:
         return Cost(0.0, 0.0)
-    cutting = _cutting(labeling.missing[0].source)
-    labeling.upscaler.upscale(cutting)
-    began = time.perf_counter()
-    answer = labeling.upscaler.upscale(cutting)
-    wait_for(labeling.upscaler.device)
-    share = labeling.pixels / (cutting.shape[0] * cutting.shape[1])
-    return Cost((time.perf_counter() - began) * share, len(encode_png(_three_or_one(answer))) * share)
+    source = labeling.missing[0].source
+    cutting, seconds = _cutting(source), time_per_pixel(labeling.upscaler, source)
+    size = len(encode_png(labeling.upscaler.upscale(cutting))) / (cutting.shape[0] * cutting.shape[1])
+    return Cost(seconds * labeling.pixels, size * labeling.pixels)
 
 
 def make_labels(
@@ -196,15 +193,21 @@ def free_bytes(folder: Path) -> int:
     return shutil.disk_usage(next(place for place in (folder, *folder.resolve().parents) if place.exists())).free
 
 
+def time_per_pixel(upscaler: Upscaler, path: Path) -> float:
+    """Seconds that a model takes for a pixel of the middle of an image."""
+    cutting = _cutting(path)
+    upscaler.upscale(cutting)
+    began = time.perf_counter()
+    upscaler.upscale(cutting)
+    wait_for(upscaler.device)
+    return (time.perf_counter() - began) / (cutting.shape[0] * cutting.shape[1])
+
+
 def _cutting(path: Path) -> np.ndarray:
     """The middle of an image, (h, w, C)."""
     pixels = read_image(path).pixels
     top, left = (max(0, (side - PROBE) // 2) for side in pixels.shape[:2])
     return np.ascontiguousarray(pixels[top : top + PROBE, left : left + PROBE])
-
-
-def _three_or_one(pixels: np.ndarray) -> np.ndarray:
-    return pixels[..., None] if pixels.ndim == 2 else pixels
 
 
 def _free_precision(upscaler: Upscaler, path: Path) -> str:
