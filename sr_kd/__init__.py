@@ -14,6 +14,7 @@ _PUBLIC = {
     "UsageError": "sr_kd.errors",
     "build_loss": "sr_kd.losses.build",
     "build_network": "sr_kd.networks.build",
+    "distil": "sr_kd.distillation.run",
     "evaluate": "sr_kd.evaluation.api",
     "export_network": "sr_kd.export.export",
     "load_model": "sr_kd.imaging.load",
@@ -30,6 +31,7 @@ __all__ = [
     "__version__",
     "build_loss",
     "build_network",
+    "distil",
     "evaluate",
     "export_network",
     "load_model",
@@ -40,6 +42,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from .distillation.run import distil
     from .errors import SrKdError, UsageError
     from .evaluation.api import evaluate
     from .export.export import export_network

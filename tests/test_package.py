@@ -40,8 +40,9 @@ BELOW["export"] = BELOW["interop"] = {"evaluation", *BELOW["evaluation"]}
 BELOW["tasks"] = {"training", "evaluation", *BELOW["training"], *BELOW["evaluation"]}
 BELOW["recipes"] = {"tasks", *BELOW["tasks"]}
 BELOW["report"] = {"recipes", *BELOW["recipes"]}
+BELOW["distillation"] = {"report", "export", *BELOW["report"], *BELOW["export"]}
 BELOW["bench"] = {"report", "export", "interop", *BELOW["report"], *BELOW["export"]}
-BELOW["cli"] = {"bench", *BELOW["bench"]}
+BELOW["cli"] = {"bench", "distillation", *BELOW["bench"]}
 # Doors beside the rooms: thin modules that open the command line.
 DOORS = {"__init__", "__main__", "train", "test"}
 

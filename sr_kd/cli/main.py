@@ -20,6 +20,8 @@ from ..memory import keep_freed_memory
 
 COMMANDS = {
     "upscale": "upscale images with a trained model",
+    "distil": "a large network and images in, a small network out",
+    "label": "let a teacher answer a folder of images once, to train students on",
     "train": "run a training recipe",
     "test": "measure models on test sets, from an option file",
     "evaluate": "PSNR, SSIM and other scores of a model, or of finished images",

@@ -6,6 +6,7 @@ import logging
 import re
 import unicodedata
 from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Literal
 
@@ -13,11 +14,12 @@ from ..errors import UsageError, nearest
 from .embedded import PREFIX, embedded_files
 from .folders import find_folder, image_files, read_meta_info
 from .image_set import ImageSet, Pair
+from .label_record import check_labels
 from .lmdb import lmdb_images
 from .pairing import by_name, match
 from .stored import ImageFile, StoredImage
 
-__all__ = ["ImageSet", "Pair", "open_set", "set_name"]
+__all__ = ["ImageSet", "Pair", "lr_images", "open_set", "set_name"]
 
 _ROLE = re.compile(r"hr|gt|gtmod\d+|gt_?images?|high|target|original|images?", re.IGNORECASE)
 
@@ -35,9 +37,9 @@ def open_set(
     """Open a set of images.
 
     Args:
-        dataroot_gt: folders of HR images (of SelfExSR's files, those called ``*_HR``); LMDB folders;
-            "scikit-image:train" or "scikit-image:held_out". Several make one set. A folder such as ``Set5`` may hold
-            the images in ``HR`` or ``GTmod12``.
+        dataroot_gt: folders of HR images (of SelfExSR's files, those called ``*_HR``), or of a teacher's labels of the
+            images in `dataroot_lq`; LMDB folders; "scikit-image:train" or "scikit-image:held_out". Several make one
+            set. A folder such as ``Set5`` may hold the images in ``HR`` or ``GTmod12``.
         scale: size of HR over size of LR.
         dataroot_lq: the folders of LR images, one for each of HR, or a parent such as ``LR_bicubic``
             that holds ``X2``; without them LR is made from HR.
@@ -62,17 +64,24 @@ def open_set(
         raise UsageError(f"dataroot_gt names {len(hr_roots)} folder(s) and dataroot_lq {len(lr_roots)}: one for each")
     listed = None if meta_info_file is None else read_meta_info(meta_info_file)
     hr_parts = [_open_root(root, _hr_folders(scale), lmdb, "HR") for root in hr_roots]
+    lr_parts = [lr_images(root, scale, lmdb) for root in lr_roots]
+    for root, part, partner in zip_longest(hr_roots, hr_parts, lr_parts):
+        check_labels(Path(root).expanduser(), part, partner, scale)
     if listed is not None:
         hr_parts = _chosen(hr_parts, listed, str(meta_info_file))
     lr: list[StoredImage] = []
-    for part, root in zip(hr_parts, lr_roots, strict=False):
-        lr_images = _open_root(root, _lr_folders(scale), lmdb, "LR")
-        lr += match(part, lr_images, scale=scale, template=filename_tmpl, subset=listed is not None)
+    for part, partner in zip(hr_parts, lr_parts, strict=False):
+        lr += match(part, partner, scale=scale, template=filename_tmpl, subset=listed is not None)
     titles = [set_name(root) for root in hr_roots]
     hr = [image for part in hr_parts for image in part]
     images = ImageSet(name or "+".join(titles), scale, _unique_names(hr_parts, titles), hr, lr or None)
     _note_reductions(images)
     return images
+
+
+def lr_images(dataroot: str, scale: int, lmdb: bool = False) -> list[StoredImage]:
+    """The LR images of a folder, or of a parent that holds ``X2``. Raises UsageError where there are none."""
+    return _open_root(dataroot, _lr_folders(scale), lmdb, "LR")
 
 
 def _note_reductions(images: ImageSet) -> None:

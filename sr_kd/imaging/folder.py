@@ -52,6 +52,7 @@ def upscale_files(
     skip_existing: bool = False,
     quiet: bool = False,
     report: Callable[[Outcome], None] | None = None,
+    title: str = "upscale",
 ) -> list[Outcome]:
     """Upscale files, several of them in work at a time.
 
@@ -63,6 +64,7 @@ def upscale_files(
         skip_existing: leave images alone whose result is there, or is made meanwhile by another process that does so.
         quiet: no progress bar.
         report: called with every outcome as soon as it is known.
+        title: of the progress bar.
 
     Returns:
         One outcome per job, in order.
@@ -81,7 +83,7 @@ def upscale_files(
         else:
             todo.append(job)
     single = len(todo) == 1  # then the bar counts tiles
-    with progress_bar(0 if single else len(todo), "upscale", "tile" if single else "image", quiet) as bar:
+    with progress_bar(0 if single else len(todo), title, "tile" if single else "image", quiet) as bar:
 
         def advance(done: int, total: int) -> None:
             bar.total = total

@@ -76,6 +76,11 @@ class NetworkRunner:
         return trusted_radius(self._exact)
 
     @property
+    def precision(self) -> Precision:
+        """That it works in now."""
+        return next(name for name, dtype in PRECISIONS.items() if dtype == self.dtype)  # type: ignore[return-value]
+
+    @property
     def thread_safe(self) -> bool:
         """Whether calls leave it as it is, so that threads may share it; nobody knows of networks of other projects."""
         foreign = isinstance(self._exact, ForeignNetwork)
@@ -100,7 +105,7 @@ class NetworkRunner:
         """(N, C, h, w) in [0, 1] -> (N, C, h * scale, w * scale), not clamped, in the precision of `x`.
 
         Raises:
-            SrKdError: the network gives something else.
+            SrKdError: the network gives something else, or values that are not numbers.
         """
         with exact_convolutions(self.device, self.dtype):
             y = x.to(torch.float32 if self.dtype in HALF else self.dtype)  # what skips the network is not rounded
@@ -117,6 +122,10 @@ class NetworkRunner:
             self.dtype = torch.float32
             self._deployed = self._place()
             return self(x)
+        if not bool(y.sum().isfinite()):  # one NaN or Inf is enough
+            raise SrKdError(
+                "the network's output holds NaN or Inf: its training diverged, or it is no network for images"
+            )
         return y.to(x.dtype)
 
     def _place(self) -> SRNetwork:

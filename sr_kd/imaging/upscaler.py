@@ -94,6 +94,11 @@ class Upscaler:
         return "rgb" if self.network is None else self.network.color
 
     @property
+    def precision(self) -> Precision:
+        """Of the network, after a fall back."""
+        return "fp32" if self._runner is None else self._runner.precision
+
+    @property
     def concurrent_images(self) -> int:
         """How many threads may upscale images at the same time, and gain by it: several on a CPU, by torch, if its
         precision need not fall back, as many as fit into 2 GiB with four of the largest feature maps each."""

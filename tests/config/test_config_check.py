@@ -216,3 +216,14 @@ def test_taps_may_differ_between_student_and_teacher(pisr):
     assert (pair.student, pair.student_tap.channels, pair.teacher, pair.teacher_tap.channels) == (
         ("mapping", 12, "expanding", 56)
     )
+
+
+def test_lr_alone_needs_the_labels_of_a_teacher(tmp_path, run_cli):
+    """What `check` says of a set of LR images without HR."""
+    (tmp_path / "recipe.yml").write_text(
+        "name: lr\nscale: 2\ndatasets: {train: {dataroot_lq: photos}}\nnetworks: {student: {type: FSRCNN}}\n"
+        "phases: {student: {trains: student, total_iter: 5}}\n"
+    )
+    finished = run_cli("check", "-opt", tmp_path / "recipe.yml")
+    assert finished.returncode == 2
+    assert "key 'datasets.train' must be a mapping with 'dataroot_gt', too: HR, or a teacher's labels" in finished.stderr

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveInt, WithJsonSchema, field_validator
+from pydantic import Field, PositiveInt, WithJsonSchema, field_validator, model_validator
 
 from ...config.schema import OptionFile, Paths, TrainingRecipe
 from ...config.section import FolderName, ParamKey, PathText, Positive, Section
@@ -23,12 +23,12 @@ class IOBackend(Section):
 
 
 class ImageSet(Section):
-    """Where the images of a set are: HR alone (LR is made from it), or HR and LR.
+    """Where the images of a set are: HR alone (LR is made from it), HR and LR, or LR and a teacher's labels of it.
 
     Attributes:
         name: what logs and tables call the set; default: its folder.
         dataroot_gt: HR: a folder, an LMDB folder (``*.lmdb``), "scikit-image:train" or "scikit-image:held_out";
-            several make one set.
+            several make one set. Without HR: the labels that `sr-kd label` made of dataroot_lq.
         dataroot_lq: LR, of the same form; default: made from HR as MATLAB does.
         filename_tmpl: an LR name made of its HR name, such as "{}x2".
         meta_info_file: a list of the HR names to use, one a line, from the working directory or beside the option file.
@@ -41,6 +41,16 @@ class ImageSet(Section):
     filename_tmpl: str = "{}"
     meta_info_file: PathText | None = None
     io_backend: IOBackend = IOBackend()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_a_target(cls, value: Any) -> Any:
+        if isinstance(value, dict) and "dataroot_lq" in value and "dataroot_gt" not in value:
+            raise ValueError(
+                "a mapping with 'dataroot_gt', too: HR, or a teacher's labels of the images (sr-kd label -n TEACHER "
+                "-i IMAGES -o LABELS)"
+            )
+        return value
 
     @field_validator("dataroot_gt", "dataroot_lq", mode="before")
     @classmethod

@@ -1,0 +1,63 @@
+"""``sr-kd distil``: a large network and images in, a small network out."""
+
+from __future__ import annotations
+
+import argparse
+import re
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    parser.add_argument("-n", "--teacher", required=True, metavar="MODEL", help="a network's file, or a shipped model")
+    parser.add_argument(
+        "-i", "--input", nargs="+", required=True, metavar="PATH", help="images as the student will meet them; no HR"
+    )
+    parser.add_argument("-o", "--output", required=True, metavar="DIR", help="the folder for everything")
+    parser.add_argument(
+        "--size", default="small", metavar="SIZE", help="small, large, CARN-M, or a YAML file of a network"
+    )
+    parser.add_argument("--time", type=_seconds, metavar="2h", help="for everything, as 90s, 30m, 2h (default: 20m)")
+    parser.add_argument("--iterations", type=int, metavar="N", help="of the training, instead of a time")
+    parser.add_argument(
+        "--export", default="onnx", metavar="LIST", help="onnx, pt2, safetensors, with commas between (default: onnx)"
+    )
+    parser.add_argument("--int8", action="store_true", help="an ONNX file in int8, too")
+    parser.add_argument("-s", "--scale", type=int, metavar="N", help="for teachers that serve several scales")
+    parser.add_argument("--name", help="of the student's files (default: from teacher and size)")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be done and how long it takes")
+    parser.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps")
+    parser.add_argument("--quiet", action="store_true", help="no progress; errors and the answer only")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Distil, or go on, and end with the answer."""
+    from ..distillation.run import distil
+    from ..errors import printable
+    from .console import log_to_console
+
+    with log_to_console(args.quiet):
+        made = distil(
+            args.teacher,
+            args.input,
+            args.output,
+            size=args.size,
+            seconds=args.time,
+            iterations=args.iterations,
+            export=[each.strip() for each in args.export.split(",")],
+            int8=args.int8,
+            scale=args.scale,
+            name=args.name,
+            device=args.device,
+            dry_run=args.dry_run,
+            quiet=args.quiet,
+        )
+    if made.answer is not None:
+        print("\n".join(map(printable, made.answer.text().split("\n"))))
+    return 0
+
+
+def _seconds(text: str) -> float:
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text.strip().lower())
+    if not found or float(found[1]) == 0:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a valid time: write 90s, 30m or 2h")
+    return float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]]

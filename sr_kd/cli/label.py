@@ -1,0 +1,77 @@
+"""``sr-kd label``: a teacher's answers to a folder of images, stored for training."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import printable
+
+if TYPE_CHECKING:
+    from ..imaging.folder import Outcome
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    parser.add_argument("-n", "--model", required=True, metavar="TEACHER", help="a network's file, or a shipped model")
+    parser.add_argument("-i", "--input", required=True, metavar="DIR", help="a folder of LR images")
+    parser.add_argument("-o", "--output", required=True, metavar="DIR", help="the folder of the labels")
+    parser.add_argument("-s", "--scale", type=int, help="for teachers that serve several, or whose file does not tell")
+    parser.add_argument("-t", "--tile", type=int, metavar="PIXELS", help="side of a tile; 0: none (default: automatic)")
+    parser.add_argument(
+        "--precision",
+        choices=("fp32", "fp16", "bf16"),
+        help="(default: fp16 on CUDA where it changes nothing that can be seen, else fp32)",
+    )
+    parser.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar and no summary; errors only")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Label what has no label yet; 1 if an image failed."""
+    from ..errors import SrKdError
+    from ..imaging.label import free_bytes, make_labels, measure_cost, plan_labels
+    from .console import log_to_console
+
+    folder = Path(args.output)
+    with log_to_console(args.quiet):
+        labeling = plan_labels(
+            args.model,
+            args.input,
+            folder,
+            scale=args.scale,
+            device=args.device,
+            tile=args.tile,
+            precision=args.precision,
+        )
+        cost = measure_cost(labeling)
+        if cost.size > free_bytes(folder):
+            raise SrKdError(
+                f"the labels take about {cost.size / 1e6:,.0f} MB, and the disk of {folder} has "
+                f"{free_bytes(folder) / 1e6:,.0f} MB free: make room, or name another folder with -o"
+            )
+        count, there = len(labeling.missing), len(labeling.jobs) - len(labeling.missing)
+        if not args.quiet:
+            already = f" ({there} more are labeled)" if there and count else ""
+            print(
+                f"{count} images to label{already}: about {cost.seconds:,.0f} s and {cost.size / 1e6:,.0f} MB"
+                if count
+                else f"nothing to do: all {there} images are labeled",
+                flush=True,
+            )
+        outcomes = make_labels(labeling, quiet=args.quiet, report=_report)
+    failed = sum(outcome.status == "failed" for outcome in outcomes)
+    if not args.quiet and count:
+        print(printable(f"{len(outcomes) - failed} labeled, {failed} failed -> {folder}"))
+    return int(failed > 0)
+
+
+def _report(outcome: Outcome) -> None:
+    """Failures at once, above the bar."""
+    from tqdm import tqdm
+
+    if outcome.status == "failed":
+        line = f"sr-kd label: {outcome.job.source}: failed: {outcome.error}"
+        tqdm.write(printable(line), file=sys.stderr)

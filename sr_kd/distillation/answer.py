@@ -1,0 +1,163 @@
+"""What came of a distillation: how close the student is to its teacher, how fast and small, under what terms."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from ..data.sets import ImageSet
+from ..device import wait_for
+from ..errors import SrKdError
+from ..evaluation.benchmark import score_network
+from ..files import write_text
+from ..imaging.load import default_model, load_model
+from ..imaging.upscaler import Upscaler
+from ..networks.complexity import count_parameters
+from ..networks.files import load_network
+from ..zoo.manifest import shipped_models
+
+FILE = "answer.json"
+SHOWN = (640, 480)  # width and height of the result that is timed
+LICENSES = ("LICEN[CS]E*", "COPYING*", "license*")
+
+
+@dataclass(frozen=True)
+class Closeness:
+    """PSNR in dB and SSIM of a model's results to the teacher's on the held-out images (protocol rgb8)."""
+
+    psnr: float | None
+    ssim: float | None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The content of ``answer.json``.
+
+    Attributes:
+        closeness: of the student, bicubic interpolation and the shipped model of the scale, by name.
+        seconds: the teacher's and the student's for a result of 640x480 pixels. parameters: of both.
+        license: of the teacher, in words. files: everything that was made.
+        notes: what could not be done.
+    """
+
+    closeness: Mapping[str, Closeness]
+    seconds: Mapping[str, float]
+    parameters: Mapping[str, int]
+    device: str
+    images: int
+    license: str
+    files: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+    def write(self, output: Path) -> None:
+        """As ``answer.json``."""
+        write_text(output / FILE, json.dumps(asdict(self), indent=2))
+
+    def text(self) -> str:
+        """For the end of the command."""
+        close = [
+            f"  {name:<18} {_number(one.psnr, 2)} dB   SSIM {_number(one.ssim, 4)}"
+            for name, one in self.closeness.items()
+        ]
+        faster = self.seconds["teacher"] / self.seconds["student"]
+        smaller = self.parameters["teacher"] / self.parameters["student"]
+        lines = [
+            f"How close to the teacher, on {self.images} held-out image{'s' * (self.images > 1)}:",
+            *close,
+            f"{faster:.3g} times faster ({1000 * self.seconds['student']:.3g} ms for {SHOWN[0]}x{SHOWN[1]} pixels, "
+            f"teacher {1000 * self.seconds['teacher']:.3g} ms, {self.device}), {smaller:.3g} times smaller "
+            f"({self.parameters['student']:,} parameters, teacher {self.parameters['teacher']:,})",
+            f"License of the teacher: {self.license}",
+            *(f"Note: {note}" for note in self.notes),
+            *(f"wrote {file}" for file in self.files),
+        ]
+        return "\n".join(lines)
+
+
+def read_answer(output: Path) -> Answer | None:
+    """What a finished distillation has written; None before, or where one of its files is gone."""
+    try:
+        found = json.loads((output / FILE).read_text(encoding="utf-8"))
+        found["closeness"] = {name: Closeness(**one) for name, one in found["closeness"].items()}
+        answer = Answer(**{**found, "files": tuple(found["files"]), "notes": tuple(found["notes"])})
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    return answer if all(Path(file).is_file() for file in answer.files) else None
+
+
+def measure(
+    teacher: Upscaler,
+    student: Path,
+    name: str,
+    held_out: ImageSet,
+    *,
+    license_name: str,
+    files: tuple[str, ...],
+    notes: tuple[str, ...],
+) -> Answer:
+    """The student beside bicubic, the shipped model, and the teacher's speed."""
+    own = load_model(student, scale=teacher.scale, device=teacher.device)
+    models = {name: own, "bicubic": Upscaler(None, scale=teacher.scale, device=teacher.device)}
+    if teacher.scale in {model.scale for model in shipped_models().values()}:
+        shipped = default_model(teacher.scale)
+        models[f"shipped {shipped}"] = load_model(shipped, device=teacher.device)
+    closeness = {}
+    for label, model in models.items():
+        score = score_network(model, held_out)
+        closeness[label] = Closeness(score.psnr, score.means.get("ssim"))
+    sizes = {"teacher": teacher, "student": own}
+    return Answer(
+        closeness,
+        {key: seconds_for(each) for key, each in sizes.items()},
+        {key: count_parameters(each.network) for key, each in sizes.items() if each.network is not None},
+        "CPU" if teacher.device.type == "cpu" else str(teacher.device),
+        len(held_out),
+        license_name,
+        files,
+        notes,
+    )
+
+
+def seconds_for(upscaler: Upscaler) -> float:
+    """For a result of 640x480 pixels: the fastest of three images, after one more (others may be busy beside it)."""
+    width, height = (side // upscaler.scale for side in SHOWN)
+    image = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    times = []
+    for _ in range(4):
+        began = perf_counter()
+        upscaler.upscale(image)
+        wait_for(upscaler.device)
+        times.append(perf_counter() - began)
+    return min(times[1:])
+
+
+def license_of(teacher: str | Path, file: Path) -> tuple[str, Path | None]:
+    """(the teacher's license in words, the file of it where one lies beside the weights).
+
+    What the manifest of shipped models or the metadata of the file says comes first.
+    """
+    shipped = shipped_models().get(str(teacher))
+    metadata: Mapping[str, Any] = {} if shipped is None else shipped.details
+    if shipped is None:
+        try:
+            metadata = load_network(file).metadata
+        except SrKdError:
+            metadata = {}
+    beside = [path for pattern in LICENSES for path in sorted(file.parent.glob(pattern)) if path.is_file()]
+    text = beside[0].read_text(encoding="utf-8", errors="replace") if beside else ""
+    first = next((line.strip() for line in text.splitlines() if line.strip()), "")
+    said = str(metadata.get("license", "")) or re.sub(r"\s+", " ", first)[:80]
+    return said or "unknown (neither the file nor a LICENSE beside it says): ask its author", beside[
+        0
+    ] if beside else None
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"

@@ -1,0 +1,170 @@
+"""What is distilled from what: fixed before any work and kept in ``plan.json`` for the same command to go on with."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..data.image_set import eight_bit
+from ..data.label_record import describe_file
+from ..data.prepare import encode_png
+from ..errors import SrKdError, UsageError
+from ..files import atomic_path, check_folder, write_text
+from ..images import read_header, read_image
+from ..imaging.jobs import Naming, plan_jobs
+from ..imaging.label import PROBE, time_per_pixel
+from ..imaging.upscaler import Upscaler
+from ..progress import progress_bar
+
+FILE = "plan.json"
+SMALLEST, LARGEST = 32, 512  # sides of what is cut out of an image, in pixels
+HELD_OUT, MOST_HELD_OUT = 5, 16  # one image in so many validates, and at most so many do
+LABELING_SHARE = 0.25  # of the time
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The content of ``plan.json``.
+
+    Attributes:
+        teacher: its file. teacher_sha256: of it. scale: of its answers.
+        name: of the student's files. size: of the student, as given. iterations: as given.
+        seconds: for everything, as given.
+        side: of the middle that is cut out of larger images.
+        train, held_out: file name -> the image that it is cut from.
+    """
+
+    teacher: str
+    teacher_sha256: str
+    scale: int
+    name: str
+    size: str
+    iterations: int | None
+    seconds: float | None
+    side: int
+    train: dict[str, str]
+    held_out: dict[str, str]
+
+    def describe(self) -> str:
+        """In words."""
+        return (
+            f"{Path(self.teacher).name} x{self.scale} teaches on {len(self.train)} images, {len(self.held_out)} more "
+            f"are held out; of each at most the middle {self.side}x{self.side} pixels"
+        )
+
+
+def make_plan(
+    upscaler: Upscaler,
+    teacher: Path,
+    images: Sequence[str],
+    output: Path,
+    *,
+    name: str,
+    size: str,
+    iterations: int | None,
+    seconds: float | None,
+) -> Plan:
+    """The plan of the folder, or a new one; nothing is written.
+
+    Every fifth image is held out. Where there is a limit of time, as much is cut out of each image as the teacher
+    can answer in a quarter of it.
+
+    Raises:
+        UsageError: no images, too few or too small ones, or a folder that was begun in another way.
+        SrKdError: an image that cannot be read, too little time.
+    """
+    check_folder(output, "-o")
+    if not re.fullmatch(r"[\w.-]+", name):
+        raise UsageError(f"--name '{name}': give letters, digits, '-', '_' and '.'")
+    jobs = plan_jobs(images, f"{output}/", Naming(ext="png"))
+    found = {str(job.target.relative_to(output)).replace("/", "_"): job.source for job in jobs}
+    if len(found) < 2:
+        raise UsageError("there is one image, and two are needed: one to learn from, one to see how well that went")
+    if len(found) < len(jobs):
+        raise UsageError("two images have the same name once folders are joined with '_': rename one of them")
+    headers = [read_header(path) for path in found.values()]
+    small = [path for path, one in zip(found.values(), headers, strict=True) if min(one.height, one.width) < SMALLEST]
+    if small:
+        raise UsageError(
+            f"{len(small)} of {len(found)} images are too small to learn from, such as {small[0]}: "
+            f"their sides must be {SMALLEST} pixels or more"
+        )
+    step = max(2, len(found) // min(MOST_HELD_OUT, max(1, len(found) // HELD_OUT)))
+    names = {file: str(path) for file, path in found.items()}
+    held_out = dict(list(names.items())[step // 2 :: step][:MOST_HELD_OUT])
+    wanted = {
+        "teacher_sha256": str(describe_file(teacher)["sha256"]),
+        "scale": upscaler.scale,
+        "name": name,
+        "size": size,
+        "iterations": iterations,
+        "seconds": seconds,
+        "train": {file: path for file, path in names.items() if file not in held_out},
+        "held_out": held_out,
+    }
+    before = read_plan(output)
+    if before is None:
+        if output.is_dir() and any(not path.name.startswith(".") for path in output.iterdir()):
+            raise UsageError(f"-o {output} holds other files, and no {FILE}: name another folder")
+        side = LARGEST if seconds is None else _affordable_side(upscaler, list(found.values()), seconds)
+        return Plan(teacher=str(teacher), side=side, **wanted)  # type: ignore[arg-type]
+    differing = [key for key, value in wanted.items() if getattr(before, key) != value]
+    if differing:
+        shown = [
+            f"{key}: {getattr(before, key)}, now {wanted[key]}" for key in differing if key not in ("train", "held_out")
+        ]
+        shown += ["other images"] * (len(shown) < len(differing))
+        raise UsageError(f"{output} was begun otherwise ({'; '.join(shown)}): name another folder with -o")
+    return before
+
+
+def read_plan(output: Path) -> Plan | None:
+    """The plan of a folder; None where it has none. Raises SrKdError for a damaged one."""
+    path = output / FILE
+    if not path.is_file():
+        return None
+    try:
+        return Plan(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        raise SrKdError(f"{path} is damaged: remove {output} and begin anew") from None
+
+
+def write_images(plan: Plan, output: Path, quiet: bool) -> None:
+    """``images/train`` and ``images/held_out``: the middles of the images, 8 bits, PNG. What is there stays.
+
+    Raises:
+        SrKdError: an image that cannot be read, a folder that cannot be written.
+    """
+    write_text(output / FILE, json.dumps(asdict(plan), indent=2))
+    parts = [(f"{part}/{file}", path) for part in ("train", "held_out") for file, path in getattr(plan, part).items()]
+    left = [(output / "images" / name, Path(path)) for name, path in parts if not (output / "images" / name).exists()]
+    with progress_bar(len(left), "images", "image", quiet or not left) as bar:
+        for target, source in left:
+            png = encode_png(middle(eight_bit(read_image(source)), plan.side))
+            with atomic_path(target) as temporary:
+                temporary.write_bytes(png)
+            bar.update()
+
+
+def middle(pixels: np.ndarray, side: int) -> np.ndarray:
+    """The middle (at most side, at most side, C) of an image (H, W, C)."""
+    top, left = (max(0, (length - side) // 2) for length in pixels.shape[:2])
+    return pixels[top : top + side, left : left + side]
+
+
+def _affordable_side(upscaler: Upscaler, paths: Sequence[Path], seconds: float) -> int:
+    """Multiple of 16, so that all middles together are labeled in their share of the time."""
+    budget = LABELING_SHARE * seconds / time_per_pixel(upscaler, paths[0])
+    side = min(LARGEST, math.isqrt(int(budget / len(paths))) // 16 * 16)
+    if side < SMALLEST:
+        raise UsageError(
+            f"{seconds:.0f} s are too short for this teacher on {len(paths)} images ({PROBE}x{PROBE} pixels take "
+            f"{PROBE**2 * LABELING_SHARE * seconds / budget:.2g} s here): give more time, or fewer images"
+        )
+    return side
