@@ -78,7 +78,7 @@ class NetworkRunner:
     @property
     def precision(self) -> Precision:
         """That it works in now."""
-        return next(name for name, dtype in PRECISIONS.items() if dtype == self.dtype)  # type: ignore[return-value]
+        return next(name for name, dtype in PRECISIONS.items() if dtype == self.dtype)  # type: ignore[misc]
 
     @property
     def thread_safe(self) -> bool:
