@@ -15,13 +15,10 @@ from torch import Tensor
 from ..data.sets import ImageSet
 from ..errors import SrKdError, UsageError
 from ..imaging.upscaler import Upscaler
-from ..progress import progress_bar
 from .metrics import METRICS, STANDARD, find_metrics
 from .protocols import Protocol, find_protocol, to_levels, to_pixels, with_chroma
-from .scores import ImageScore, SetScore, merge_scores
-from .threads import in_threads
-
-__all__ = ["ImageScore", "SetScore", "merge_scores", "score_network"]
+from .scores import ImageScore, SetScore
+from .threads import images_in_threads
 
 
 @dataclass(frozen=True)
@@ -89,12 +86,8 @@ def score_network(
                 keep(upscaled.name, upscaled.image())
             return score_image(upscaled.name, upscaled.sr, upscaled.hr, rule, scale, metrics)
 
-    images = []
     indices = range(rank, len(image_set), world_size)
-    with progress_bar(len(indices), f"{image_set.name} x{scale}", "image", quiet) as bar:
-        for image in in_threads(measure, indices):
-            images.append(image)
-            bar.update()
+    images = images_in_threads(measure, indices, f"{image_set.name} x{scale}", quiet)
     return SetScore(image_set.name, scale, rule.name, tuple(images), image_set.lr is not None)
 
 

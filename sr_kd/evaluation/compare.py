@@ -14,12 +14,11 @@ from ..data.image_set import eight_bit
 from ..data.sets import ImageSet
 from ..errors import SrKdError, UsageError, nearest
 from ..images import read_image
-from ..progress import progress_bar
 from .benchmark import score_image
 from .metrics import STANDARD, find_metrics
 from .protocols import find_protocol, to_levels
 from .scores import ImageScore, SetScore
-from .threads import in_threads
+from .threads import images_in_threads
 
 # What may follow the HR name in the name of a finished image: x2, _out, -SR, " (1)"...
 _SUFFIX = re.compile(r"(x\d+|[-_. (].*)", re.IGNORECASE)
@@ -60,11 +59,7 @@ def score_images(
                 sr = sr.mean(dim=0, keepdim=True)
             return score_image(image_set.names[index], sr, to_levels(hr), rule, image_set.scale, metrics)
 
-    with progress_bar(len(image_set), image_set.name, "image", quiet) as bar:
-        scores = []
-        for score in in_threads(measure, range(len(image_set))):
-            scores.append(score)
-            bar.update()
+    scores = images_in_threads(measure, range(len(image_set)), image_set.name, quiet)
     return SetScore(image_set.name, image_set.scale, rule.name, tuple(scores))
 
 

@@ -71,7 +71,7 @@ def compare_visually(
         SrKdError: an image that cannot be read.
     """
     rows = find_rows(models, image_set, images=images, side=side, quiet=quiet)
-    return draw(rows, title_of(image_set))
+    return paint(arrange(rows, title_of(image_set)))
 
 
 def title_of(image_set: ImageSet) -> str:
@@ -160,11 +160,6 @@ def find_crop(planes: Sequence[Tensor], side: int, border: int) -> tuple[tuple[i
     means = functional.avg_pool2d((variance * inner).double(), side, stride=1)[0]
     top, left = divmod(int(means.argmax()), means.shape[1])
     return (top, left, side), float(means.max())
-
-
-def draw(rows: Sequence[Row], title: str) -> np.ndarray:
-    """The rows below each other, on white, with the title at the bottom: (H, W, 3) uint8."""
-    return paint(arrange(rows, title))
 
 
 def arrange(rows: Sequence[Row], title: str) -> Sheet:

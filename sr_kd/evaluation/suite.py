@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -73,13 +74,9 @@ def measure(
                     protocol=each.protocol,
                     metrics=metrics,
                     quiet=quiet,
-                    keep=None if keep is None else _for_image(keep, label, each.images),
+                    keep=None if keep is None else partial(keep, label, each.images),
                 )
             except SrKdError as error:
                 raise type(error)(f"{label} on {each.images.name}: {error}") from None
             results[label].append(score)
     return results
-
-
-def _for_image(keep: Keep, label: str, images: ImageSet) -> Callable[[str, np.ndarray], None]:
-    return lambda name, pixels: keep(label, images, name, pixels)

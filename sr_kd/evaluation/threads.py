@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from ..progress import progress_bar
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -23,3 +25,15 @@ def in_threads(function: Callable[[Item], Result], items: Sequence[Item]) -> Ite
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+def images_in_threads(
+    function: Callable[[Item], Result], items: Sequence[Item], title: str, quiet: bool = False
+) -> list[Result]:
+    """As `in_threads`, with a progress bar."""
+    found = []
+    with progress_bar(len(items), title, "image", quiet) as bar:
+        for result in in_threads(function, items):
+            found.append(result)
+            bar.update()
+    return found

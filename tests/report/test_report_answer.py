@@ -26,7 +26,7 @@ def make(*comparisons, roles=("distilled", "baseline"), higher=True, done=10, se
         sets=(TestSet("set", "rgb8", "rule", ("x", "y")),),
         models=tuple(models),
         scores=tuple(Score(label, "set", "psnr", (30.0 + index,) * seeds) for index, label in enumerate("AB")),
-        comparisons=tuple(Comparison("A", "B", "set", "psnr", *size, 2, 1) for size in comparisons),
+        comparisons=tuple(Comparison(*size, 2, 1, "A", "B", "set", "psnr") for size in comparisons),
         finished=done == 10,
         phases=(PhaseState("a", "A", "arm", done, 10),),
     )
