@@ -125,8 +125,23 @@ def _facts(data: ReportData, best: Comparison, metric: Metric, tone: str) -> tup
         score = data.score(label, best.test_set, metric.key)
         if score is not None:
             facts.append(Fact(label, f"{mean(score.runs):.{digits}f}{unit}", _seeds(score)))
+    facts += _where(data, best, metric)
     facts += _cost(_model(data, best.model), _model(data, best.baseline))
     return tuple(facts)
+
+
+def _where(data: ReportData, best: Comparison, metric: Metric) -> list[Fact]:
+    """On how many images it is better, and those where it gains and loses most."""
+    scores = [data.score(label, best.test_set, metric.key) for label in (best.model, best.baseline)]
+    names = next(each.images for each in data.sets if each.name == best.test_set)
+    own, base = (score.images if score is not None else () for score in scores)
+    pairs = zip(own, base, names, strict=False)
+    changes = sorted((one - other, name) for one, other, name in pairs if one is not None and other is not None)
+    if len(changes) < 2:
+        return []
+    better = sum((change > 0) == metric.higher_is_better and change != 0 for change, _ in changes)
+    ends = [f"{signed(change, metric.digits)} ({name})" for change, name in (changes[0], changes[-1])]
+    return [Fact("Better on", f"{better} of {len(changes)} images", f"from {ends[0]} to {ends[1]}")]
 
 
 def _seeds(score: Score) -> str:
