@@ -18,7 +18,7 @@ from .benchmark import score_image
 from .metrics import STANDARD, find_metrics
 from .protocols import find_protocol, to_levels
 from .scores import ImageScore, SetScore
-from .threads import images_in_threads
+from .threads import in_threads
 
 # What may follow the HR name in the name of a finished image: x2, _out, -SR, " (1)"...
 _SUFFIX = re.compile(r"(x\d+|[-_. (].*)", re.IGNORECASE)
@@ -59,7 +59,7 @@ def score_images(
                 sr = sr.mean(dim=0, keepdim=True)
             return score_image(image_set.names[index], sr, to_levels(hr), rule, image_set.scale, metrics)
 
-    scores = images_in_threads(measure, range(len(image_set)), image_set.name, quiet)
+    scores = in_threads(measure, range(len(image_set)), image_set.name, quiet)
     return SetScore(image_set.name, image_set.scale, rule.name, tuple(scores))
 
 

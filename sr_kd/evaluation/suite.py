@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,8 @@ from ..data.image_set import ImageSet
 from ..errors import SrKdError
 from ..imaging.load import load_model
 from ..imaging.upscaler import Upscaler
-from .benchmark import score_network
-from .metrics import STANDARD, find_metrics
-from .protocols import find_protocol
+from .benchmark import check_measurable, score_network
+from .metrics import STANDARD
 from .scores import SetScore
 
 Keep = Callable[[str, ImageSet, str, np.ndarray], None]
@@ -57,12 +57,8 @@ def measure(
         UsageError: a model or metric that a protocol cannot measure, an unknown metric, a scale that does not fit.
         SrKdError: an image that cannot be read or compared; the message names the model.
     """
-    for upscaler in models.values():
-        color = None if upscaler.network is None else upscaler.network.color
-        for each in sets:
-            protocol = find_protocol(each.protocol)
-            protocol.check(color, each.images.lr is not None)
-            find_metrics(metrics, protocol.measures)
+    for upscaler, each in product(models.values(), sets):
+        check_measurable(upscaler, each.images, each.protocol, metrics)
     results: dict[str, list[SetScore]] = {}
     for label, upscaler in models.items():
         results[label] = []

@@ -15,7 +15,7 @@ from ..device import wait_for
 from ..evaluation.benchmark import upscale_image
 from ..evaluation.montage import find_crop
 from ..evaluation.protocols import find_protocol, luma, to_pixels
-from ..evaluation.threads import images_in_threads
+from ..evaluation.threads import in_threads
 from ..imaging.upscaler import Upscaler
 from ..networks.base import SRNetwork
 from ..networks.files import load_network
@@ -83,7 +83,7 @@ def take_samples(
         kept = sorted(places, key=lambda place: -_spread(scores, place[0], place[2]))[:most]
         places = [place for place in places if place in kept]
     side = crop_side(len(places), versions, limit)
-    return images_in_threads(lambda place: _sample(*place, upscalers, side, turn), places, "samples", quiet)
+    return in_threads(lambda place: _sample(*place, upscalers, side, turn), places, "samples", quiet)
 
 
 def _sample(
