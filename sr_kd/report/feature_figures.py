@@ -149,7 +149,7 @@ def colored(values: Tensor, low: float, high: float) -> np.ndarray:
 def principal_components(feature: Tensor) -> Tensor:
     """The first three, each of mean 0 and variance 1 over the positions: (C, H, W) -> (H * W, 3); zeros beyond C.
 
-    >>> principal_components(torch.eye(4).view(1, 4, 4)).square().mean(0)
+    >>> principal_components(torch.eye(4).view(1, 4, 4)).square().mean(0).round()
     tensor([1., 0., 0.])
     """
     flat = feature.flatten(1).T.double()

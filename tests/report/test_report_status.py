@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 
 from sr_kd.recipes.time_left import recipe_outlook, seconds_left
@@ -52,7 +53,7 @@ def test_what_is_no_run_is_refused(run_cli, tmp_path):
 
 def test_training_tells_the_time_of_the_whole_recipe(finished, tmp_path):
     log = (finished / "experiments" / "tiny" / "train_tiny.log").read_text()
-    assert "baseline_total: whole recipe: 0 s left" in log
+    assert re.search(r"baseline_total: whole recipe: \d+ s left", log)
     assert "teacher: whole recipe" not in log, "nothing was measured yet"
     shutil.copytree(finished / "experiments", tmp_path / "experiments")
     run = find_run(tmp_path / "experiments" / "tiny")
