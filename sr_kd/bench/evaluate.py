@@ -49,7 +49,7 @@ class EvaluationBench:
                 score = score_image("", to_levels(pair[0]).float(), to_levels(pair[1]), rule, scale)
                 return float(score.psnr or 0), float(score.ssim or 0)
 
-            return list(in_threads(measure, pairs))
+            return in_threads(measure, pairs)
 
         basicsr, absent = find_basicsr()
         if basicsr is None:

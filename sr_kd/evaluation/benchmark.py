@@ -15,13 +15,11 @@ from torch import Tensor
 from ..data.sets import ImageSet
 from ..errors import SrKdError, UsageError
 from ..imaging.upscaler import Upscaler
-from ..progress import progress_bar
+from ..networks.base import Color
 from .metrics import METRICS, STANDARD, find_metrics
 from .protocols import Protocol, find_protocol, to_levels, to_pixels, with_chroma
-from .scores import ImageScore, SetScore, merge_scores
+from .scores import ImageScore, SetScore
 from .threads import in_threads
-
-__all__ = ["ImageScore", "SetScore", "merge_scores", "score_network"]
 
 
 @dataclass(frozen=True)
@@ -67,19 +65,15 @@ def score_network(
         protocol: "rgb8", "yfloat", "basicsr" or "rgb", see :mod:`sr_kd.evaluation.protocols`.
         metrics: names in `evaluation.metrics.METRICS`.
         rank, world_size: this process measures the images rank, rank + world_size... of the set;
-            :func:`merge_scores` puts the shares together.
+            :func:`sr_kd.evaluation.scores.merge_scores` puts the shares together.
         keep: called with the name and the result of every image, (H, W, C) uint8, from several threads.
 
     Raises:
         UsageError: an unknown protocol or metric, a scale or color that does not fit.
         SrKdError: an image that cannot be read or is too small, an output that is not a number, too little memory.
     """
-    rule = find_protocol(protocol)
-    find_metrics(metrics, rule.measures)
+    rule = check_measurable(upscaler, image_set, protocol, metrics)
     scale = upscaler.scale
-    if image_set.scale != scale:
-        raise UsageError(f"set {image_set.name} was opened for x{image_set.scale}, not x{scale}")
-    rule.check(None if upscaler.network is None else upscaler.color, image_set.lr is not None)
     turn = Lock()
 
     def measure(index: int) -> ImageScore:
@@ -89,13 +83,18 @@ def score_network(
                 keep(upscaled.name, upscaled.image())
             return score_image(upscaled.name, upscaled.sr, upscaled.hr, rule, scale, metrics)
 
-    images = []
-    indices = range(rank, len(image_set), world_size)
-    with progress_bar(len(indices), f"{image_set.name} x{scale}", "image", quiet) as bar:
-        for image in in_threads(measure, indices):
-            images.append(image)
-            bar.update()
+    images = in_threads(measure, range(rank, len(image_set), world_size), f"{image_set.name} x{scale}", quiet)
     return SetScore(image_set.name, scale, rule.name, tuple(images), image_set.lr is not None)
+
+
+def check_measurable(upscaler: Upscaler, image_set: ImageSet, protocol: str, metrics: Sequence[str]) -> Protocol:
+    """The protocol; refuses what :func:`score_network` cannot measure. Raises the same UsageError."""
+    rule = find_protocol(protocol)
+    find_metrics(metrics, rule.measures)
+    if image_set.scale != upscaler.scale:
+        raise UsageError(f"set {image_set.name} was opened for x{image_set.scale}, not x{upscaler.scale}")
+    rule.check(_color(upscaler), image_set.lr is not None)
+    return rule
 
 
 def upscale_image(
@@ -117,9 +116,8 @@ def upscale_image(
             return upscaler.run_network(x)
 
     hr, lr = protocol.prepare(*read_levels(image_set, index), image_set.scale)
-    color = None if upscaler.network is None else upscaler.color
     try:
-        sr = protocol.upscale(lr, (hr.shape[-2], hr.shape[-1]), color, network)
+        sr = protocol.upscale(lr, (hr.shape[-2], hr.shape[-1]), _color(upscaler), network)
     except SrKdError as error:
         raise type(error)(f"{name}: {error}") from None
     if not bool(sr.isfinite().all()):
@@ -161,3 +159,8 @@ def score_image(
         plane[..., scale : scale + height, scale : scale + width].contiguous() for plane in protocol.compared(sr, hr)
     )
     return ImageScore(name, {key: metric(image, reference) for key, metric in chosen.items()})
+
+
+def _color(upscaler: Upscaler) -> Color | None:
+    """Of its network; None of bicubic interpolation."""
+    return None if upscaler.network is None else upscaler.color

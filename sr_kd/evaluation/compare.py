@@ -14,7 +14,6 @@ from ..data.image_set import eight_bit
 from ..data.sets import ImageSet
 from ..errors import SrKdError, UsageError, nearest
 from ..images import read_image
-from ..progress import progress_bar
 from .benchmark import score_image
 from .metrics import STANDARD, find_metrics
 from .protocols import find_protocol, to_levels
@@ -60,11 +59,7 @@ def score_images(
                 sr = sr.mean(dim=0, keepdim=True)
             return score_image(image_set.names[index], sr, to_levels(hr), rule, image_set.scale, metrics)
 
-    with progress_bar(len(image_set), image_set.name, "image", quiet) as bar:
-        scores = []
-        for score in in_threads(measure, range(len(image_set))):
-            scores.append(score)
-            bar.update()
+    scores = in_threads(measure, range(len(image_set)), image_set.name, quiet)
     return SetScore(image_set.name, image_set.scale, rule.name, tuple(scores))
 
 

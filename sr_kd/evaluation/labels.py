@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -41,29 +42,18 @@ def _split(name: str) -> tuple[str | None, str]:
 
 
 def _automatic(files: Sequence[str]) -> dict[str, str]:
-    runs = {file: found for file in files if (found := _run_of(file))}
-    stems = {file: Path(file).stem if Path(file).suffix else file for file in files}
-    labels = {}
-    for file in files:
-        if file in runs:
-            candidates = runs[file]
-            others = [found for other, found in runs.items() if other != file]
-            labels[file] = next(
-                (label for level, label in enumerate(candidates) if all(found[level] != label for found in others)),
-                file,
-            )
-        else:
-            labels[file] = stems[file] if list(stems.values()).count(stems[file]) == 1 else file
-    return labels
+    """The first name of every file that no other file could have."""
+    names = {file: _names(file) for file in files}
+    counts = Counter(name for found in names.values() for name in set(found))
+    return {file: next((name for name in found if counts[name] == 1), file) for file, found in names.items()}
 
 
-def _run_of(file: str) -> tuple[str, str, str] | None:
-    """Phase; recipe and phase; all three; None for what no run has written."""
+def _names(file: str) -> list[str]:
+    """From short to long: of what a run has written, its phase; recipe and phase; all three. Else the stem."""
     path = Path(file)
-    if not path.is_file() or not path.stem.startswith("net_"):
-        return None
-    metadata = load_network(path).metadata
-    if not all(key in metadata for key in KNOWN_OF_A_RUN):
-        return None
-    recipe, phase, seed = (metadata[key] for key in KNOWN_OF_A_RUN)
-    return str(phase), f"{recipe} {phase}", f"{recipe} {phase} seed {seed}"
+    if path.is_file() and path.stem.startswith("net_"):
+        metadata = load_network(path).metadata
+        if all(key in metadata for key in KNOWN_OF_A_RUN):
+            recipe, phase, seed = (metadata[key] for key in KNOWN_OF_A_RUN)
+            return [str(phase), f"{recipe} {phase}", f"{recipe} {phase} seed {seed}"]
+    return [path.stem if path.suffix else file]

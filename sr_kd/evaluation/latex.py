@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from .metrics import METRICS
 from .scores import SetScore
+from .statistics import ranked
 
 SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -71,13 +72,11 @@ def escape(text: str) -> str:
 
 
 def _marked(values: Sequence[float | None], metric: str) -> list[str]:
-    """The cells of a column; equal to the shown digits are equal."""
+    """The cells of a column."""
     rule = METRICS.get(metric)
-    texts = [_text(value, rule.decimals) for value in values]
-    known = sorted((value for value in values if value is not None), reverse=rule.higher_is_better)
-    order = list(dict.fromkeys(_text(value, rule.decimals) for value in known))
-    styles = dict(zip(order, (r"\textbf{%s}", r"\underline{%s}"), strict=False)) if len(order) > 1 else {}
-    return [styles.get(text, "%s") % text for text in texts]
+    styles = {"best": r"\textbf{%s}", "second": r"\underline{%s}", "": "%s"}
+    places = ranked(values, rule.decimals, rule.higher_is_better)
+    return [styles[place] % _text(value, rule.decimals) for value, place in zip(values, places, strict=True)]
 
 
 def _text(value: float | None, digits: int) -> str:

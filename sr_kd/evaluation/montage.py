@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -71,7 +71,7 @@ def compare_visually(
         SrKdError: an image that cannot be read.
     """
     rows = find_rows(models, image_set, images=images, side=side, quiet=quiet)
-    return draw(rows, title_of(image_set))
+    return paint(arrange(rows, title_of(image_set)))
 
 
 def title_of(image_set: ImageSet) -> str:
@@ -162,51 +162,49 @@ def find_crop(planes: Sequence[Tensor], side: int, border: int) -> tuple[tuple[i
     return (top, left, side), float(means.max())
 
 
-def draw(rows: Sequence[Row], title: str) -> np.ndarray:
-    """The rows below each other, on white, with the title at the bottom: (H, W, 3) uint8."""
-    return paint(arrange(rows, title))
-
-
 def arrange(rows: Sequence[Row], title: str) -> Sheet:
     """The rows below each other: all of an image with a box, HR's crop, then the panels' crops, all of one height."""
-    strips = [_strip(row) for row in rows]
-    width = round(max(wide for _, wide, _ in strips)) + 2 * _GAP
-    items: list[Placed | Frame | Words] = []
-    top = float(_GAP)
-    for strip, wide, high in strips:
-        left = width - _GAP - wide  # right-aligned: the crops form columns
-        items += [_moved(item, left, top) for item in strip]
-        top += high + _GAP
-    items.append(Words(title, _GAP, top + 18, 18, centered=False))
-    return Sheet(width, round(top) + 18 + 2 * _GAP, items)
+    strips = [_tiles(row) for row in rows]
+    lengths = [sum(tile.width + _GAP for tile in tiles) for tiles in strips]
+    sheet = Sheet(round(max(lengths)) + _GAP)
+    y = float(_GAP)
+    for row, tiles, length in zip(rows, strips, lengths, strict=True):
+        x = sheet.width - length  # right-aligned: the crops form columns
+        top, left, side = row.crop
+        high = side * _MAGNIFICATION
+        ratio = high / row.hr.shape[0]
+        sheet.frames.append(Frame(x + left * ratio, y + top * ratio, side * ratio, side * ratio))
+        for tile in tiles:
+            middle = x + tile.width / 2
+            sheet.images.append(Placed(tile.pixels, x, y, tile.width, high))
+            sheet.words.append(Words(_fitted(tile.label, tile.width, 20), middle, y + high + 23, 20))
+            sheet.words.append(Words(tile.value, middle, y + high + 47, 18))
+            x += tile.width + _GAP
+        y += high + 56 + _GAP
+    sheet.words.append(Words(title, _GAP, y + 18, 18, centered=False))
+    sheet.height = round(y) + 18 + 2 * _GAP
+    return sheet
 
 
-def _strip(row: Row) -> tuple[list[Placed | Frame | Words], float, float]:
-    """One row's items from (0, 0), its width and height."""
-    top, left, side = row.crop
-    tile = side * _MAGNIFICATION
-    whole = _rgb(row.hr)
-    ratio = tile / whole.shape[0]
+@dataclass(frozen=True)
+class _Tile:
+    """What one column of a row shows, and how wide."""
+
+    pixels: np.ndarray
+    width: float
+    label: str
+    value: str = ""
+
+
+def _tiles(row: Row) -> list[_Tile]:
+    side = row.crop[2] * _MAGNIFICATION
+    height, width = row.hr.shape[:2]
     best = max(panel.psnr for panel in row.panels)
-    tiles = [(whole, whole.shape[1] * ratio, row.name, ""), (_cut(row.hr, row.crop), float(tile), "HR", "PSNR")]
+    tiles = [_Tile(_rgb(row.hr), width * side / height, row.name), _Tile(_cut(row.hr, row.crop), side, "HR", "PSNR")]
     for panel in row.panels:
         mark = " (best)" if panel.psnr == best and len(row.panels) > 1 else ""
-        tiles.append((_cut(panel.pixels, row.crop), float(tile), panel.label, f"{panel.psnr:.2f} dB{mark}"))
-    items: list[Placed | Frame | Words] = []
-    x = 0.0
-    for pixels, width, label, value in tiles:
-        items.append(Placed(pixels, x, 0, width, tile))
-        items.append(Words(_fitted(label, width, 20), x + width / 2, tile + 23, 20))
-        items.append(Words(value, x + width / 2, tile + 47, 18))
-        x += width + _GAP
-    items.append(Frame(left * ratio, top * ratio, side * ratio, side * ratio))
-    return items, x - _GAP, tile + 56
-
-
-def _moved(item: Placed | Frame | Words, left: float, top: float) -> Placed | Frame | Words:
-    if isinstance(item, Words):
-        return replace(item, left=item.left + left, base=item.base + top)
-    return replace(item, left=item.left + left, top=item.top + top)
+        tiles.append(_Tile(_cut(panel.pixels, row.crop), side, panel.label, f"{panel.psnr:.2f} dB{mark}"))
+    return tiles
 
 
 def _fitted(text: str, width: float, size: float) -> str:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFont
 
 INK, PAPER, BOX = (20, 20, 20), (255, 255, 255), (230, 30, 30)
-Color = tuple[int, int, int]
+LINE = 3  # width of a frame's
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,6 @@ class Frame:
     top: float
     width: float
     height: float
-    line: float = 3
-    color: Color = BOX
 
 
 @dataclass(frozen=True)
@@ -48,32 +46,33 @@ class Words:
     centered: bool = True
 
 
-@dataclass(frozen=True)
+@dataclass
 class Sheet:
-    """Everything on a white page; lengths are pixels, from the top left."""
+    """A white page with images, boxes upon them, and words; lengths are pixels, from the top left."""
 
-    width: int
-    height: int
-    items: Sequence[Placed | Frame | Words]
+    width: int = 0
+    height: int = 0
+    images: list[Placed] = field(default_factory=list)
+    frames: list[Frame] = field(default_factory=list)
+    words: list[Words] = field(default_factory=list)
 
 
 def paint(sheet: Sheet) -> np.ndarray:
     """The sheet as (H, W, 3) uint8."""
     page = PillowImage.new("RGB", (sheet.width, sheet.height), PAPER)
     canvas = ImageDraw.Draw(page)
-    for item in sheet.items:
-        if isinstance(item, Placed):
-            size = (max(1, round(item.width)), max(1, round(item.height)))
-            smaller = size[0] < item.pixels.shape[1]
-            way = PillowImage.Resampling.LANCZOS if smaller else PillowImage.Resampling.NEAREST
-            image = PillowImage.fromarray(np.ascontiguousarray(item.pixels)).resize(size, way)
-            page.paste(image, (round(item.left), round(item.top)))
-        elif isinstance(item, Frame):
-            corners = [round(edge) for edge in _corners(item)]
-            canvas.rectangle(corners, outline=item.color, width=round(item.line))
-        else:
-            font = ImageFont.load_default(item.size)
-            canvas.text((item.left, item.base), item.text, INK, font, anchor="ms" if item.centered else "ls")
+    for each in sheet.images:
+        size = (max(1, round(each.width)), max(1, round(each.height)))
+        smaller = size[0] < each.pixels.shape[1]
+        way = PillowImage.Resampling.LANCZOS if smaller else PillowImage.Resampling.NEAREST
+        image = PillowImage.fromarray(np.ascontiguousarray(each.pixels)).resize(size, way)
+        page.paste(image, (round(each.left), round(each.top)))
+    for box in sheet.frames:
+        corners = (box.left, box.top, box.left + box.width, box.top + box.height)
+        canvas.rectangle([round(edge) for edge in corners], outline=BOX, width=LINE)
+    for line in sheet.words:
+        font = ImageFont.load_default(line.size)
+        canvas.text((line.left, line.base), line.text, INK, font, anchor="ms" if line.centered else "ls")
     return np.array(page)
 
 
@@ -88,47 +87,36 @@ def to_pdf(sheet: Sheet, scale: float = 0.5) -> bytes:
     Args:
         scale: points per pixel.
     """
-    images = [item for item in sheet.items if isinstance(item, Placed)]
-    drawing = [f"{scale:g} 0 0 {scale:g} 0 0 cm"]
-    for item in sheet.items:
-        drawing.append(_pdf_item(item, sheet.height, images))
-    content = "\n".join(drawing).encode("latin-1")
-    names = " ".join(f"/I{number} {number + 6} 0 R" for number in range(len(images)))
+    names = " ".join(f"/I{number} {number + 6} 0 R" for number in range(len(sheet.images)))
     box = f"[0 0 {sheet.width * scale:g} {sheet.height * scale:g}]"
     resources = f"<< /Font << /F 5 0 R >> /XObject << {names} >> >>"
+    content = "\n".join([f"{scale:g} 0 0 {scale:g} 0 0 cm", *_pdf_content(sheet)])
     objects = [
         b"<< /Type /Catalog /Pages 2 0 R >>",
         b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
         f"<< /Type /Page /Parent 2 0 R /MediaBox {box} /Contents 4 0 R /Resources {resources} >>".encode(),
-        _stream("", content),
+        _stream("", content.encode("latin-1")),
         b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>",
-        *(_pdf_image(item.pixels) for item in images),
+        *(_pdf_image(item.pixels) for item in sheet.images),
     ]
     return _pdf_file(objects)
 
 
-def _corners(item: Frame) -> tuple[float, float, float, float]:
-    return item.left, item.top, item.left + item.width, item.top + item.height
-
-
-def _pdf_item(item: Placed | Frame | Words, page: int, images: Sequence[Placed]) -> str:
+def _pdf_content(sheet: Sheet) -> Iterator[str]:
     """PDF counts from the bottom."""
-    if isinstance(item, Placed):
-        number = next(index for index, each in enumerate(images) if each is item)
-        return (
-            f"q {item.width:g} 0 0 {item.height:g} {item.left:g} {page - item.top - item.height:g} cm /I{number} Do Q"
-        )
-    if isinstance(item, Frame):
-        color = " ".join(f"{part / 255:.3f}" for part in item.color)
-        place = f"{item.left:g} {page - item.top - item.height:g} {item.width:g} {item.height:g}"
-        return f"{color} RG {item.line:g} w {place} re S"
-    size = item.size * 0.95
-    left = item.left - text_width(item.text, item.size) / 2 if item.centered else item.left
-    text = item.text.encode("cp1252", "replace").decode("latin-1")
-    for special in "\\()":
-        text = text.replace(special, f"\\{special}")
-    color = " ".join(f"{part / 255:.3f}" for part in INK)
-    return f"BT {color} rg /F {size:g} Tf {left:.2f} {page - item.base:g} Td ({text}) Tj ET"
+    ink, frame = (" ".join(f"{part / 255:.3f}" for part in color) for color in (INK, BOX))
+    for number, each in enumerate(sheet.images):
+        bottom = sheet.height - each.top - each.height
+        yield f"q {each.width:g} 0 0 {each.height:g} {each.left:g} {bottom:g} cm /I{number} Do Q"
+    for box in sheet.frames:
+        bottom = sheet.height - box.top - box.height
+        yield f"{frame} RG {LINE} w {box.left:g} {bottom:g} {box.width:g} {box.height:g} re S"
+    for line in sheet.words:
+        left = line.left - text_width(line.text, line.size) / 2 if line.centered else line.left
+        text = line.text.encode("cp1252", "replace").decode("latin-1")
+        for special in "\\()":
+            text = text.replace(special, f"\\{special}")
+        yield f"BT {ink} rg /F {line.size * 0.95:g} Tf {left:.2f} {sheet.height - line.base:g} Td ({text}) Tj ET"
 
 
 def _pdf_image(pixels: np.ndarray) -> bytes:

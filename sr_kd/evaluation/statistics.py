@@ -81,6 +81,12 @@ def paired_difference(model: Sequence[SetScore], baseline: Sequence[SetScore], m
     return Difference(float(differences.mean()), *interval(differences), images, seeds)
 
 
+def seed_difference(model: Sequence[float], baseline: Sequence[float]) -> Difference:
+    """How much larger a model's scores are than a baseline's, of the same seeds in order; no images of their own."""
+    differences = np.subtract(model, baseline)
+    return Difference(float(differences.mean()), *interval(differences[:, None]), 0, len(differences))
+
+
 def interval(differences: np.ndarray) -> tuple[float, float]:
     """The 95 % interval of the mean of a table, for other seeds and other images than these.
 
@@ -107,6 +113,18 @@ def interval(differences: np.ndarray) -> tuple[float, float]:
     ]
     width = math.hypot(*errors) if errors else math.nan
     return float(differences.mean() - width), float(differences.mean() + width)
+
+
+def ranked(values: Sequence[float | None], digits: int, higher_is_better: bool = True) -> list[str]:
+    """ "best", "second" or "" for every value of a column; values that are shown alike share a place.
+
+    >>> ranked([1.234, 1.2341, None, 1.2], 3)
+    ['best', 'best', '', 'second']
+    """
+    known = sorted((value for value in values if value is not None and not math.isnan(value)), reverse=higher_is_better)
+    order = list(dict.fromkeys(f"{value:.{digits}f}" for value in known))
+    places = dict(zip(order, ("best", "second"), strict=False)) if len(order) > 1 else {}
+    return ["" if value is None else places.get(f"{value:.{digits}f}", "") for value in values]
 
 
 def interval_note(seeds: int) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -12,9 +14,8 @@ from ..data.image_set import ImageSet
 from ..errors import SrKdError
 from ..imaging.load import load_model
 from ..imaging.upscaler import Upscaler
-from .benchmark import score_network
-from .metrics import STANDARD, find_metrics
-from .protocols import find_protocol
+from .benchmark import check_measurable, score_network
+from .metrics import STANDARD
 from .scores import SetScore
 
 Keep = Callable[[str, ImageSet, str, np.ndarray], None]
@@ -56,12 +57,8 @@ def measure(
         UsageError: a model or metric that a protocol cannot measure, an unknown metric, a scale that does not fit.
         SrKdError: an image that cannot be read or compared; the message names the model.
     """
-    for upscaler in models.values():
-        color = None if upscaler.network is None else upscaler.network.color
-        for each in sets:
-            protocol = find_protocol(each.protocol)
-            protocol.check(color, each.images.lr is not None)
-            find_metrics(metrics, protocol.measures)
+    for upscaler, each in product(models.values(), sets):
+        check_measurable(upscaler, each.images, each.protocol, metrics)
     results: dict[str, list[SetScore]] = {}
     for label, upscaler in models.items():
         results[label] = []
@@ -73,13 +70,9 @@ def measure(
                     protocol=each.protocol,
                     metrics=metrics,
                     quiet=quiet,
-                    keep=None if keep is None else _for_image(keep, label, each.images),
+                    keep=None if keep is None else partial(keep, label, each.images),
                 )
             except SrKdError as error:
                 raise type(error)(f"{label} on {each.images.name}: {error}") from None
             results[label].append(score)
     return results
-
-
-def _for_image(keep: Keep, label: str, images: ImageSet) -> Callable[[str, np.ndarray], None]:
-    return lambda name, pixels: keep(label, images, name, pixels)

@@ -48,13 +48,13 @@ def find_answer(data: ReportData) -> Answer:
     metric = data.metrics[0]
     sign = 1 if metric.higher_is_better else -1
     best = max(candidates, key=lambda one: sign * one.mean)
-    tone = _tone(best, sign)
+    tone = best.tone(metric)
     return Answer(
         question,
         _verdict(best, tone, question),
         _sentence(data, best, metric, tone),
         _facts(data, best, metric, tone),
-        _cautions(data, best, candidates, sign),
+        _cautions(data, best, candidates, metric),
         interval_note(best.seeds) if best.images else f"Intervals: 95 %, t over {best.seeds} seeds.",
     )
 
@@ -83,14 +83,9 @@ def _role(data: ReportData, label: str) -> str:
     return _model(data, label).role
 
 
-def _tone(one: Comparison, sign: int) -> str:
-    low, high = sorted((sign * one.low, sign * one.high))
-    return "better" if low > 0 else "worse" if high < 0 else "level"
-
-
 def _verdict(best: Comparison, tone: str, question: str) -> str:
     if question == BEST:
-        return {"better": f"{best.model}", "worse": f"{best.baseline}", "level": "No clear winner"}[tone]
+        return {"better": best.model, "worse": best.baseline, "level": "No clear winner"}[tone]
     return {
         "better": f"Yes: {best.model} is better",
         "worse": f"No: {best.baseline} is better",
@@ -130,8 +125,23 @@ def _facts(data: ReportData, best: Comparison, metric: Metric, tone: str) -> tup
         score = data.score(label, best.test_set, metric.key)
         if score is not None:
             facts.append(Fact(label, f"{mean(score.runs):.{digits}f}{unit}", _seeds(score)))
+    facts += _where(data, best, metric)
     facts += _cost(_model(data, best.model), _model(data, best.baseline))
     return tuple(facts)
+
+
+def _where(data: ReportData, best: Comparison, metric: Metric) -> list[Fact]:
+    """On how many images it is better, and those where it gains and loses most."""
+    scores = [data.score(label, best.test_set, metric.key) for label in (best.model, best.baseline)]
+    names = next(each.images for each in data.sets if each.name == best.test_set)
+    own, base = (score.images if score is not None else () for score in scores)
+    pairs = zip(own, base, names, strict=False)
+    changes = sorted((one - other, name) for one, other, name in pairs if one is not None and other is not None)
+    if len(changes) < 2:
+        return []
+    better = sum((change > 0) == metric.higher_is_better and change != 0 for change, _ in changes)
+    ends = [f"{signed(change, metric.digits)} ({name})" for change, name in (changes[0], changes[-1])]
+    return [Fact("Better on", f"{better} of {len(changes)} images", f"from {ends[0]} to {ends[1]}")]
 
 
 def _seeds(score: Score) -> str:
@@ -153,9 +163,9 @@ def _cost(model: Model, baseline: Model) -> list[Fact]:
     return facts
 
 
-def _cautions(data: ReportData, best: Comparison, candidates: list[Comparison], sign: int) -> tuple[str, ...]:
+def _cautions(data: ReportData, best: Comparison, candidates: list[Comparison], metric: Metric) -> tuple[str, ...]:
     found = []
-    tones = [_tone(one, sign) for one in candidates]
+    tones = [one.tone(metric) for one in candidates]
     if len(candidates) > 1:
         counts = ", ".join(f"{tones.count(tone)} {tone}" for tone in ("better", "level", "worse") if tone in tones)
         found.append(

@@ -8,6 +8,8 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from ..evaluation.statistics import Difference
+
 Role = Literal["interpolation", "baseline", "distilled", "alone"]
 
 
@@ -77,18 +79,24 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """`model` minus `baseline` with its 95 % interval over `images` (0: no scores of single ones) and `seeds`."""
+class Comparison(Difference):
+    """`model` minus `baseline`; `images` is 0 where there are no scores of single ones."""
 
     model: str
     baseline: str
     test_set: str
     metric: str
-    mean: float
-    low: float
-    high: float
-    images: int
-    seeds: int
+
+    @classmethod
+    def of(cls, one: Difference, model: str, baseline: str, test_set: str, metric: str) -> Comparison:
+        """A difference with what was compared."""
+        return cls(one.mean, one.low, one.high, one.images, one.seeds, model, baseline, test_set, metric)
+
+    def tone(self, metric: Metric) -> str:
+        """ "better" or "worse" where the interval lies on one side of zero, else "level"."""
+        sign = 1 if metric.higher_is_better else -1
+        low, high = sorted((sign * self.low, sign * self.high))
+        return "better" if low > 0 else "worse" if high < 0 else "level"
 
     @property
     def sample(self) -> str:

@@ -18,10 +18,11 @@ from ..recipes.graph import arms
 from ..recipes.workspace import finished_arms
 from ..tasks.base import FinishedArm
 from ..tasks.super_resolution.options import SuperResolutionRecipe
-from .data import Comparison, Metric, Model, ReportData, Role, Sample, Score, TestSet
-from .measure import multiply_adds, open_networks, speed, take_samples
+from .data import Comparison, Metric, Model, PhaseState, ReportData, Role, Sample, Score, TestSet
+from .facts import effort_of
+from .measure import open_networks, speed, take_samples
 from .options import option_tables
-from .progress import Logged, curves, phase_states, read_logged
+from .progress import Logged, curves, read_logged
 from .run import Run
 from .scores import (
     find_metrics,
@@ -32,6 +33,7 @@ from .scores import (
     seed_differences,
     validation_scores,
 )
+from .status import phase_states, run_status
 
 INTERPOLATION = "bicubic"
 
@@ -74,7 +76,7 @@ def gather(runs: Sequence[Run], device: torch.device | None = None, *, quiet: bo
         scores=tuple(scores),
         comparisons=tuple(_comparisons(parts, scores, baseline, metrics)),
         finished=all(run.finished for run in runs),
-        phases=tuple(state for part in parts for state in phase_states(part.run, part.logged, part.prefix)),
+        phases=tuple(state for part in parts for state in part.phases()),
         curves=tuple(curve for part in parts for curve in curves(part.logged, part.prefix)),
         samples=tuple(samples),
         options=tuple(option_tables(runs)),
@@ -126,6 +128,9 @@ class _Part:
             losses=" + ".join(loss.type for loss in options.losses),
         )
 
+    def phases(self) -> list[PhaseState]:
+        return phase_states(self.run, run_status(self.run, self.logged), self.prefix)
+
     def networks(self) -> dict[str, SRNetwork]:
         """The first seed's."""
         files: dict[str, str] = {}
@@ -170,7 +175,8 @@ def _sized(
         if network is not None:
             kind = f"{network.type_name} {network.arguments}"
             if kind not in known:
-                known[kind] = (count_parameters(network), multiply_adds(network, scale), speed(network, scale, device))
+                adds = effort_of(network, scale).multiply_adds
+                known[kind] = (count_parameters(network), adds, speed(network, scale, device))
             parameters, adds, fast = known[kind]
             model = replace(model, parameters=parameters, multiply_adds=adds, speed=fast)
         found.append(model)

@@ -18,12 +18,11 @@ from ..evaluation.protocols import find_protocol, luma, to_pixels
 from ..evaluation.threads import in_threads
 from ..imaging.upscaler import Upscaler
 from ..networks.base import SRNetwork
-from ..networks.complexity import count_multiply_adds
 from ..networks.files import load_network
-from ..progress import progress_bar
 from ..tasks.super_resolution.data import open_images
 from ..tasks.super_resolution.options import SuperResolutionRecipe
 from .data import Sample, Score
+from .facts import SIZE
 from .run import Run
 from .samples import BYTES_PER_PIXEL, SMALLEST, crop_side, make_sample
 
@@ -37,15 +36,10 @@ def open_networks(run: Run, files: Mapping[str, str]) -> dict[str, SRNetwork]:
     return {label: network.eval() for label, network in found.items() if isinstance(network, SRNetwork)}
 
 
-def multiply_adds(network: SRNetwork, scale: int) -> int:
-    """Of one forward pass that gives 1280x720 pixels (sides rounded down to the scale)."""
-    channels = 1 if network.color == "y" else 3
-    return count_multiply_adds(network.for_scale(scale), (1, channels, 720 // scale, 1280 // scale))
-
-
 def speed(network: SRNetwork, scale: int, device: torch.device) -> float:
     """Megapixels of results a second: median of three images of 1280x720, after one more."""
-    image = np.random.default_rng(0).integers(0, 256, (720 // scale, 1280 // scale, 3), np.uint8)
+    width, height = (side // scale for side in SIZE)
+    image = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
     upscaler = Upscaler(network, scale=scale, device=device)
     seconds = []
     for _ in range(REPETITIONS + 1):
@@ -53,7 +47,7 @@ def speed(network: SRNetwork, scale: int, device: torch.device) -> float:
         upscaler.upscale(image)
         wait_for(device)
         seconds.append(perf_counter() - began)
-    return 720 * 1280 / 1e6 / median(seconds[1:])
+    return SIZE[0] * SIZE[1] / 1e6 / median(seconds[1:])
 
 
 def take_samples(
@@ -86,24 +80,10 @@ def take_samples(
     opened = [(open_images(options, recipe.scale), options.protocol) for options in recipe.validation_sets]
     places = [(images, rule, index) for images, rule in opened for index in range(len(images))]
     if len(places) > most:
-        spreads = {
-            (images.name, name): _spread(scores, images, index)
-            for images, _, index in places
-            for name in [images.names[index]]
-        }
-        ranked = sorted(places, key=lambda place: -spreads[place[0].name, place[0].names[place[2]]])
-        places = [place for place in places if place in ranked[:most]]
+        kept = sorted(places, key=lambda place: -_spread(scores, place[0], place[2]))[:most]
+        places = [place for place in places if place in kept]
     side = crop_side(len(places), versions, limit)
-
-    def take(place: tuple[ImageSet, str, int]) -> Sample:
-        return _sample(*place, upscalers, side, turn)
-
-    with progress_bar(len(places), "samples", "image", quiet) as bar:
-        samples = []
-        for sample in in_threads(take, places):
-            samples.append(sample)
-            bar.update()
-    return samples
+    return in_threads(lambda place: _sample(*place, upscalers, side, turn), places, "samples", quiet)
 
 
 def _sample(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import mean, stdev
 
 from .. import __version__
+from ..evaluation.statistics import ranked
 from .answer import find_answer, signed
 from .data import Comparison, Metric, Model, ReportData, to_json
 from .feature_figures import FeatureFigures
@@ -110,20 +111,18 @@ def _score(data: ReportData, model: Model, test_set: str, metric: Metric) -> Cel
 
 
 def _marked(cells: list[Cell], metric: Metric) -> list[Cell]:
-    """The best and the second best of a column; equal values share a place."""
-    order = sorted({cell.value for cell in cells if isinstance(cell.value, float)}, reverse=metric.higher_is_better)
-    marks = dict(zip(order, ("best", "second"), strict=False)) if len(order) > 1 else {}
-    return [Cell(cell.text, cell.value, cell.note, marks.get(cell.value, "")) for cell in cells]  # type: ignore[arg-type]
+    """The best and the second best of a column."""
+    values = [cell.value if isinstance(cell.value, float) else None for cell in cells]
+    places = ranked(values, metric.digits, metric.higher_is_better)
+    return [replace(cell, mark=place) for cell, place in zip(cells, places, strict=True)]
 
 
 def _difference(data: ReportData, model: Model, test_set: str, metric: Metric) -> Cell:
     one = data.comparison(model.label, test_set, metric.key)
     if one is None:
         return Cell("")
-    sign = 1 if metric.higher_is_better else -1
-    low, high = sorted((sign * one.low, sign * one.high))
-    tone, word = ("better", "better") if low > 0 else ("worse", "worse") if high < 0 else ("level", "level")
-    interval = f"{word}: {signed(one.low, metric.digits)} to {signed(one.high, metric.digits)}"
+    tone = one.tone(metric)
+    interval = f"{tone}: {signed(one.low, metric.digits)} to {signed(one.high, metric.digits)}"
     return Cell(signed(one.mean, metric.digits), one.mean, interval, tone)
 
 

@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterator, Mapping
 from statistics import fmean
 
-from ..recipes.graph import arms, phase_order
+from ..recipes.graph import phase_order
 from ..training.scalars import FILE, read_scalars
-from .data import Curve, PhaseState
+from .data import Curve
 from .run import Run
 
 POINTS = 240  # of a curve on the page; more are averaged in groups
@@ -25,23 +25,6 @@ def read_logged(run: Run) -> Logged:
                 lines.setdefault(iteration, {}).update(values)
             found[phase, seed] = dict(sorted(lines.items()))
     return found
-
-
-def phase_states(run: Run, logged: Logged, prefix: str = "") -> list[PhaseState]:
-    """Every phase in the order in which they run, with its iterations over all seeds."""
-    labels = {phase: label for label, phase in arms(run.recipe).items()}
-    states = []
-    for phase in phase_order(run.recipe):
-        total = run.recipe.length(phase)
-        done = 0
-        for seed in run.recipe.seeds:
-            finished = run.workspace.result(phase, seed) is not None
-            done += total if finished else min(total, max(logged[phase, seed], default=0))
-        role = "arm" if phase in labels else "teacher" if phase in _teachers(run) else "before"
-        states.append(
-            PhaseState(prefix + phase, prefix + labels.get(phase, phase), role, done, total * len(run.recipe.seeds))
-        )
-    return states
 
 
 def curves(logged: Logged, prefix: str = "") -> Iterator[Curve]:
@@ -73,7 +56,3 @@ def last_scores(lines: Mapping[int, Mapping[str, float]]) -> dict[tuple[str, str
                 name, _, metric = key.removeprefix("metrics/").rpartition("/")
                 found[name, metric] = value
     return found
-
-
-def _teachers(run: Run) -> set[str]:
-    return {run.teacher(phase) for phase in run.recipe.phases} - {""}

@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import SrKdError, UsageError
 from ..evaluation.metrics import METRICS
 from ..evaluation.scores import ImageScore, SetScore
-from ..evaluation.statistics import interval, paired_difference
+from ..evaluation.statistics import paired_difference, seed_difference
 from ..recipes.graph import arms
 from ..tasks import TASKS
 from ..tasks.super_resolution.options import SuperResolutionRecipe
@@ -70,8 +70,7 @@ def image_differences(results: SetScores, baseline: str, metrics: Sequence[Metri
                     one = paired_difference(of_set, bases[name], metric.key)
                 except UsageError:  # other images or seeds, or all images identical to HR
                     continue
-                size = (one.mean, one.low, one.high)
-                found.append(Comparison(label, baseline, name, metric.key, *size, one.images, one.seeds))
+                found.append(Comparison.of(one, label, baseline, name, metric.key))
     return found
 
 
@@ -83,9 +82,8 @@ def seed_differences(scores: Sequence[Score], baseline: str) -> list[Comparison]
         base = bases.get((score.test_set, score.metric))
         if score.model == baseline or base is None or not 1 < len(score.runs) == len(base.runs):
             continue
-        changes = np.array([one - other for one, other in zip(score.runs, base.runs, strict=True)])
-        size = (float(changes.mean()), *interval(changes[:, None]))
-        found.append(Comparison(score.model, baseline, score.test_set, score.metric, *size, 0, len(changes)))
+        one = seed_difference(score.runs, base.runs)
+        found.append(Comparison.of(one, score.model, baseline, score.test_set, score.metric))
     return found
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ..recipes.graph import phase_order
+from ..recipes.graph import arms, phase_order
 from ..recipes.time_left import STEP_TIMES, PhaseTime, duration, seconds_left
 from ..training.step_times import StepTimes
-from .progress import last_scores, read_logged
+from .data import PhaseState
+from .progress import Logged, last_scores, read_logged
 from .run import Run
 
 BAR = 20
@@ -31,9 +32,9 @@ class Status(PhaseTime):
     scores: dict[str, float]
 
 
-def run_status(run: Run) -> list[Status]:
-    """Every phase of every seed, in the order in which they run."""
-    logged = read_logged(run)
+def run_status(run: Run, logged: Logged | None = None) -> list[Status]:
+    """Every phase of every seed, in the order in which they run; `logged` is read where it is not given."""
+    logged = read_logged(run) if logged is None else logged
     found = []
     for seed in run.recipe.seeds:
         for phase in phase_order(run.recipe):
@@ -44,6 +45,19 @@ def run_status(run: Run) -> list[Status]:
             times = StepTimes(run.workspace.states(phase, seed).folder / STEP_TIMES).median
             scores = {f"{name} {metric}": value for (name, metric), value in last_scores(lines).items()}
             found.append(Status(phase, total - done, times, seed, done, total, result is not None, scores))
+    return found
+
+
+def phase_states(run: Run, statuses: Sequence[Status], prefix: str = "") -> list[PhaseState]:
+    """Every phase in the order in which they run, with its iterations over all seeds."""
+    labels = {phase: label for label, phase in arms(run.recipe).items()}
+    teachers = {run.teacher(phase) for phase in run.recipe.phases}
+    found = []
+    for phase in phase_order(run.recipe):
+        seeds = [status for status in statuses if status.phase == phase]
+        role = "arm" if phase in labels else "teacher" if phase in teachers else "before"
+        done, total = (sum(getattr(status, name) for status in seeds) for name in ("done", "total"))
+        found.append(PhaseState(prefix + phase, prefix + labels.get(phase, phase), role, done, total))
     return found
 
 

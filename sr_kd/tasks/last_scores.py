@@ -7,9 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean, stdev
 
-import numpy as np
-
-from ..evaluation.statistics import interval
+from ..evaluation.statistics import seed_difference
 from ..evaluation.tables import markdown_table
 from ..files import write_text
 from . import TASKS
@@ -75,9 +73,8 @@ def scores_table(
 
 def _gain(values: Sequence[float], base: Sequence[float]) -> str:
     """``+0.53 (+0.11 to +0.95)``; without an interval for one seed."""
-    gains = np.subtract(values, base)
-    low, high = interval(gains[:, None])
-    return f"{gains.mean():+.2f}" if len(gains) == 1 else f"{gains.mean():+.2f} ({low:+.2f} to {high:+.2f})"
+    gain = seed_difference(values, base)
+    return f"{gain.mean:+.2f}" if gain.seeds == 1 else f"{gain.mean:+.2f} ({gain.low:+.2f} to {gain.high:+.2f})"
 
 
 def _spread(values: Sequence[float]) -> str:

@@ -11,7 +11,7 @@ from skimage import data
 from sr_kd.cli.main import main
 from sr_kd.data.sets import open_set
 from sr_kd.errors import UsageError
-from sr_kd.evaluation.montage import Panel, Row, arrange, compare_visually, draw, find_crop, find_rows
+from sr_kd.evaluation.montage import Panel, Row, arrange, compare_visually, find_crop, find_rows
 from sr_kd.evaluation.sheet import paint, to_pdf
 from sr_kd.images import Image, write_image
 from sr_kd.imaging.upscaler import Upscaler
@@ -36,7 +36,7 @@ def test_crops_are_magnified_without_smoothing() -> None:
     hr = data.astronaut()[:64, :64]
     sr = np.full_like(hr, 7)
     sr[10:26, 20:36] = (200, 100, 50)
-    sheet = draw([Row("astronaut", hr, (10, 20, 16), (Panel("model", sr, 30.0),), 1.0)], "title")
+    sheet = paint(arrange([Row("astronaut", hr, (10, 20, 16), (Panel("model", sr, 30.0),), 1.0)], "title"))
     block = (sheet == (200, 100, 50)).all(axis=2)
     assert block.sum() == (4 * 16) ** 2
 

@@ -15,10 +15,7 @@ from torch.nn import functional
 
 from sr_kd.errors import UsageError
 from sr_kd.evaluation.metrics import METRICS, find_metrics
-from sr_kd.evaluation.metrics.dists import BACKBONE as VGG
-from sr_kd.evaluation.metrics.dists import _network as dists_network
-from sr_kd.evaluation.metrics.lpips import BACKBONE as ALEXNET
-from sr_kd.evaluation.metrics.lpips import _network as lpips_network
+from sr_kd.evaluation.metrics.perceptual import ALEXNET, VGG, dists_network, lpips_network
 from sr_kd.images import read_image
 
 LPIPS_LAYERS = (1, 4, 7, 9, 11)  # of AlexNet's features: the five ReLUs

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from sr_kd.report.answer import BEST, HELPED, find_answer
@@ -26,7 +28,7 @@ def make(*comparisons, roles=("distilled", "baseline"), higher=True, done=10, se
         sets=(TestSet("set", "rgb8", "rule", ("x", "y")),),
         models=tuple(models),
         scores=tuple(Score(label, "set", "psnr", (30.0 + index,) * seeds) for index, label in enumerate("AB")),
-        comparisons=tuple(Comparison("A", "B", "set", "psnr", *size, 2, 1) for size in comparisons),
+        comparisons=tuple(Comparison(*size, 2, 1, "A", "B", "set", "psnr") for size in comparisons),
         finished=done == 10,
         phases=(PhaseState("a", "A", "arm", done, 10),),
     )
@@ -55,6 +57,15 @@ def test_the_interval_decides(size, verdict, sentence, tone):
     assert (answer.question, answer.verdict) == (HELPED, verdict)
     assert sentence in answer.sentence
     assert answer.facts[0].tone == tone
+
+
+def test_the_answer_says_where():
+    data = make((0.1, 0.05, 0.2))
+    scores = [
+        replace(score, images=images) for score, images in zip(data.scores, ((30.0, 28.0), (29.5, 29.0)), strict=True)
+    ]
+    (fact,) = [one for one in find_answer(replace(data, scores=tuple(scores))).facts if one.name == "Better on"]
+    assert (fact.value, fact.note) == ("1 of 2 images", "from \N{MINUS SIGN}1.000 (y) to +0.500 (x)")
 
 
 def test_where_less_is_better_the_signs_are_turned_round():

@@ -21,8 +21,8 @@ METRICS: Registry[Metric] = Registry(
         "ms_ssim": "sr_kd.evaluation.metrics.ms_ssim:MS_SSIM",
         "vif": "sr_kd.evaluation.metrics.vif:VIF",
         "niqe": "sr_kd.interop.basicsr_niqe:NIQE",
-        "lpips": "sr_kd.evaluation.metrics.lpips:LPIPS",
-        "dists": "sr_kd.evaluation.metrics.dists:DISTS",
+        "lpips": "sr_kd.evaluation.metrics.perceptual:LPIPS",
+        "dists": "sr_kd.evaluation.metrics.perceptual:DISTS",
     },
 )
 

@@ -6,8 +6,9 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ...evaluation.benchmark import SetScore, score_network
+from ...evaluation.benchmark import score_network
 from ...evaluation.montage import compare_visually
+from ...evaluation.scores import SetScore
 from ...evaluation.tables import comparison_table, difference_table, json_result
 from ...files import write_text
 from ...images import Image, write_image

@@ -13,7 +13,8 @@ from ...data.patches import PatchSource
 from ...data.sets import ImageSet
 from ...distributed import World
 from ...errors import UsageError
-from ...evaluation.benchmark import merge_scores, score_network
+from ...evaluation.benchmark import score_network
+from ...evaluation.scores import merge_scores
 from ...imaging.upscaler import Upscaler
 from ...losses.base import LossInputs, NetworkOutput, TeacherTail
 from ...networks.teacher import PrivilegedTeacher
