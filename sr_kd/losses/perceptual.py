@@ -23,9 +23,9 @@ from .numerics import widen
 class Perceptual(ImageLoss):
     """mean |f(SR) - f(target)| per layer, summed over the layers; f are the feature maps of a frozen network.
 
-    The feature reconstruction loss of Johnson et al. (ECCV 2016) with L1 as in ESRGAN (Wang et al., 2018), and in the place
-    of VGG a super-resolution network, which is shown both images as if they were LR: the phase's teacher, or the one in a
-    file. It costs as much as upscaling images of HR's size, up to the deepest layer, twice forward and once backward.
+    The feature reconstruction loss of Johnson et al. (ECCV 2016) with L1 as in ESRGAN (Wang et al., 2018). In place of
+    VGG it has a super-resolution network, which is shown both images as if they were LR: the phase's teacher, or one in
+    a file. It costs as much as upscaling images of HR's size, up to the deepest layer, twice forward, once backward.
 
     Args:
         layers: names of taps of that network.
