@@ -12,6 +12,7 @@ from .base import Loss, LossInputs, NetworkOutput, PretrainingObjective, TapPair
 from .build import LOSSES, build_loss
 
 if TYPE_CHECKING:
+    from .adversarial import Adversarial
     from .affinity import Affinity
     from .at import AT
     from .feature import Feature
@@ -40,6 +41,7 @@ __all__ = [
     "NST",
     "SRRL",
     "VID",
+    "Adversarial",
     "Affinity",
     "Charbonnier",
     "Feature",

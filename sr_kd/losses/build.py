@@ -32,6 +32,7 @@ LOSSES: Registry[type[Loss]] = Registry(
         "FrequencyReconstruction": "sr_kd.losses.frequency:FrequencyReconstruction",
         "GradientDifference": "sr_kd.losses.gradient:GradientDifference",
         "Perceptual": "sr_kd.losses.perceptual:Perceptual",
+        "Adversarial": "sr_kd.losses.adversarial:Adversarial",
     },
     declared="LOSSES",
 )

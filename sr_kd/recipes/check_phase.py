@@ -11,6 +11,7 @@ from ..config.origin import Problem
 from ..config.phase import Initialization
 from ..config.schema import RecipeError, TrainingRecipe
 from ..errors import UsageError, nearest
+from ..losses.adversarial import Adversarial
 from ..losses.build import LOSSES
 from ..networks.teacher import PrivilegedTeacher, part_of
 from ..signature import OptionError
@@ -37,6 +38,10 @@ def check_phase(checked: CheckedRecipe, name: str, networks: Mapping[str, nn.Mod
     if isinstance(phase.compile, str) and phase.accumulate > 1:
         problem = f"is '{phase.compile}', whose CUDA graphs cannot accumulate: use 'true', or 'accumulate: 1'"
         yield ("phases", name, "compile"), problem
+    if not found and any(issubclass(LOSSES.get(loss.type), Adversarial) for loss in phase.losses):
+        for key in ("partner", "compile"):
+            if getattr(phase, key):
+                yield ("phases", name, key), "cannot be combined with an adversarial loss: remove one of the two"
     if phase.init is not None:
         yield from _initialization_problems(recipe, name, phase.init, networks)
     unknown = any(path[-1] == "type" for path, _ in found) or not recipe.phases.keys() >= set(phase.needs)

@@ -11,8 +11,10 @@ from torch import nn
 from ..config.phase import Phase
 from ..config.schema import TrainingRecipe
 from ..distributed import World
+from ..losses.adversarial import Adversarial
 from ..networks.base import SRNetwork
 from ..networks.teacher import PrivilegedTeacher
+from .adversarial import AdversarialStage
 from .ema import EMA
 from .frozen_teacher import FrozenTeacher
 from .loop import TrainingStage
@@ -68,7 +70,13 @@ def plan_phase(
             )
             lengths.append(objective.total_iter)
     total_iter = recipe.length(name)
-    stages.append(lambda: TrainingStage(options, total_iter, step, frozen_teacher, task, ema, world))
+    adversarial = {entry.name: entry.loss for entry in losses.student if isinstance(entry.loss, Adversarial)}
+
+    def train() -> Stage:
+        training = TrainingStage(options, total_iter, step, frozen_teacher, task, ema, world)
+        return AdversarialStage(training, adversarial) if adversarial else training
+
+    stages.append(train)
     return PhasePlan(step, stages, [*lengths, total_iter], losses.student, ema, frozen_teacher)
 
 

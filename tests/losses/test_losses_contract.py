@@ -70,7 +70,7 @@ def total(terms: dict[str, torch.Tensor]) -> torch.Tensor:
     return torch.stack(list(terms.values())).sum()
 
 
-WITH_OWN_TESTS = {"L1", "L2", "Charbonnier", "Imitation", "CrossEntropy", "SoftLabel", "Detection"}
+WITH_OWN_TESTS = {"L1", "L2", "Charbonnier", "Imitation", "CrossEntropy", "SoftLabel", "Detection", "Adversarial"}
 
 
 def test_every_registered_loss_is_covered():
@@ -87,7 +87,7 @@ def test_a_loss_returns_the_terms_that_it_declares(variant, batch):
 
 @pytest.mark.parametrize("name", sorted(WITH_OWN_TESTS))
 def test_a_loss_without_taps_returns_the_terms_that_it_declares(name):
-    image, logits = torch.rand(2, 1, 4, 4), torch.rand(2, 3)
+    image, logits = torch.rand(2, 1, 8, 8), torch.rand(2, 3)
     output = logits if name in ("CrossEntropy", "SoftLabel") else image
     own = dict.fromkeys(("classification", "box", "center"), torch.tensor(1.0))
     inputs = LossInputs(

@@ -33,7 +33,7 @@ def test_every_file_passes_the_check(file):
 def test_every_loss_has_its_file_and_its_arm():
     singles = set().union(*(losses_in(load_recipe(file)) for file in FILES if file.stem != "compare_x2"))
     compared = load_recipe(FOLDER / "compare_x2.yml")
-    assert singles >= FOR_IMAGES and losses_in(compared) >= FOR_IMAGES
+    assert singles >= FOR_IMAGES and losses_in(compared) >= FOR_IMAGES - {"Adversarial"}  # a phase of its own
     assert set(compared.phases) - {"foundation", "teacher"} == set(compared.arms.values())
 
 

@@ -21,6 +21,7 @@ pytestmark = pytest.mark.slow
 
 WORKER = Path(__file__).with_name("two_rank_worker.py")
 MUTUAL_WORKER = Path(__file__).with_name("two_rank_mutual_worker.py")
+ADVERSARIAL_WORKER = Path(__file__).with_name("two_rank_adversarial_worker.py")
 RECIPES_WORKER = Path(__file__).with_name("two_rank_recipes_worker.py")
 
 
@@ -85,6 +86,21 @@ def test_no_thread_of_gloo_is_left_that_could_abort_the_end(tmp_path, photograph
     assert result.returncode == 0, result.stderr
     assert result.stdout.count("threads:") == 2
     assert "gloo" not in result.stdout
+
+
+def test_adversarial_training_gives_the_same_weights(tmp_path, photographs_folder):
+    """Those of the student, and of the discriminator, whose gradients are averaged by its own step."""
+    saved = {}
+    for processes in (1, 2):
+        path = tmp_path / f"{processes}.pt"
+        result = run(processes, path, photographs_folder, "20", worker=ADVERSARIAL_WORKER)
+        assert result.returncode == 0, result.stderr
+        saved[processes] = torch.load(path, weights_only=True)
+    assert any("discriminator" in name for name in saved[1]["weights"])
+    for name, value in saved[1]["weights"].items():
+        torch.testing.assert_close(saved[2]["weights"][name], value, rtol=0, atol=1e-7, msg=name)
+    for part in ("student.expanding.0.weight", "losses.Adversarial.discriminator.layers.0.weight"):
+        assert (saved[1]["weights"][part] - saved[1]["start"][part]).abs().max() > 1e-4
 
 
 def test_mutual_training_gives_the_same_weights(tmp_path, photographs_folder):
