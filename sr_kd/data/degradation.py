@@ -80,7 +80,7 @@ def degrade(hr: np.ndarray, scale: int, options: Degradation, random: np.random.
             # A blur of the lens is as wide after shrinking as before, in the scene.
             image = _filtered(image, blur_kernel(options, random, image.shape[0] / hr.shape[0]))
         elif step == 1:
-            image = _shrunk(image, small, options.resize_kernels[random.integers(len(options.resize_kernels))])
+            image = _shrunk(image, small, options.resize_kernels[int(random.integers(len(options.resize_kernels)))])
         elif step == 2 and random.random() < options.noise_prob:
             image = image + noise(image, options, random)
         elif step == 3 and random.random() < options.jpeg_prob:
@@ -120,7 +120,7 @@ def noise(image: np.ndarray, options: Degradation, random: np.random.Generator) 
 def compressed(pixels: np.ndarray, quality: int) -> np.ndarray:
     """What JPEG makes of (H, W, C) uint8 at a quality of 1 to 100, its colors at half the size."""
     _, data = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    decoded = cv2.imdecode(data, cv2.IMREAD_UNCHANGED).reshape(pixels.shape)
+    decoded = np.asarray(cv2.imdecode(data, cv2.IMREAD_UNCHANGED)).reshape(pixels.shape)
     return np.ascontiguousarray(decoded[..., ::-1])
 
 
