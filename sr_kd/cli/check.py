@@ -24,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="take one batch of every phase: each loss's value, its gradient relative to the task loss's, "
         "and the weight that would make it a tenth",
     )
+    parser.add_argument("--preview", metavar="FILE", help="write patches of the first batch as an image: HR above LR")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -31,15 +32,23 @@ def run(arguments: argparse.Namespace) -> int:
     from ..recipes.check import CheckedTest, check_file
     from ..recipes.summary import describe_recipe, describe_test
 
-    checked = check_file(arguments.opt, arguments.force_yml, data=not arguments.no_data or arguments.diagnose)
+    checked = check_file(
+        arguments.opt, arguments.force_yml, data=not arguments.no_data or arguments.diagnose or bool(arguments.preview)
+    )
     if isinstance(checked, CheckedTest):
         print("\n".join(describe_test(checked)))
-        if arguments.diagnose:
-            raise UsageError(f"{arguments.opt} is a test file, which has no losses to diagnose")
+        if arguments.diagnose or arguments.preview:
+            raise UsageError(
+                f"{arguments.opt} is a test file, which has no losses to diagnose and no batches to preview"
+            )
         return 0
     print("\n".join(describe_recipe(checked)))
     if arguments.diagnose:
         _print_diagnoses(checked)
+    if arguments.preview:
+        from ..recipes.preview import write_preview
+
+        print(f"\nwrote {write_preview(checked, arguments.preview)}")
     return 0
 
 

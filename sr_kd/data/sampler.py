@@ -72,8 +72,7 @@ class PatchSampler:
         self.batch_size = batch_size
         self._hflip = hflip
         self._rotate = rotate
-        digest = hashlib.blake2b(f"{seed}/{stream}".encode(), digest_size=16).digest()
-        self._key = np.frombuffer(digest, "<u8").astype(np.uint64)
+        self._key = key_of(seed, stream)
 
     def draw(self, iteration: int) -> Draw:
         """The global batch of one iteration."""
@@ -92,6 +91,12 @@ class PatchSampler:
             vflip,
             transpose,
         )
+
+
+def key_of(seed: int, stream: str) -> np.ndarray:
+    """Philox's key of a stream: 2 words."""
+    digest = hashlib.blake2b(f"{seed}/{stream}".encode(), digest_size=16).digest()
+    return np.frombuffer(digest, "<u8").astype(np.uint64)
 
 
 def _below(words: np.ndarray, bound: np.ndarray | np.uint64) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+import PIL.Image
 import pytest
 
 RECIPE = """\
@@ -113,3 +115,16 @@ def test_a_diagnosis_measures_every_loss_on_one_batch(run_cli, recipe, tmp_path)
     assert name == "VID/vid"
     assert float(gradient) > 0
     assert float(ratio) * float(weight) == pytest.approx(0.1, rel=0.01)
+
+
+def test_a_preview_shows_hr_above_lr(run_cli, recipe, tmp_path):
+    sheets = {}
+    for name, degradation in (("plain", ""), ("degraded", ", degradation: {jpeg_prob: 1, jpeg_range: [10, 10]}")):
+        recipe.write_text(RECIPE.replace("use_shuffle: true", f"batch_size_per_gpu: 2{degradation}"))
+        done = run_cli("check", "-opt", recipe, "--preview", tmp_path / f"{name}.png")
+        assert done.returncode == 0 and done.stdout.endswith(f"wrote {tmp_path / name}.png\n"), done.stderr
+        assert (", degraded" in done.stdout) == bool(degradation)
+        sheets[name] = np.asarray(PIL.Image.open(tmp_path / f"{name}.png").convert("L"))
+    plain, degraded = sheets["plain"], sheets["degraded"]
+    assert plain.shape == degraded.shape == (128, 128)
+    assert np.array_equal(plain[:64], degraded[:64]) and np.abs(plain[64:] - degraded[64:].astype(int)).mean() > 2

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 
+import torch
 from torch import nn
 
 from ...config.origin import KeyPath, Problem
-from ...data.patches import check_patch_size, decode, open_patches
+from ...data.degradation import Degradation
+from ...data.degraded import DegradedPatches
+from ...data.patches import PatchSource, check_patch_size, decode, open_patches
 from ...data.pool import DecodedImages
 from ...data.sets import ImageSet, open_set
 from ...distributed import World
@@ -77,6 +80,7 @@ class SuperResolutionData:
     def summary(self) -> list[str]:
         train = self.recipe.train
         patches = f"{train.batch_size_per_gpu} HR patches of {train.gt_size} pixels"
+        patches += "" if train.degradation is None else ", degraded"
         return [f"train on {_counted(train, self._train)}: {patches}", *self.validation.summary("validate on")]
 
     def listing(self) -> list[str]:
@@ -97,23 +101,36 @@ class SuperResolutionData:
     def task(self, phase: str, seed: int, networks: Sequence[nn.Module], world: World, quiet: bool) -> SuperResolution:
         color: Color = "rgb" if any(network.color == "rgb" for network in networks) else "y"
         options = self.recipe.train
+        batch_size, degraded = options.batch_size_per_gpu * world.size, options.degradation is not None
+        home = torch.device("cpu") if degraded else world.device
         if not self._decoded:
-            self._decoded.append(decode(self.train, world.device, options.memory_budget, quiet))
-        patches = open_patches(
+            self._decoded.append(decode(self.train, home, options.memory_budget, quiet))
+        patches: PatchSource = open_patches(
             self.train,
-            color=color,
+            color="rgb" if degraded else color,
             gt_size=options.gt_size,
-            batch_size=options.batch_size_per_gpu * world.size,
+            batch_size=batch_size,
             use_hflip=options.use_hflip,
             use_rot=options.use_rot,
             seed=seed,
             stream=phase,
-            device=world.device,
+            device=home,
             memory_budget_gib=options.memory_budget,
             workers=options.num_worker_per_gpu,
             quiet=quiet,
             decoded=self._decoded[0],
         )
+        if options.degradation is not None:
+            patches = DegradedPatches(
+                patches,
+                Degradation(**options.degradation.model_dump()),
+                scale=self.recipe.scale,
+                color=color,
+                batch_size=batch_size,
+                seed=seed,
+                stream=phase,
+                device=world.device,
+            )
         return SuperResolution(
             patches, self.validation.with_protocols(), self.recipe.scale, self.recipe.val.metrics, world
         )

@@ -4,12 +4,32 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveInt, WithJsonSchema, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    PositiveInt,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from ...config.schema import OptionFile, Paths, TrainingRecipe
-from ...config.section import FolderName, ParamKey, PathText, Positive, Section
+from ...config.section import FolderName, Fraction, NonNegative, ParamKey, PathText, Positive, Section
 
 _ONE_OR_SEVERAL = WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]})
+
+
+def _ascending(limits: tuple[float, float]) -> tuple[float, float]:
+    if limits[0] > limits[1]:
+        raise ValueError(f"[lowest, highest], such as [{limits[1]:g}, {limits[0]:g}]")
+    return limits
+
+
+Quality = Annotated[int, Field(ge=1, le=100)]
+PositiveRange = Annotated[tuple[Positive, Positive], AfterValidator(_ascending)]
+NonNegativeRange = Annotated[tuple[NonNegative, NonNegative], AfterValidator(_ascending)]
+QualityRange = Annotated[tuple[Quality, Quality], AfterValidator(_ascending)]
 
 
 class IOBackend(Section):
@@ -58,6 +78,40 @@ class ImageSet(Section):
         return [value] if isinstance(value, str) else value
 
 
+class Degradation(Section):
+    """How LR patches are made of HR patches in training: blur, shrinking, noise and JPEG in random order.
+
+    Attributes:
+        blur_prob: probability of a Gaussian blur.
+        blur_sigma: [lowest, highest] standard deviation of the blur, in HR pixels.
+        anisotropic_prob: probability that the blur has two of them, along axes at a random angle.
+        resize_kernels: one of them, at random, shrinks the patch; bilinear and bicubic do not antialias.
+        noise_prob: probability of noise.
+        gaussian_noise_prob: probability that noise is Gaussian; otherwise it is Poisson.
+        noise_range: [lowest, highest] standard deviation of Gaussian noise, in levels of 255.
+        poisson_scale_range: [lowest, highest] factor of Poisson noise: 1 is that of 255 photons in white.
+        gray_noise_prob: probability of the same noise in all channels.
+        jpeg_prob: probability of JPEG compression.
+        jpeg_range: [lowest, highest] quality, 1 to 100.
+    """
+
+    blur_prob: Fraction = 0.8
+    blur_sigma: PositiveRange = (0.2, 3.0)
+    anisotropic_prob: Fraction = 0.5
+    resize_kernels: Annotated[list[Literal["area", "bilinear", "bicubic", "matlab_bicubic"]], Field(min_length=1)] = [
+        "area",
+        "bilinear",
+        "bicubic",
+    ]
+    noise_prob: Fraction = 0.8
+    gaussian_noise_prob: Fraction = 0.5
+    noise_range: NonNegativeRange = (1.0, 25.0)
+    poisson_scale_range: NonNegativeRange = (0.05, 2.5)
+    gray_noise_prob: Fraction = 0.4
+    jpeg_prob: Fraction = 0.8
+    jpeg_range: QualityRange = (30, 95)
+
+
 class TrainSet(ImageSet):
     """The training set and how patches are drawn from it.
 
@@ -68,6 +122,7 @@ class TrainSet(ImageSet):
         use_rot: turn patches by 90 degrees at random.
         num_worker_per_gpu: processes that read a set larger than `memory_budget`.
         memory_budget: GiB of decoded pixels kept in memory; larger sets are streamed.
+        degradation: makes LR patches of HR patches at random, in place of bicubic; `{}` takes its defaults.
     """
 
     gt_size: PositiveInt = 192
@@ -76,6 +131,14 @@ class TrainSet(ImageSet):
     use_rot: bool = True
     num_worker_per_gpu: Annotated[int, Field(ge=0)] = 2
     memory_budget: Positive = 8.0
+    degradation: Degradation | None = None
+
+    @field_validator("degradation")
+    @classmethod
+    def _makes_lr(cls, value: Degradation | None, info: ValidationInfo) -> Degradation | None:
+        if value is not None and info.data.get("dataroot_lq") is not None:
+            raise ValueError("left out beside 'dataroot_lq': it makes LR of HR")
+        return value
 
 
 class EvaluationSet(ImageSet):
