@@ -57,11 +57,6 @@ def test_a_former_baseline_is_taken_by_its_name_with_one_notice(pisr, caplog):
         ([("baseline_total:", "'7':")], ":24: key 'phases.7' must have a plain name"),
         ([("gt_size: 64", "gt_size: 63")], ":4: key 'datasets.train.gt_size' is 63, no multiple of the scale 2; try"),
         ([("gt_size: 64", "gt_size: 600")], ":4: key 'datasets.train' cannot be used: "),
-        ([("gt_size: 64", "gt_size: 64, degradation: {blur_sigma: [3, 1]}")],
-         ":4: key 'datasets.train.degradation.blur_sigma' must be [lowest, highest], such as [1, 3]; found [3, 1]"),
-        ([("gt_size: 64", "gt_size: 64, degradation: {jpeg_range: [0, 90]}")], "jpeg_range[0]' must be at least 1; fo"),
-        ([("gt_size: 64", "gt_size: 64, dataroot_lq: lr, degradation: {noise_prob: 1}")],
-         ":4: key 'datasets.train.degradation' must be left out beside 'dataroot_lq': it makes LR of HR"),
         ([("held_out", "held_ou")], ":5: key 'datasets.val_1' cannot be used: unknown embedded set"),
         ([("networks:", "  val_2: {dataroot_gt: scikit-image:held_out}\nnetworks:")], "give each its own 'name'"),
         ([("name: pisr", "name: pisr\nseeds: [1, 1]")], ":2: key 'seeds' must be distinct numbers; found [1, 1]"),
@@ -231,6 +226,4 @@ def test_lr_alone_needs_the_labels_of_a_teacher(tmp_path, run_cli):
     )
     finished = run_cli("check", "-opt", tmp_path / "recipe.yml")
     assert finished.returncode == 2
-    assert (
-        "key 'datasets.train' must be a mapping with 'dataroot_gt', too: HR, or a teacher's labels" in finished.stderr
-    )
+    assert "key 'datasets.train' must be a mapping with 'dataroot_gt', too: HR, or a teacher's" in finished.stderr
