@@ -237,9 +237,10 @@ def signals(cases: int, tally: Tally) -> None:
             code = command.wait()
             words, left = command.words(), command.survivors()
             wrong = f"{len(left)} processes stayed" if left else _halves(folder, work)
-            if code not in (0, 130, -number) or TRACEBACK in words:
+            stopped = 1 if work.name == "train" and "stopped at iteration" in words else 130  # its state is saved
+            if code not in (0, stopped, 130, -number) or TRACEBACK in words:
                 wrong = f"exit code {code}: {words[-300:]}"
-            stayed = [name for name in hidden(folder / work.output) if code == 130]
+            stayed = [name for name in hidden(folder / work.output) if code in (1, 130)]
             wrong = wrong or (f"{stayed[0]} stayed" if stayed else "") or _completed(folder, work)
             tally.add(
                 f"{work.name}, {number.name}, exit code {code}", f"{work.name} {number.name}: {wrong}" if wrong else ""
@@ -276,8 +277,9 @@ def low_memory(cases: int, tally: Tally) -> None:
     with scratch() as folder:
         images = make_images(folder / "images", 1, 300)
         shutil.copy(images / "00000.png", images / "00001.png")
+        needed = _address_space(folder)
         while tally.cases < cases:
-            room = (1200 + 50 * tally.cases) * 2**20
+            room = needed + 2**20 * (25 * tally.cases - 200)
 
             def limit(room: int = room) -> None:
                 resource.setrlimit(resource.RLIMIT_AS, (room, room))
@@ -288,9 +290,20 @@ def low_memory(cases: int, tally: Tally) -> None:
             made = len(list((folder / "out").glob("*.png"))) if (folder / "out").exists() else 0
             command.survivors()
             started = "sr-kd upscale" in words or made
-            wrong = TRACEBACK in words and bool(started)
+            wrong = code < 0 or (TRACEBACK in words and bool(started))
             outcome = f"{made} of 2 made" if started else "too little for the imports"
             tally.add(outcome, f"{room >> 20} MiB: exit code {code}: {words[-300:]}" if wrong else "")
+
+
+def _address_space(folder: Path) -> int:
+    """What a command has that is not limited."""
+    command, most = Command(("upscale", "-i", "images", "-o", "out", "--device", "cpu"), folder), 0
+    while command.process.poll() is None:
+        words = Path(f"/proc/{command.process.pid}/status").read_text()
+        most = max([most, *(int(line.split()[1]) << 10 for line in words.splitlines() if line.startswith("VmPeak"))])
+        time.sleep(0.01)
+    command.survivors()
+    return most
 
 
 def ranks(cases: int, tally: Tally) -> None:
