@@ -85,7 +85,7 @@ def translate_metrics(draft: Draft) -> None:
         if str(kind) not in METRICS:
             draft.problems.append(((*written, "type"), f"is {kind!r}; allowed: {', '.join(METRICS)}"))
             continue
-        names.append(METRICS[kind])
+        names.append(METRICS[str(kind)])
         if kind != "calculate_niqe":  # which is of Y in any case
             luma.add(bool(options.get("test_y_channel", False)))
         border, scale = options.get("crop_border"), draft.data.get("scale")
