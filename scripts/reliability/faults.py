@@ -158,10 +158,13 @@ def _works(folder: Path, names: str) -> list[Work]:
 
 
 def _content(output: Path) -> Any:
-    """What is compared: results by their content, LMDBs by what is read from them."""
+    """What is compared: results by their content, LMDBs by what is read from them, trainings by their last states."""
     from sr_kd.data.lmdb import lmdb_images
 
     found = digests(output)
+    for file in output.rglob("*.state"):  # a stopped run also saves where it stopped: the last state counts
+        if any(int(other.stem) > int(file.stem) for other in file.parent.glob("*.state")):
+            found.pop(file.relative_to(output).as_posix())
     for listing in sorted(output.glob("*.lmdb/meta_info.txt")):
         for image in lmdb_images(str(listing.parent)):
             found[str(image.name)] = str(image.read().pixels.tobytes()[:300])
