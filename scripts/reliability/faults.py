@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import resource
 import shutil
@@ -159,10 +158,13 @@ def _works(folder: Path, names: str) -> list[Work]:
 
 
 def _content(output: Path) -> Any:
-    """What is compared: results by their content, LMDBs by what is read from them."""
+    """What is compared: results by their content, LMDBs by what is read from them, trainings by their last states."""
     from sr_kd.data.lmdb import lmdb_images
 
     found = digests(output)
+    for file in output.rglob("*.state"):  # a stopped run also saves where it stopped: the last state counts
+        if any(int(other.stem) > int(file.stem) for other in file.parent.glob("*.state")):
+            found.pop(file.relative_to(output).as_posix())
     for listing in sorted(output.glob("*.lmdb/meta_info.txt")):
         for image in lmdb_images(str(listing.parent)):
             found[str(image.name)] = str(image.read().pixels.tobytes()[:300])
@@ -238,9 +240,10 @@ def signals(cases: int, tally: Tally) -> None:
             code = command.wait()
             words, left = command.words(), command.survivors()
             wrong = f"{len(left)} processes stayed" if left else _halves(folder, work)
-            if code not in (0, 130, -number) or TRACEBACK in words:
+            stopped = 1 if work.name == "train" and "stopped at iteration" in words else 130  # its state is saved
+            if code not in (0, stopped, 130, -number) or TRACEBACK in words:
                 wrong = f"exit code {code}: {words[-300:]}"
-            stayed = [name for name in hidden(folder / work.output) if code == 130]
+            stayed = [name for name in hidden(folder / work.output) if code in (1, 130)]
             wrong = wrong or (f"{stayed[0]} stayed" if stayed else "") or _completed(folder, work)
             tally.add(
                 f"{work.name}, {number.name}, exit code {code}", f"{work.name} {number.name}: {wrong}" if wrong else ""
@@ -277,8 +280,9 @@ def low_memory(cases: int, tally: Tally) -> None:
     with scratch() as folder:
         images = make_images(folder / "images", 1, 300)
         shutil.copy(images / "00000.png", images / "00001.png")
+        needed = _address_space(folder)
         while tally.cases < cases:
-            room = (1200 + 50 * tally.cases) * 2**20
+            room = needed + 2**20 * (25 * tally.cases - 200)
 
             def limit(room: int = room) -> None:
                 resource.setrlimit(resource.RLIMIT_AS, (room, room))
@@ -289,9 +293,20 @@ def low_memory(cases: int, tally: Tally) -> None:
             made = len(list((folder / "out").glob("*.png"))) if (folder / "out").exists() else 0
             command.survivors()
             started = "sr-kd upscale" in words or made
-            wrong = TRACEBACK in words and bool(started)
+            wrong = code < 0 or (TRACEBACK in words and bool(started))
             outcome = f"{made} of 2 made" if started else "too little for the imports"
             tally.add(outcome, f"{room >> 20} MiB: exit code {code}: {words[-300:]}" if wrong else "")
+
+
+def _address_space(folder: Path) -> int:
+    """What a command has that is not limited."""
+    command, most = Command(("upscale", "-i", "images", "-o", "out", "--device", "cpu"), folder), 0
+    while command.process.poll() is None:
+        words = Path(f"/proc/{command.process.pid}/status").read_text()
+        most = max([most, *(int(line.split()[1]) << 10 for line in words.splitlines() if line.startswith("VmPeak"))])
+        time.sleep(0.01)
+    command.survivors()
+    return most
 
 
 def ranks(cases: int, tally: Tally) -> None:
@@ -351,10 +366,6 @@ def damage(cases: int, tally: Tally) -> None:
     """Every file of a finished and of an unfinished run, damaged in every way: resumed, reported on, and looked at."""
     with scratch() as folder:
         work = _works(folder, "train")[0]
-        if forked((*work.arguments, "--force_yml", "phases:student:total_iter=21"), folder)[0] != 0:
-            raise SystemExit("the unfinished run does not work")
-        (folder / "whole").mkdir()
-        shutil.rmtree(folder / "experiments")
         _kill_late(folder, work)
         for name in ("experiments", "tb_logger", "results"):
             if (folder / name).exists():
@@ -388,12 +399,7 @@ def damage(cases: int, tally: Tally) -> None:
             if code not in (0, 1, 2) or TRACEBACK in words:
                 wrong = wrong or f"train: exit code {code}: {words[-300:]}"
             elif code == 0:
-                try:
-                    different = _last_states(folder) != _last_states(folder / "finished")
-                    different |= not _same_networks(folder / "finished", folder)
-                    wrong = wrong or ("train made something else" if different else "")
-                except SrKdError as error:
-                    wrong = wrong or f"train left: {error}"
+                wrong = wrong or _other_networks(folder / "finished", folder)
             tally.add(f"{state}, exit code {code}", f"{state} {file} {kind}: {wrong}" if wrong else "")
 
 
@@ -406,17 +412,14 @@ def _kill_late(folder: Path, work: Work) -> None:
     command.survivors()
 
 
-def _last_states(folder: Path) -> dict[str, str]:
-    states = folder / "experiments" / "run" / "training_states"
-    return {name: value for name, value in digests(states).items() if name.endswith("/40.state")}
-
-
-def _same_networks(one: Path, other: Path) -> bool:
-    for file in sorted(one.rglob("net_g_latest.pth")):
-        left, right = (
-            torch.load(io.BytesIO(path.read_bytes()), weights_only=True)["params"]
-            for path in (file, other / file.relative_to(one))
-        )
+def _other_networks(whole: Path, folder: Path) -> str:
+    """What is wrong with the networks that a run leaves."""
+    for file in sorted(whole.rglob("net_g_latest.pth")):
+        name = file.relative_to(whole)
+        try:
+            left, right = (load_network(root / name).network.state_dict() for root in (whole, folder))
+        except SrKdError as error:
+            return f"train left: {error}"
         if any(not torch.equal(left[key], right[key]) for key in left):
-            return False
-    return True
+            return f"train made another {name}"
+    return ""

@@ -102,6 +102,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         place = f"{error.filename}: " if error.filename is not None else ""
         print(f"sr-kd {parsed.command}: error: {printable(f'{place}{error.strerror or error}')}", file=sys.stderr)
         return 1
+    except MemoryError:
+        print(f"sr-kd {parsed.command}: error: out of memory", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print(f"sr-kd {parsed.command}: stopped", file=sys.stderr)
         return 130

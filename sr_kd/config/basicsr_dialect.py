@@ -33,7 +33,7 @@ def translate_training(draft: Draft) -> None:
         return
     draft.move(("network_g",), ("networks", NETWORK))
     network = draft.section("networks", NETWORK)
-    if network.get("type") in NETWORKS:
+    if str(network.get("type")) in NETWORKS:
         network["type"] = f"basicsr.{network['type']}"
     draft.move(("path", "pretrain_network_g"), ("networks", NETWORK, "path"))
     draft.move(("path", "param_key_g"), ("networks", NETWORK, "param_key"))
@@ -82,10 +82,10 @@ def translate_metrics(draft: Draft) -> None:
         written = ("val", "metrics", label)
         options = options if isinstance(options, dict) else {}
         kind = options.get("type")
-        if kind not in METRICS:
+        if str(kind) not in METRICS:
             draft.problems.append(((*written, "type"), f"is {kind!r}; allowed: {', '.join(METRICS)}"))
             continue
-        names.append(METRICS[kind])
+        names.append(METRICS[str(kind)])
         if kind != "calculate_niqe":  # which is of Y in any case
             luma.add(bool(options.get("test_y_channel", False)))
         border, scale = options.get("crop_border"), draft.data.get("scale")
@@ -121,7 +121,7 @@ def _pixel_loss(draft: Draft) -> None:
     kind = options.pop("type", None)
     if options.pop("reduction", "mean") != "mean":
         draft.problems.append(((*written, "reduction"), "must be 'mean': losses are means over all elements"))
-    if kind not in LOSSES:
+    if str(kind) not in LOSSES:
         known = ", ".join(LOSSES)
         problem = f"is {kind!r}{nearest(str(kind), LOSSES)}; allowed: {known}"
         draft.problems.append(((*written, "type"), problem))

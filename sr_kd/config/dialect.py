@@ -143,7 +143,7 @@ def _sort_out(draft: Draft) -> None:
                     draft.problems.append(((*section, key), sentences[key]))
     for section in _sections(draft, ("datasets", "*")):
         kind = draft.take(*section, "type")
-        if kind is not None and kind not in PAIRED:
+        if kind is not None and str(kind) not in PAIRED:
             sentence = f"is '{kind}': sets are HR images, with or without their LR ({PAIRED[0]}); remove it"
             draft.problems.append(((*section, "type"), sentence))
 

@@ -20,7 +20,8 @@ from ..images import Header, Image, decode_image
 from .lmdb_file import LmdbFileError, Value, read_index
 
 COMPRESSION = 1  # zlib level of the PNG files, as BasicSR's: quick to decode
-_DATA, _META = "data.mdb", "meta_info.txt"
+_DATA, _META, _LOCK = "data.mdb", "meta_info.txt", "lock.mdb"
+_LOCK_BYTES = 2**13  # of LMDB's 126 readers
 _LINE = re.compile(r"(?P<file>.+?) \((?P<height>\d+),(?P<width>\d+),(?P<channels>\d+)\) \d+")
 _LONGEST_KEY = 511  # bytes, LMDB's limit
 _FIRST_MAP = 2**26
@@ -92,6 +93,8 @@ class LmdbWriter:
             folder.mkdir(parents=True, exist_ok=True)
             if (folder / _DATA).exists():
                 _read_index(folder)  # its library would end this process over a damaged one
+            with (folder / _LOCK).open("ab") as lock:  # its library maps it, and is killed where the disk has no room
+                lock.write(bytes(max(0, _LOCK_BYTES - lock.tell())))
             self._environment = lmdb.open(str(folder), map_size=_FIRST_MAP)
         except (OSError, lmdb.Error) as error:
             raise SrKdError(f"cannot write the LMDB {folder}: {error}") from None

@@ -76,3 +76,14 @@ def test_nonsense_in_any_section_is_refused_in_sentences(tmp_path, key, value):
         check_file(file)
     places = [line for line in str(caught.value).splitlines() if not line.endswith(" problems")]
     assert places and all(line.startswith(f"{file}:") for line in places)
+
+
+@pytest.mark.parametrize("type", ["{a: 1}", "[L1Loss]", "~"])
+def test_a_type_of_basicsr_that_is_no_name_is_refused_in_a_sentence(tmp_path, type):
+    (tmp_path / "options.yml").write_text(
+        "name: a\nmodel_type: SRModel\nscale: 2\nnetwork_g: {type: FSRCNN}\n"
+        "datasets: {train: {type: PairedImageDataset, dataroot_gt: /nowhere}}\n"
+        f"train: {{total_iter: 4, pixel_opt: {{type: {type}}}}}\n"
+    )
+    with pytest.raises(UsageError, match=r"options\.yml:6: key 'train\.pixel_opt\.type' is"):
+        check_file(tmp_path / "options.yml")

@@ -209,3 +209,20 @@ def test_a_damaged_file_never_ends_the_process_or_in_another_error(tmp_path, cro
             refused += 1
             assert str(folder) in str(error)
     assert 100 < refused < 400
+
+
+@pytest.mark.parametrize("place", [44, 92])
+def test_keys_of_another_kind_are_refused_before_writing(folder, place):
+    """Flags in the meta pages, here of keys with several values, end LMDB's library by an assertion."""
+    data = bytearray((folder / "data.mdb").read_bytes())
+    for page in (0, 4096):
+        data[page + place] |= 4
+    (folder / "data.mdb").write_bytes(data)
+    with pytest.raises(SrKdError, match=r"data\.mdb is no LMDB"):
+        LmdbWriter(folder)
+
+
+def test_the_lock_that_the_library_maps_has_its_room(folder):
+    """Sparse, it would end the process on a full disk."""
+    status = (folder / "lock.mdb").stat()
+    assert status.st_blocks * 512 >= status.st_size >= 8192

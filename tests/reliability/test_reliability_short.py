@@ -22,11 +22,7 @@ CASES = {
     "fuzz_lmdbs": 150,
     "fuzz_states": 150,
     "crash_points": 50,
-    "kills": 4,
-    "damage": 6,
-    "low_memory": 3,
-    "load_folder": 300,
-    "load_processes": 24,
+    "load_processes": 16,
 }
 
 
@@ -46,13 +42,6 @@ def test_no_promise_is_broken(repository, tmp_path, section):
     found = run_section(repository, tmp_path, section, CASES[section])
     assert found["cases"] >= CASES[section] and found["failures"] == []
     assert sum(found["outcomes"].values()) == found["cases"]
-
-
-@pytest.mark.slow
-def test_no_promise_is_broken_on_a_full_disk(repository, tmp_path):
-    if os.geteuid() != 0:
-        pytest.skip("system: a small file system can be mounted by root alone")
-    assert run_section(repository, tmp_path, "disk_full", 4)["failures"] == []
 
 
 def test_the_guard_sees_what_a_file_must_not_cause(repository, tmp_path):
