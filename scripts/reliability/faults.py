@@ -375,7 +375,7 @@ def damage(cases: int, tally: Tally) -> None:
             copy(folder / name, folder / "finished" / name)
         jobs = [
             (state, file.relative_to(folder / state), kind)
-            for state in ("unfinished", "finished")
+            for state in ("finished", "unfinished")
             for file in sorted((folder / state).rglob("*"))
             if file.is_file()
             for kind in DAMAGES
