@@ -57,7 +57,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     work = parser.add_argument_group("computing")
     work.add_argument("-t", "--tile", type=int, metavar="PIXELS", help="side of a tile; 0: none (default: automatic)")
     work.add_argument("--tta", action="store_true", help="mean over 8 flips and rotations: better, 8 times slower")
-    work.add_argument("--precision", default="fp32", choices=("fp32", "fp16", "bf16", "fp64"), help="(default: fp32)")
+    work.add_argument(
+        "--precision",
+        default="fp32",
+        choices=("auto", "fp32", "fp16", "bf16", "fp64"),
+        help="auto: half precision where it is faster and, measured on photographs, cannot be seen (default: fp32)",
+    )
     work.add_argument(
         "--runtime",
         default="torch",
@@ -114,6 +119,8 @@ def _run(args: argparse.Namespace) -> int:
             tta=args.tta,
             runtime=args.runtime,
         )
+        if upscaler.choice is not None and world.leads and not args.quiet:
+            print(f"sr-kd upscale: precision {upscaler.choice.precision}: {upscaler.choice.reason}", file=sys.stderr)
         if world.leads:
             sweep_leftovers(job.target for job in jobs)
         outcomes = world.gather_shares(

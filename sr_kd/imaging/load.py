@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -25,7 +25,7 @@ def load_model(
     scale: int | None = None,
     device: str | torch.device = "auto",
     tile: int | None = None,
-    precision: Precision = "fp32",
+    precision: Precision | Literal["auto"] = "fp32",
     tta: bool = False,
     runtime: Runtime = "torch",
     param_key: str | None = None,

@@ -122,11 +122,12 @@ class NetworkRunner:
             self.dtype = torch.float32
             self._deployed = self._place()
             return self(x)
+        y = y.to(x.dtype)  # before the sum: half precision ends at 65,504
         if not bool(y.sum().isfinite()):  # one NaN or Inf is enough
             raise SrKdError(
                 "the network's output holds NaN or Inf: its training diverged, or it is no network for images"
             )
-        return y.to(x.dtype)
+        return y
 
     def _place(self) -> SRNetwork:
         """The network on the device in its precision; half of it is a copy, as falling back needs the whole."""

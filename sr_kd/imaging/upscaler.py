@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Sequence
 from numbers import Integral
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from .alpha import bleed_colors
 from .array_types import unpack
 from .borders import keep_flat
 from .color import TensorFunction, upscale_color
+from .precision import Choice, choose_precision
 from .runner import NetworkRunner, Precision, check_arithmetic
 from .runtimes import Runtime
 from .tiling import Progress, upscale_tiled
@@ -46,7 +47,8 @@ class Upscaler:
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
         tile: side of a tile in LR pixels; None: chosen for the device's cache or free memory; 0: no
             tiles. Tiled and whole results are equal up to rounding.
-        precision: "fp32", "fp16", "bf16" (both fall back to fp32 where values overflow) or "fp64".
+        precision: "fp32", "fp16", "bf16" (both fall back to fp32 where values overflow) or "fp64"; "auto": the half
+            precision that :func:`sr_kd.imaging.precision.choose_precision` finds as good and faster, else fp32.
         tta: x8 self-ensemble: slightly better, eight times slower.
         name: what messages call the model.
         runtime: what runs the network: "torch", or on a CPU "onnxruntime" or "openvino".
@@ -63,7 +65,7 @@ class Upscaler:
         scale: int | None = None,
         device: str | torch.device = "auto",
         tile: int | None = None,
-        precision: Precision = "fp32",
+        precision: Precision | Literal["auto"] = "fp32",
         tta: bool = False,
         name: str | None = None,
         runtime: Runtime = "torch",
@@ -82,6 +84,11 @@ class Upscaler:
         self.name = name or ("bicubic" if network is None else network.type_name)
         self.device = pick_device(device) if isinstance(device, str) else device
         self.tile = tile
+        self.choice: Choice | None = None  # of "auto"
+        if precision == "auto":
+            check_arithmetic("fp32", runtime, self.device)
+            self.choice = choose_precision(network, self.device, runtime)
+            precision = self.choice.precision
         check_arithmetic(precision, runtime, self.device)
         self._double = precision == "fp64"
         self._runner = None
