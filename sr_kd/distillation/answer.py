@@ -11,6 +11,7 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
+import torch
 
 from ..data.sets import ImageSet
 from ..device import wait_for
@@ -22,6 +23,7 @@ from ..imaging.upscaler import Upscaler
 from ..networks.complexity import count_parameters
 from ..networks.files import load_network
 from ..zoo.manifest import shipped_models
+from .teacher import Teacher
 
 FILE = "answer.json"
 SHOWN = (640, 480)  # width and height of the result that is timed
@@ -66,14 +68,19 @@ class Answer:
             f"  {name:<18} {_number(one.psnr, 2)} dB   SSIM {_number(one.ssim, 4)}"
             for name, one in self.closeness.items()
         ]
-        faster = self.seconds["teacher"] / self.seconds["student"]
-        smaller = self.parameters["teacher"] / self.parameters["student"]
+        seconds, parameters = self.seconds, self.parameters
+        speed = f"{1000 * seconds['student']:.3g} ms for {SHOWN[0]}x{SHOWN[1]} pixels"
+        size = f"{parameters['student']:,} parameters"
+        if "teacher" in seconds:
+            speed = f"{seconds['teacher'] / seconds['student']:.3g} times faster ({speed}, teacher "
+            speed += f"{1000 * seconds['teacher']:.3g} ms, {self.device})"
+        if "teacher" in parameters:
+            size = f"{parameters['teacher'] / parameters['student']:.3g} times smaller ({size}, teacher "
+            size += f"{parameters['teacher']:,})"
         lines = [
             f"How close to the teacher, on {self.images} held-out image{'s' * (self.images > 1)}:",
             *close,
-            f"{faster:.3g} times faster ({1000 * self.seconds['student']:.3g} ms for {SHOWN[0]}x{SHOWN[1]} pixels, "
-            f"teacher {1000 * self.seconds['teacher']:.3g} ms, {self.device}), {smaller:.3g} times smaller "
-            f"({self.parameters['student']:,} parameters, teacher {self.parameters['teacher']:,})",
+            f"{speed}, {size}",
             f"License of the teacher: {self.license}",
             *(f"Note: {note}" for note in self.notes),
             *(f"wrote {file}" for file in self.files),
@@ -93,31 +100,32 @@ def read_answer(output: Path) -> Answer | None:
 
 
 def measure(
-    teacher: Upscaler,
+    teacher: Teacher,
     student: Path,
     name: str,
     held_out: ImageSet,
-    *,
+    device: torch.device,
     license_name: str,
     files: tuple[str, ...],
     notes: tuple[str, ...],
 ) -> Answer:
     """The student beside bicubic, the shipped model, and the teacher's speed."""
-    own = load_model(student, scale=teacher.scale, device=teacher.device)
-    models = {name: own, "bicubic": Upscaler(None, scale=teacher.scale, device=teacher.device)}
+    own = load_model(student, scale=teacher.scale, device=device)
+    models = {name: own, "bicubic": Upscaler(None, scale=teacher.scale, device=device)}
     if teacher.scale in {model.scale for model in shipped_models().values()}:
         shipped = default_model(teacher.scale)
-        models[f"shipped {shipped}"] = load_model(shipped, device=teacher.device)
+        models[f"shipped {shipped}"] = load_model(shipped, device=device)
     closeness = {}
     for label, model in models.items():
         score = score_network(model, held_out)
         closeness[label] = Closeness(score.psnr, score.means.get("ssim"))
-    sizes = {"teacher": teacher, "student": own}
+    known = {"teacher": teacher.upscaler, "student": own}
+    parameters = {"teacher": teacher.parameters, "student": count_parameters(own.network)}  # type: ignore[arg-type]
     return Answer(
         closeness,
-        {key: seconds_for(each) for key, each in sizes.items()},
-        {key: count_parameters(each.network) for key, each in sizes.items() if each.network is not None},
-        "CPU" if teacher.device.type == "cpu" else str(teacher.device),
+        {key: seconds_for(each) for key, each in known.items() if each is not None},
+        {key: count for key, count in parameters.items() if count},
+        "CPU" if device.type == "cpu" else str(device),
         len(held_out),
         license_name,
         files,
@@ -150,7 +158,8 @@ def license_of(teacher: str | Path, file: Path) -> tuple[str, Path | None]:
             metadata = load_network(file).metadata
         except SrKdError:
             metadata = {}
-    beside = [path for pattern in LICENSES for path in sorted(file.parent.glob(pattern)) if path.is_file()]
+    folder = file if file.is_dir() else file.parent
+    beside = [path for pattern in LICENSES for path in sorted(folder.glob(pattern)) if path.is_file()]
     text = beside[0].read_text(encoding="utf-8", errors="replace") if beside else ""
     first = next((line.strip() for line in text.splitlines() if line.strip()), "")
     said = str(metadata.get("license", "")) or re.sub(r"\s+", " ", first)[:80]

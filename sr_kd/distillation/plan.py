@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ..data.image_set import eight_bit
-from ..data.label_record import describe_file
 from ..data.prepare import encode_png
 from ..errors import SrKdError, UsageError
 from ..files import atomic_path, check_folder, write_text
 from ..images import read_header, read_image
 from ..imaging.jobs import Naming, plan_jobs
 from ..imaging.label import PROBE, time_per_pixel
-from ..imaging.upscaler import Upscaler
 from ..progress import progress_bar
+from .teacher import Teacher
 
+logger = logging.getLogger("sr_kd")
 FILE = "plan.json"
 SMALLEST, LARGEST = 32, 512  # sides of what is cut out of an image, in pixels
 HELD_OUT, MOST_HELD_OUT = 5, 16  # one image in so many validates, and at most so many do
 LABELING_SHARE = 0.25  # of the time
+PARTS = ("train", "held_out")
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Plan:
     """The content of ``plan.json``.
 
     Attributes:
-        teacher: its file. teacher_sha256: of it. scale: of its answers.
+        teacher: its file or folder. teacher_sha256: of it. scale: of its answers.
         name: of the student's files. size: of the student, as given. iterations: as given.
         seconds: for everything, as given.
         side: of the middle that is cut out of larger images.
@@ -59,10 +62,41 @@ class Plan:
         )
 
 
+def find_images(images: Sequence[str], output: Path) -> dict[str, Path]:
+    """File names in the folders of the plan -> the images; one that cannot be read is named and left out.
+
+    Raises:
+        UsageError: no images, too few, or too small ones.
+    """
+    check_folder(output, "-o")
+    jobs = plan_jobs(images, f"{output}/", Naming(ext="png"))
+    found, small = {}, []
+    for job in jobs:
+        try:
+            header = read_header(job.source)
+        except SrKdError as error:
+            logger.warning("%s: it is left out", error)
+            continue
+        found[str(job.target.relative_to(output)).replace("/", "_")] = job.source
+        small += [job.source] if min(header.height, header.width) < SMALLEST else []
+    if len({str(job.target.relative_to(output)).replace("/", "_") for job in jobs}) < len(jobs):
+        raise UsageError("two images have the same name once folders are joined with '_': rename one of them")
+    if len(found) < 2:
+        raise UsageError(
+            f"there is {'one' if found else 'no'} image, and two are needed: one to learn from, "
+            "one to see how well that went"
+        )
+    if small:
+        raise UsageError(
+            f"{len(small)} of {len(found)} images are too small to learn from, such as {small[0]}: "
+            f"their sides must be {SMALLEST} pixels or more"
+        )
+    return found
+
+
 def make_plan(
-    upscaler: Upscaler,
-    teacher: Path,
-    images: Sequence[str],
+    teacher: Teacher,
+    found: Mapping[str, Path],
     output: Path,
     *,
     name: str,
@@ -76,31 +110,17 @@ def make_plan(
     can answer in a quarter of it.
 
     Raises:
-        UsageError: no images, too few or too small ones, or a folder that was begun in another way.
-        SrKdError: an image that cannot be read, too little time.
+        UsageError: a folder that was begun in another way.
+        SrKdError: too little time.
     """
-    check_folder(output, "-o")
     if not re.fullmatch(r"[\w.-]+", name):
         raise UsageError(f"--name '{name}': give letters, digits, '-', '_' and '.'")
-    jobs = plan_jobs(images, f"{output}/", Naming(ext="png"))
-    found = {str(job.target.relative_to(output)).replace("/", "_"): job.source for job in jobs}
-    if len(found) < 2:
-        raise UsageError("there is one image, and two are needed: one to learn from, one to see how well that went")
-    if len(found) < len(jobs):
-        raise UsageError("two images have the same name once folders are joined with '_': rename one of them")
-    headers = [read_header(path) for path in found.values()]
-    small = [path for path, one in zip(found.values(), headers, strict=True) if min(one.height, one.width) < SMALLEST]
-    if small:
-        raise UsageError(
-            f"{len(small)} of {len(found)} images are too small to learn from, such as {small[0]}: "
-            f"their sides must be {SMALLEST} pixels or more"
-        )
     step = max(2, len(found) // min(MOST_HELD_OUT, max(1, len(found) // HELD_OUT)))
     names = {file: str(path) for file, path in found.items()}
     held_out = dict(list(names.items())[step // 2 :: step][:MOST_HELD_OUT])
     wanted = {
-        "teacher_sha256": str(describe_file(teacher)["sha256"]),
-        "scale": upscaler.scale,
+        "teacher_sha256": teacher.sha256,
+        "scale": teacher.scale,
         "name": name,
         "size": size,
         "iterations": iterations,
@@ -112,8 +132,8 @@ def make_plan(
     if before is None:
         if output.is_dir() and any(not path.name.startswith(".") for path in output.iterdir()):
             raise UsageError(f"-o {output} holds other files, and no {FILE}: name another folder")
-        side = LARGEST if seconds is None else _affordable_side(upscaler, list(found.values()), seconds)
-        return Plan(teacher=str(teacher), side=side, **wanted)  # type: ignore[arg-type]
+        side = LARGEST if seconds is None else _affordable_side(teacher, list(found.values()), seconds)
+        return Plan(teacher=str(teacher.path), side=side, **wanted)  # type: ignore[arg-type]
     differing = [key for key, value in wanted.items() if getattr(before, key) != value]
     if differing:
         shown = [
@@ -135,32 +155,57 @@ def read_plan(output: Path) -> Plan | None:
         raise SrKdError(f"{path} is damaged: remove {output} and begin anew") from None
 
 
-def write_images(plan: Plan, output: Path, quiet: bool) -> None:
+def write_images(plan: Plan, teacher: Teacher, output: Path, quiet: bool) -> None:
     """``images/train`` and ``images/held_out``: the middles of the images, 8 bits, PNG. What is there stays.
 
+    Finished answers are cut likewise, into ``labels``. An image that cannot be read is named and left out.
+
     Raises:
-        SrKdError: an image that cannot be read, a folder that cannot be written.
+        SrKdError: a folder that cannot be written, or nothing to learn from.
     """
     write_text(output / FILE, json.dumps(asdict(plan), indent=2))
-    parts = [(f"{part}/{file}", path) for part in ("train", "held_out") for file, path in getattr(plan, part).items()]
-    left = [(output / "images" / name, Path(path)) for name, path in parts if not (output / "images" / name).exists()]
+    parts = [(f"{part}/{file}", Path(path)) for part in PARTS for file, path in getattr(plan, part).items()]
+    left = [(name, path) for name, path in parts if not (output / "images" / name).exists()]
     with progress_bar(len(left), "images", "image", quiet or not left) as bar:
-        for target, source in left:
-            png = encode_png(middle(eight_bit(read_image(source)), plan.side))
-            with atomic_path(target) as temporary:
-                temporary.write_bytes(png)
+        for name, source in left:
+            try:
+                pixels = eight_bit(read_image(source))
+                answer = eight_bit(read_image(teacher.answers[source])) if teacher.answers else None
+                if answer is not None and answer.shape[:2] != tuple(plan.scale * side for side in pixels.shape[:2]):
+                    raise SrKdError(f"{teacher.answers[source]} is not x{plan.scale} of {source}")
+            except SrKdError as error:
+                logger.warning("%s: it is left out", error)
+                continue
+            if answer is not None:
+                _write(output / "labels" / name, middle(answer, plan.side, plan.scale))
+            _write(output / "images" / name, middle(pixels, plan.side))
             bar.update()
+    for part in PARTS:
+        if not any((output / "images" / part).glob("*.png")):
+            raise SrKdError(f"no image for {part.replace('_', '-')} can be read: give more images")
 
 
-def middle(pixels: np.ndarray, side: int) -> np.ndarray:
-    """The middle (at most side, at most side, C) of an image (H, W, C)."""
-    top, left = (max(0, (length - side) // 2) for length in pixels.shape[:2])
-    return pixels[top : top + side, left : left + side]
+def _write(target: Path, pixels: np.ndarray) -> None:
+    with atomic_path(target) as temporary:
+        temporary.write_bytes(encode_png(pixels))
 
 
-def _affordable_side(upscaler: Upscaler, paths: Sequence[Path], seconds: float) -> int:
+def middle(pixels: np.ndarray, side: int, scale: int = 1) -> np.ndarray:
+    """The middle (at most side, at most side, C) of an image (H, W, C), or what it shows in an upscaled one."""
+    top, left = (max(0, (length // scale - side) // 2) * scale for length in pixels.shape[:2])
+    return pixels[top : top + side * scale, left : left + side * scale]
+
+
+def _affordable_side(teacher: Teacher, paths: Sequence[Path], seconds: float) -> int:
     """Multiple of 16, so that all middles together are labeled in their share of the time."""
-    budget = LABELING_SHARE * seconds / time_per_pixel(upscaler, paths[0])
+    if teacher.upscaler is None:
+        return LARGEST
+    for path in paths:
+        with suppress(SrKdError):  # an unreadable one is named later
+            budget = LABELING_SHARE * seconds / time_per_pixel(teacher.upscaler, path)
+            break
+    else:
+        raise SrKdError(f"none of {len(paths)} images can be read, such as {paths[0]}")
     side = min(LARGEST, math.isqrt(int(budget / len(paths))) // 16 * 16)
     if side < SMALLEST:
         raise UsageError(

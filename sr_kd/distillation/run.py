@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..config.document import read_document
 from ..data.sets import open_set
 from ..device import pick_device
 from ..errors import SrKdError, UsageError, unknown_name
@@ -16,9 +17,8 @@ from ..export.export import FORMATS, export_network
 from ..export.int8 import export_int8
 from ..files import write_text
 from ..imaging.graph import check_onnx_packages
-from ..imaging.label import free_bytes, load_teacher, make_labels, measure_cost, plan_labels
+from ..imaging.label import free_bytes, make_labels, measure_cost, plan_labels
 from ..imaging.load import load_model
-from ..imaging.upscaler import Upscaler
 from ..networks.complexity import count_parameters
 from ..networks.files import save_network
 from ..recipes.api import train
@@ -27,13 +27,23 @@ from ..report.card import model_card
 from ..report.facts import file_facts
 from ..report.run import find_run
 from ..report.write import write_page
-from .answer import Answer, license_of, measure, read_answer, seconds_for
-from .plan import Plan, make_plan, write_images
-from .student import affordable_iterations, build_student, step_seconds, write_recipe
+from .answer import SHOWN, Answer, license_of, measure, read_answer, seconds_for
+from .plan import Plan, find_images, make_plan, write_images
+from .student import (
+    add_last_phase,
+    affordable_iterations,
+    build_student,
+    measured_step,
+    step_seconds,
+    wants_last_phase,
+    write_recipe,
+)
+from .teacher import Teacher, open_teacher
 
 logger = logging.getLogger("sr_kd")
 DEFAULT_SECONDS = 1200.0
-MARGIN = 15.0  # seconds for what comes after the training, beside the measurements
+FIRST_SHARE = 0.5  # of the training, after which the pace is known and the rest is planned
+AFTER, AFTER_SHARE = 35.0, 0.03  # seconds, and share of the time, for what comes after the training
 
 
 @dataclass(frozen=True)
@@ -73,7 +83,8 @@ def distil(
     Called again with the same arguments it goes on where it was stopped, and ends with the same files.
 
     Args:
-        teacher: a network's file, or the name of a shipped model.
+        teacher: a network's file (ONNX, too), the name of a shipped model, or a folder of finished answers that have
+            the images' names.
         images: folders, files or patterns.
         output: the folder for everything; new, or of an earlier call.
         size: "small" (12,644 parameters), "large" (65,162), "CARN-M", or a YAML file of a network.
@@ -94,34 +105,39 @@ def distil(
     began, folder = time.monotonic(), Path(output)
     _check(seconds, iterations, export, int8)
     budget = DEFAULT_SECONDS if seconds is None and iterations is None else seconds
-    upscaler, file = load_teacher(teacher, scale=scale, device=pick_device(device))
-    student = build_student(size, upscaler.scale)
     paths = [str(images)] if isinstance(images, str | Path) else [str(path) for path in images]
-    name = name or f"{file.stem}_{Path(size).stem}_x{upscaler.scale}"
-    plan = make_plan(upscaler, file, paths, folder, name=name, size=size, iterations=iterations, seconds=budget)
+    found = find_images(paths, folder)
+    teaching = open_teacher(teacher, list(found.values()), scale=scale, device=str(pick_device(device)))
+    student = build_student(size, teaching.scale)
+    name = name or f"{teaching.path.stem}_{Path(size).stem}_x{teaching.scale}"
+    plan = make_plan(teaching, found, folder, name=name, size=size, iterations=iterations, seconds=budget)
     logger.info("%s", plan.describe())
     logger.info(
         "student %s: %s with %s parameters (the teacher: %s)",
         name,
         student.type_name,
         f"{count_parameters(student):,}",
-        f"{count_parameters(upscaler.network):,}",  # type: ignore[arg-type]
+        f"{teaching.parameters:,}" if teaching.parameters else "unknown",
     )
     if dry_run:
-        _announce(plan, upscaler, device)
+        _announce(plan, teaching, device)
         return Distillation(folder, plan, None)
     finished = read_answer(folder)
     if finished is not None:
         logger.info("nothing to do: all is there")
         return Distillation(folder, plan, finished)
     with only_run_of(folder / "distil"):
-        write_images(plan, folder, quiet)
-        _label(plan, folder, teacher, device, quiet)
+        write_images(plan, teaching, folder, quiet)
+        if teaching.upscaler is not None:
+            _label(plan, folder, teacher, device, quiet)
         recipe = folder / "recipe.yml"
         if not recipe.exists():
-            recipe = write_recipe(plan, folder, _iterations(plan, upscaler, device, began))
+            recipe = write_recipe(plan, folder, _iterations(plan, device, began))
         experiment = train(recipe, device=device, resume=True, quiet=quiet).experiment
-        answer = _finish(plan, folder, teacher, upscaler, file, experiment, tuple(export), int8, quiet)
+        if plan.seconds is not None and wants_last_phase(recipe):
+            add_last_phase(recipe, _last_iterations(plan, recipe, experiment, began))
+            experiment = train(recipe, device=device, resume=True, quiet=quiet).experiment
+        answer = _finish(plan, folder, teacher, teaching, experiment, tuple(export), int8, device, quiet)
     return Distillation(folder, plan, answer)
 
 
@@ -164,52 +180,70 @@ def _label(plan: Plan, folder: Path, teacher: str | Path, device: str, quiet: bo
             )
 
 
-def _iterations(plan: Plan, teacher: Upscaler, device: str, began: float) -> int:
-    """As many as were asked for, or as fit into the rest of the time."""
+def _iterations(plan: Plan, device: str, began: float) -> int:
+    """As many as were asked for, or of the first phase as many as fit into its share of the rest of the time."""
     if plan.iterations is not None:
         return plan.iterations
     step = step_seconds(plan.size, plan.scale, device)
-    after = MARGIN + 4 * seconds_for(teacher)
-    count = affordable_iterations((plan.seconds or 0) - (time.monotonic() - began) - after, step)
-    logger.info("%d iterations fit into the time, at %.3g ms each", count, 1000 * step)
+    left = _training_seconds(plan) - (time.monotonic() - began)
+    count = affordable_iterations(FIRST_SHARE * left, step)
+    logger.info("about %d iterations fit into the time, at %.3g ms each", int(count / FIRST_SHARE), 1000 * step)
     return count
 
 
-def _announce(plan: Plan, teacher: Upscaler, device: str) -> None:
+def _last_iterations(plan: Plan, recipe: Path, experiment: Path, began: float) -> int:
+    """As many as fit into the time at the pace of the first phase; fewer than it had where it was no guide."""
+    first = int(read_document(recipe).data["phases"]["student"]["total_iter"])
+    step = measured_step(experiment)
+    fitting = int((_training_seconds(plan) - (time.monotonic() - began)) / step)
+    count = min(max(fitting, first // 5, 1), 2 * first)
+    logger.info("%d more iterations fit into the time, at %.3g ms each", count, 1000 * step)
+    return count
+
+
+def _training_seconds(plan: Plan) -> float:
+    """When training has to end, counted from the beginning."""
+    return (plan.seconds or 0.0) * (1 - AFTER_SHARE) - AFTER
+
+
+def _announce(plan: Plan, teacher: Teacher, device: str) -> None:
     """What a dry run says of time."""
     step = step_seconds(plan.size, plan.scale, device)
     pixels = plan.side**2 * (len(plan.train) + len(plan.held_out))
-    one = seconds_for(teacher) * plan.scale**2 / (640 * 480)
-    labels = pixels * one
-    rest = plan.iterations * step if plan.iterations else (plan.seconds or 0) - labels
-    count = plan.iterations or int(max(0.0, rest) / step)
-    logger.info("labeling: at most about %.0f s and %.0f MB", labels, 2 * pixels * plan.scale**2 / 1e6)
-    logger.info("training: about %d iterations in %.0f s (%.3g ms each)", count, rest, 1000 * step)
+    labels = 0.0
+    if teacher.upscaler is not None:
+        labels = pixels * seconds_for(teacher.upscaler) * plan.scale**2 / (SHOWN[0] * SHOWN[1])
+        logger.info("labeling: at most about %.0f s and %.0f MB", labels, 2 * pixels * plan.scale**2 / 1e6)
+    seconds = plan.iterations * step if plan.iterations else max(0.0, _training_seconds(plan) - labels)
+    count = plan.iterations or int(seconds / step)
+    logger.info("training: about %d iterations in %.0f s (%.3g ms each)", count, seconds, 1000 * step)
 
 
 def _finish(
     plan: Plan,
     folder: Path,
-    teacher: str | Path,
-    upscaler: Upscaler,
-    file: Path,
+    name: str | Path,
+    teacher: Teacher,
     experiment: Path,
     export: tuple[str, ...],
     int8: bool,
+    device: str,
     quiet: bool,
 ) -> Answer:
     """The student's files, checked by running them; the report, the card and the answer."""
-    network = load_model(experiment / "models" / "net_g_latest.pth", scale=plan.scale, device="cpu").network
+    last = experiment / "models" / "last" / "net_g_latest.pth"
+    made = last if last.is_file() else experiment / "models" / "net_g_latest.pth"
+    network = load_model(made, scale=plan.scale, device="cpu").network
     if network is None:
         raise SrKdError(f"{experiment} holds no student")
-    license_name, license_file = license_of(teacher, file)
+    license_name, license_file = license_of(name, teacher.path)
     held_out, train_set = (
         open_set(str(folder / "labels" / part), dataroot_lq=str(folder / "images" / part), scale=plan.scale)
         for part in ("held_out", "train")
     )
     student = folder / f"{plan.name}.safetensors"
     metadata = {
-        "note": f"Distilled from {file.name} (SHA-256 {plan.teacher_sha256}): it gives what that network gives.",
+        "note": f"Distilled from {teacher.path.name} (SHA-256 {plan.teacher_sha256}): it gives what that gives.",
         "trained_on": f"{len(plan.train)} images, labeled by the teacher",
         "recipe": plan.name,
         "license": f"that of the teacher: {license_name}",
@@ -231,10 +265,10 @@ def _finish(
     else:
         files.append(Path(shutil.copyfile(license_file, folder / "TEACHER_LICENSE.txt")))
     run = find_run(folder / "recipe.yml")
-    files.append(write_page([run], folder / "report.html", upscaler.device, quiet=quiet))
+    files.append(write_page([run], folder / "report.html", pick_device(device), quiet=quiet))
     card = folder / "README.md"
     write_text(card, model_card(file_facts(student)))
     shown = tuple(str(path) for path in [*files, card, folder / "recipe.yml"])
-    answer = measure(upscaler, student, plan.name, held_out, license_name=license_name, files=shown, notes=tuple(notes))
+    answer = measure(teacher, student, plan.name, held_out, pick_device(device), license_name, shown, tuple(notes))
     answer.write(folder)
     return answer

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from statistics import median
+from statistics import mean
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -16,7 +16,9 @@ from ..errors import SrKdError, UsageError, nearest
 from ..files import write_text
 from ..networks.base import SRNetwork
 from ..networks.build import build_network
+from ..networks.files import load_network
 from ..recipes.api import train
+from ..zoo.manifest import shipped_models
 from .plan import Plan
 
 FILE = "recipe.yml"
@@ -27,6 +29,7 @@ SIZES: dict[str, dict[str, Any]] = {
 }
 PATCH = 24  # side of a training patch in LR pixels
 PROBE_STEPS, PROBE_INTERVAL = 49, 8
+SHIPPED = {"small": "fsrcnn_x{scale}", "large": "fsrcnn_x{scale}_large"}  # a better start than bicubic
 OVERHEAD = 1.05  # what logging and saving add to the steps
 
 RECIPE = """\
@@ -47,25 +50,43 @@ datasets:
     dataroot_gt: {output}/labels/held_out
 networks:
   student: {student}
-phases:
-  student:
-    trains: student
-    total_iter: {iterations}
-    optim: {{type: SOAP, lr: 3e-3, betas: [0.95, 0.99]}}
-    scheduler: {{type: one_cycle}}
-    losses: [{{type: L1}}]
+phases:{phases}
 val: {{val_freq: {half}}}
 logger: {{print_freq: {log}, save_checkpoint_freq: {save}, use_tb_logger: false}}
 path: {{experiments_root: {output}/experiments, results_root: {output}/results}}
 """
 
+PHASE = """
+  {name}:
+    trains: student
+    total_iter: {iterations}{more}
+    optim: {{type: SOAP, lr: 3e-3, betas: [0.95, 0.99]}}
+    losses: [{{type: L1}}]
+"""
+WHOLE = "\n    scheduler: {type: one_cycle}"
+FIRST = "\n    warmup_iter: {warmup}"  # and then a constant rate, so that the phase may end anywhere
+LAST = """
+    needs: [student]
+    init: {from: student}
+    scheduler: {type: one_cycle, pct_start: 0.1}"""
 
-def student_options(size: str) -> dict[str, Any]:
+ARMS = "arms: {student: student, last: last}\n"
+
+
+def student_options(size: str, scale: int) -> dict[str, Any]:
     """The entry of the recipe's networks for a size: a name, or a YAML file of such an entry.
+
+    Where a model of that size is shipped for the scale, the student begins as that.
 
     Raises:
         UsageError: neither, or a file that describes no network.
     """
+    shipped = shipped_models().get(SHIPPED.get(size, "").format(scale=scale))
+    if shipped is not None:
+        network = load_network(shipped.verified_file()).network
+        arguments: dict[str, Any] = network.arguments  # type: ignore[assignment]
+        shape = {key: arguments[key] for key in ("d", "s", "m", "skip")}
+        return {"type": shipped.details["network"], **shape, "path": shipped.name}
     if size in SIZES:
         return {**SIZES[size], "init": "bicubic"} if SIZES[size]["type"] == "FSRCNN" else dict(SIZES[size])
     if not Path(size).is_file():
@@ -79,8 +100,8 @@ def student_options(size: str) -> dict[str, Any]:
 
 def build_student(size: str, scale: int) -> SRNetwork:
     """Untrained, to know how large it is. Raises UsageError for options that the network does not take."""
-    options = {key: value for key, value in student_options(size).items() if key not in ("init", "path", "type")}
-    network = build_network(student_options(size)["type"], **{"scale": scale, **options})
+    options = {key: value for key, value in student_options(size, scale).items() if key not in ("init", "path")}
+    network = build_network(options.pop("type"), **{"scale": scale, **options})
     if not isinstance(network, SRNetwork):
         raise UsageError(
             f"a {type(network).__name__} upscales no images: the student must be a super-resolution network"
@@ -89,28 +110,53 @@ def build_student(size: str, scale: int) -> SRNetwork:
 
 
 def step_seconds(size: str, scale: int, device: str) -> float:
-    """Of a training step, measured on photographs that ship with scikit-image."""
+    """Of a training step, measured on photographs that ship with scikit-image; in a real run it is measured anew."""
     with TemporaryDirectory() as folder:
-        text = _recipe("probe", "a probe", scale, student_options(size), PROBE_STEPS, Path(folder), "probe")
+        text = _recipe(
+            "probe", "a probe", scale, student_options(size, scale), PROBE_STEPS, Path(folder), "probe", WHOLE
+        )
         draft = yaml.safe_load(text)
         draft["datasets"] = {"train": {"dataroot_gt": "scikit-image:held_out", "gt_size": PATCH * scale}}
         draft["logger"] |= {"print_freq": PROBE_INTERVAL, "save_checkpoint_freq": PROBE_STEPS}
         path = Path(folder) / FILE
         write_text(path, yaml.safe_dump(draft))
         root = train(path, device=device).experiment
-        times = json.loads((root / "training_states" / "student" / "step_times.json").read_text(encoding="utf-8"))
-    return OVERHEAD * median(times)
+        return measured_step(root)
+
+
+def measured_step(experiment: Path) -> float:
+    """Seconds of a step as they were in the later half of the first phase."""
+    file = experiment / "training_states" / "student" / "step_times.json"
+    times = json.loads(file.read_text(encoding="utf-8"))
+    return OVERHEAD * mean(times[len(times) // 2 :])
 
 
 def write_recipe(plan: Plan, output: Path, iterations: int) -> Path:
-    """The recipe of a distillation, as ``recipe.yml``; one that is there stays, whatever was edited in it."""
+    """The recipe of a distillation, as ``recipe.yml``; one that is there stays, whatever was edited in it.
+
+    Where there is a limit of time, it is the first phase alone, and `add_last_phase` makes the most of what is left.
+    """
     path = output / FILE
     if not path.exists():
         title = f"{Path(plan.teacher).name} x{plan.scale} into a student: its answers to images, L1."
-        write_text(
-            path, _recipe(plan.name, title, plan.scale, student_options(plan.size), iterations, output, plan.teacher)
-        )
+        more = WHOLE if plan.seconds is None else FIRST.format(warmup=iterations // 5)
+        options = student_options(plan.size, plan.scale)
+        text = _recipe(plan.name, title, plan.scale, options, iterations, output, plan.teacher, more)
+        write_text(path, text)
     return path
+
+
+def wants_last_phase(recipe: Path) -> bool:
+    """Whether the recipe is as `write_recipe` left it, its last phase still to be planned."""
+    phases = read_document(recipe).data["phases"]
+    return list(phases) == ["student"] and "scheduler" not in phases["student"]
+
+
+def add_last_phase(recipe: Path, iterations: int) -> None:
+    """Let the learning rate fall over so many iterations."""
+    text = recipe.read_text(encoding="utf-8")
+    phase = PHASE.format(name="last", iterations=iterations, more=LAST) + ARMS
+    write_text(recipe, text.replace("\nval: {val_freq", f"{phase}val: {{val_freq", 1))
 
 
 def affordable_iterations(seconds: float, step: float) -> int:
@@ -126,7 +172,7 @@ def affordable_iterations(seconds: float, step: float) -> int:
 
 
 def _recipe(
-    name: str, title: str, scale: int, student: dict[str, Any], iterations: int, output: Path, teacher: str
+    name: str, title: str, scale: int, student: dict[str, Any], iterations: int, output: Path, teacher: str, more: str
 ) -> str:
     def inline(value: Any) -> str:
         return (
@@ -142,7 +188,7 @@ def _recipe(
         output=inline(os.path.abspath(output)),  # noqa: PTH100 (links stay as they are)
         gt_size=PATCH * scale,
         student=inline(student),
-        iterations=iterations,
+        phases=PHASE.format(name="student", iterations=iterations, more=more).rstrip(),
         half=max(1, -(-iterations // 2)),
         log=max(1, min(100, iterations // 5)),
         save=max(1, min(500, iterations // 4)),

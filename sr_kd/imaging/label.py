@@ -27,6 +27,7 @@ from ..zoo.manifest import shipped_models
 from .folder import Outcome, upscale_files
 from .jobs import Job
 from .load import find_network
+from .onnx_teacher import load_onnx_teacher
 from .runner import Precision
 from .upscaler import Upscaler
 
@@ -82,7 +83,11 @@ def load_teacher(
     Raises:
         UsageError: "bicubic", which is no network.
     """
-    label, network = find_network(name, scale)
+    label, network = Path(name).name, None
+    if Path(name).suffix.lower() == ".onnx":
+        network = load_onnx_teacher(Path(name))
+    else:
+        label, network = find_network(name, scale)
     if network is None:
         raise UsageError(f"'{name}' is an interpolation, not a network: nothing can be learned from it")
     if scale is None and len(network.scales) > 1:

@@ -9,13 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from skimage import data
 
 import sr_kd
-from sr_kd.distillation.plan import make_plan
+from sr_kd.distillation.plan import find_images, make_plan, write_images
 from sr_kd.distillation.student import affordable_iterations, student_options
+from sr_kd.distillation.teacher import open_teacher
 from sr_kd.errors import SrKdError, UsageError
-from sr_kd.images import Image, write_image
+from sr_kd.images import Image, read_image, write_image
+from sr_kd.imaging.graph import trace, write_onnx
 from sr_kd.imaging.label import load_teacher
 from sr_kd.networks.build import build_network
 from sr_kd.networks.files import save_network
@@ -157,9 +160,6 @@ def test_images_that_cannot_teach(work: Path, tmp_path: Path) -> None:
     write_image(tmp_path / "photos" / "tiny.png", Image(np.zeros((20, 90, 3), np.uint8)))
     with pytest.raises(UsageError, match=r"1 of 6 images are too small .*tiny\.png"):
         distil(work, tmp_path / "out", images=tmp_path / "photos")
-    (tmp_path / "photos" / "tiny.png").write_bytes(b"no image")
-    with pytest.raises(SrKdError, match=r"tiny\.png"):
-        distil(work, tmp_path / "out", images=tmp_path / "photos")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "letter.txt").write_text("mine")
     with pytest.raises(UsageError, match="holds other files"):
@@ -174,19 +174,62 @@ def test_other_wishes_than_before_are_refused(work: Path, whole: Path) -> None:
 
 
 def test_the_time_decides_what_the_teacher_sees_and_how_long_the_student_learns(work: Path, tmp_path: Path) -> None:
-    teacher, file = load_teacher(work / "teacher" / "my_teacher.pth", device="cpu")
+    found = find_images([str(work / "photos")], tmp_path)
+    teacher = open_teacher(work / "teacher" / "my_teacher.pth", list(found.values()), scale=None, device="cpu")
     wishes = {"name": "a", "size": "small", "iterations": None}
-    long = make_plan(teacher, file, [str(work / "photos")], tmp_path, seconds=3600.0, **wishes)
+    long = make_plan(teacher, found, tmp_path, seconds=3600.0, **wishes)
     assert (long.side, len(long.train), len(long.held_out)) == (512, 4, 1)
     with pytest.raises(UsageError, match="are too short for this teacher on 5 images"):
-        make_plan(teacher, file, [str(work / "photos")], tmp_path, seconds=1e-6, **wishes)
+        make_plan(teacher, found, tmp_path, seconds=1e-6, **wishes)
     assert affordable_iterations(100.0, 0.03) == 3330
     with pytest.raises(SrKdError, match="are left for training"):
         affordable_iterations(-3.0, 0.03)
 
 
+def test_an_unreadable_image_is_named_and_left_out(work: Path, tmp_path: Path, caplog) -> None:
+    shutil.copytree(work / "photos", tmp_path / "photos")
+    (tmp_path / "photos" / "a_first.png").write_bytes(b"no image")
+    found = find_images([str(tmp_path / "photos")], tmp_path / "out")
+    assert len(found) == 5
+    assert "a_first.png" in caplog.text
+
+
+def test_a_folder_of_answers_teaches(work: Path, whole: Path, tmp_path: Path) -> None:
+    images = whole / "images" / "train"
+    found = find_images([str(images)], tmp_path)
+    teacher = open_teacher(whole / "labels" / "train", list(found.values()), scale=None, device="cpu")
+    assert (teacher.scale, teacher.upscaler, len(teacher.answers)) == (2, None, 4)
+    plan = make_plan(teacher, found, tmp_path, name="a", size="small", iterations=10, seconds=None)
+    write_images(plan, teacher, tmp_path, quiet=True)
+    for file in sorted((tmp_path / "images").glob("*/*.png")):
+        shown = read_image(tmp_path / "labels" / file.parent.name / file.name).pixels
+        assert np.array_equal(shown, read_image(whole / "labels" / "train" / file.name).pixels)
+    with pytest.raises(UsageError, match="have no answer in"):
+        open_teacher(whole / "labels" / "held_out", list(found.values()), scale=None, device="cpu")
+
+
+@pytest.mark.parametrize("peak", [1, 255])
+def test_an_onnx_file_teaches_in_its_own_range(tmp_path: Path, peak: int) -> None:
+    network = sr_kd.load_model("fsrcnn_x4", device="cpu").network
+
+    class Ranged(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network.deploy()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.network(x / peak) * peak
+
+    write_onnx(trace(Ranged().eval(), 1), tmp_path / "teacher.onnx", {})
+    teacher, _ = load_teacher(tmp_path / "teacher.onnx", device="cpu")
+    assert (teacher.scale, teacher.color) == (4, "y")
+    image = np.ascontiguousarray(data.astronaut()[:60, :70])
+    difference = teacher.upscale(image).astype(int) - sr_kd.load_model("fsrcnn_x4", device="cpu").upscale(image)
+    assert abs(difference).max() <= 1
+
+
 def test_a_size_may_be_a_file(work: Path, tmp_path: Path) -> None:
-    assert student_options(str(work / "student.yml"))["d"] == 8
+    assert student_options(str(work / "student.yml"), 2)["d"] == 8
     (tmp_path / "empty.yml").write_text("d: 8\n")
     with pytest.raises(UsageError, match="describes no network"):
-        student_options(str(tmp_path / "empty.yml"))
+        student_options(str(tmp_path / "empty.yml"), 2)

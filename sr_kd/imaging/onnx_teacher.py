@@ -1,0 +1,94 @@
+"""An ONNX file of any program as a network that can teach: scale, color and value range are found by trying it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..errors import SrKdError, UsageError
+from ..networks.foreign import PROBE, ForeignNetwork
+from .graph import check_onnx_packages
+
+OVERLAP = 64  # LR pixels: how far its pixels look at most; what they do is measured
+FAR = 0.1  # mean distance of a result, scaled down, from the image, in 0..1: above it, it is another image
+
+
+class OnnxModule(nn.Module):
+    """(N, C, H, W) in [0, 1] -> (N, C, H * scale, W * scale), by ONNX Runtime on the CPU.
+
+    Args:
+        session: an ``onnxruntime.InferenceSession``; copies of the module share it.
+        peak: the value of white in the file, 1 or 255.
+    """
+
+    def __init__(self, session: Any, peak: float = 1.0) -> None:
+        super().__init__()
+        self.session, self.peak = session, peak
+        self._input = session.get_inputs()[0]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """As the file computes it, in the precision of `x`."""
+        kind = torch.float16 if "float16" in self._input.type else torch.float32
+        given = {self._input.name: (x * self.peak).to("cpu", kind).contiguous().numpy()}
+        return torch.from_numpy(self.session.run(None, given)[0]).to(x) / self.peak
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> OnnxModule:
+        return self
+
+
+def load_onnx_teacher(path: Path) -> ForeignNetwork:
+    """The network of an ONNX file: one image in, (N, 1 or 3, H, W) with free height and width, one image out.
+
+    Raises:
+        UsageError: ONNX Runtime is missing, or the file does not upscale images.
+        SrKdError: an unreadable file.
+    """
+    check_onnx_packages()
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.log_severity_level = 4
+    try:
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its exceptions have no common base
+        problem = " ".join(str(error).split())[:120]
+        raise SrKdError(f"{path} cannot be read as an ONNX file ({problem}), or there is no such file") from None
+    shape = session.get_inputs()[0].shape
+    if len(shape) != 4 or shape[1] not in (1, 3):
+        raise UsageError(f"{path} takes {shape}: a teacher takes images as (N, 1 or 3, height, width)")
+    if isinstance(shape[2], int) or isinstance(shape[3], int):
+        raise UsageError(f"{path} takes images of {shape[3]}x{shape[2]} pixels alone: export it with a free size")
+    peak, scale = _range_and_scale(session, int(shape[1]), path)
+    return ForeignNetwork(OnnxModule(session, peak), scale, "rgb" if shape[1] == 3 else "y", (), OVERLAP)
+
+
+def _range_and_scale(session: Any, channels: int, path: Path) -> tuple[float, int]:
+    """The value of white with which a scaled-down disc comes out best; and how much larger."""
+    scale, found = 1, []
+    for peak in (1.0, 255.0):
+        x = _disc(PROBE * 8, 8, channels)
+        try:
+            y = OnnxModule(session, peak)(x)
+        except Exception as error:  # as above
+            problem = " ".join(str(error).split())[:120]
+            raise UsageError(f"{path} does not take an image {tuple(x.shape)}: {problem}") from None
+        scale = y.shape[-1] // PROBE if y.ndim == 4 else 0
+        if scale < 2 or y.shape != (1, channels, scale * PROBE, scale * PROBE):
+            raise UsageError(f"{path} makes {tuple(y.shape)} of {tuple(x.shape)}: it upscales no images")
+        found.append((float((y - _disc(PROBE * scale, 1, channels)).abs().mean()), peak))
+    distance, peak = min(found)
+    if not distance <= FAR:
+        raise UsageError(f"{path} makes another image of a test image, with values up to 1 as up to 255")
+    return peak, scale
+
+
+def _disc(side: int, shrink: int, channels: int) -> Tensor:
+    """A bright disc on a gray ground, (1, C, side / shrink, side / shrink)."""
+    y, x = torch.meshgrid(*[torch.linspace(-1, 1, side)] * 2, indexing="ij")
+    disc = torch.where(x * x + y * y < 0.4, 0.8, 0.3)
+    return functional.avg_pool2d(disc.expand(1, channels, side, side), shrink)
