@@ -98,22 +98,20 @@ def test_the_same_command_again_has_nothing_to_do(work: Path, whole: Path, run_c
     assert before == {path: path.stat().st_mtime_ns for path in whole.rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize(
-    "sign",
-    ["images/train/*.png", "labels/train/*.png", "experiments/tiny/training_states/student/20.state", "tiny.onnx"],
-)
 def test_killed_in_each_part_it_ends_with_the_same_files(
-    work: Path, whole: Path, tmp_path: Path, sign: str, run_cli, start_cli
+    work: Path, whole: Path, tmp_path: Path, run_cli, start_cli
 ) -> None:
     output = tmp_path / "out"
-    process = start_cli(*command(work, output, "--quiet"))
-    deadline = time.monotonic() + 300
-    while not list(output.glob(sign)) and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.002)
-    process.kill()
-    process.communicate()
-    assert list(output.glob(sign))
-    assert not (output / "answer.json").exists()
+    states = "experiments/tiny/training_states/student/20.state"
+    for sign in ("images/train/*.png", "labels/train/*.png", states, "tiny.onnx"):
+        process = start_cli(*command(work, output, "--quiet"))
+        deadline = time.monotonic() + 300
+        while not list(output.glob(sign)) and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.002)
+        process.kill()
+        process.communicate()
+        assert list(output.glob(sign))
+        assert not (output / "answer.json").exists()
     finished = run_cli(*command(work, output, "--quiet"), timeout=600)
     assert (finished.returncode, finished.stderr) == (0, "")
     expected, found = made(whole), made(output)
