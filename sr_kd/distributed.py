@@ -82,6 +82,12 @@ class World:
             value /= self.size
         return value
 
+    def mean_gradients(self, module: nn.Module) -> None:
+        """For a module that is not `parallel`: the mean of everybody's gradients, in place."""
+        for parameter in module.parameters():
+            if parameter.grad is not None:
+                self.mean(parameter.grad)
+
     def share_buffers(self, module: nn.Module) -> None:
         """Give every rank rank 0's buffers: batch norm's statistics, which each rank gathers from its own images."""
         if self.size > 1:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 
@@ -13,7 +12,7 @@ from ..errors import SrKdError
 from ..losses.adversarial import Adversarial
 from .frozen_teacher import autocast
 from .loop import TrainingStage
-from .optimization import Optimization
+from .optimization import Optimization, Optimizations
 from .optimizer import build_optimizer
 from .schedule import learning_rate
 
@@ -36,17 +35,13 @@ class AdversarialStage:
         self.total_iter = training.total_iter
         options, device = training.options, training.world.device
         half, most = options.precision == "fp16", options.max_skipped_steps
-        self.optimizations = {
-            name: Optimization(
-                build_optimizer(
-                    Optimizer(lr=loss.lr, betas=BETAS), [{"params": list(loss.discriminator.parameters())}]
-                ),
-                device,
-                half=half,
-                most=most,
-            )
-            for name, loss in losses.items()
-        }
+        self.discriminators: dict[str, Optimization] = {}
+        for name, loss in losses.items():
+            groups = [{"params": list(loss.discriminator.parameters())}]
+            optimizer = build_optimizer(Optimizer(lr=loss.lr, betas=BETAS), groups)
+            self.discriminators[name] = Optimization(optimizer, device, half=half, most=most)
+        own = Optimizations(self.discriminators)
+        self.optimization = Optimizations({"training": training.optimization, "discriminators": own})
         self._warned: set[str] = set()
 
     def update(self, iteration: int, measure: bool) -> dict[str, float]:
@@ -59,12 +54,8 @@ class AdversarialStage:
 
     def _judge(self, name: str, iteration: int, measure: bool) -> dict[str, float]:
         """One step of a discriminator."""
-        loss, optimization, options, world = (
-            self.losses[name],
-            self.optimizations[name],
-            self.training.options,
-            self.training.world,
-        )
+        loss, optimization = self.losses[name], self.discriminators[name]
+        options, world = self.training.options, self.training.world
         rate = learning_rate(options.optim.lr, options.scheduler, iteration, self.total_iter, options.warmup_iter)
         optimization.begin(rate * loss.lr / options.optim.lr)
         loss.discriminator.train().requires_grad_(True)
@@ -75,9 +66,7 @@ class AdversarialStage:
             optimization.backward(value / len(loss.seen or ()))
             found.append(torch.stack([value.detach(), accuracy]))
         loss.seen = None
-        for parameter in loss.discriminator.parameters():
-            if parameter.grad is not None:
-                world.mean(parameter.grad)
+        world.mean_gradients(loss.discriminator)
         optimization.step(iteration)
         loss.freeze()
         mean, accuracy = world.mean(torch.stack(found).mean(0))
@@ -109,19 +98,3 @@ class AdversarialStage:
         if name not in self._warned:
             logger.warning("%s", sentence)
         self._warned.add(name)
-
-    @property
-    def skipped(self) -> int:
-        return self.training.skipped + sum(each.skipped for each in self.optimizations.values())
-
-    def state_dict(self) -> dict[str, Any]:
-        own = {name: each.state_dict() for name, each in self.optimizations.items()}
-        return {"training": self.training.state_dict(), "discriminators": own}
-
-    def load_state_dict(self, state: dict[str, Any], anew: bool = False) -> None:
-        """Of a phase that had no adversarial loss before it was changed, too."""
-        before = state if anew and "training" not in state else state["training"]
-        self.training.load_state_dict(before, anew)
-        own = state.get("discriminators", {})
-        for name, each in self.optimizations.items():
-            each.load_state_dict(own.get(name, {}) if anew else own[name], anew)

@@ -73,7 +73,7 @@ class PhaseRun:
             stage = self.start.stage if index == self.start.index else None
             stage = stage or self.plan.stages[index]()
             self._run_stage(index, stage, iteration, skipped, quiet)
-            skipped, iteration = skipped + stage.skipped, 0
+            skipped, iteration = skipped + stage.optimization.skipped, 0
         return self.validation.run(self.plan.total_iter, final=True), skipped
 
     def _run_stage(self, index: int, stage: Stage, start: int, skipped: int, quiet: bool) -> None:
@@ -99,7 +99,7 @@ class PhaseRun:
                     values = stage.update(iteration, measure)
                 bar.update()
                 if values:
-                    bar.set_postfix_str(self._record(clock, values, skipped + stage.skipped))
+                    bar.set_postfix_str(self._record(clock, values, skipped + stage.optimization.skipped))
                 # Several processes agree on it, which costs a synchronization: not at every iteration.
                 stopping = (self.world.size == 1 or done % often.print_freq == 0) and self.stop.requested(self.world)
                 if saving or stopping:
@@ -129,7 +129,7 @@ class PhaseRun:
                 "iteration": done,
                 "step": self.plan.step.state_dict(),
                 "ema": None if self.plan.ema is None else self.plan.ema.state_dict(),
-                "optimization": stage.state_dict(),
+                "optimization": stage.optimization.state_dict(),
                 "best": self.validation.best,
                 "skipped": skipped,
                 "lengths": list(self.plan.lengths),
@@ -204,16 +204,6 @@ class TrainingStage:
         if self.ema is not None:
             self.ema.update(self.step.student, iteration)
         return {"learning_rate": rate, **_mean(values), "gradient/norm": float(norm)} if measure else {}
-
-    @property
-    def skipped(self) -> int:
-        return self.optimization.skipped
-
-    def state_dict(self) -> dict[str, Any]:
-        return self.optimization.state_dict()
-
-    def load_state_dict(self, state: dict[str, Any], anew: bool = False) -> None:
-        self.optimization.load_state_dict(state, anew)
 
     def _reason(self, iteration: int, rate: float) -> str:
         """Why no step was made any more: the last one's batch is looked at again."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import nn
 
 from ..config.phase import Phase
 from ..distributed import World
 from .frozen_teacher import FrozenTeacher
 from .loop import TrainingStage
+from .optimization import Optimizations
 from .pretraining import PretrainingStage
 from .student_with_losses import StudentWithLosses
 from .task import Task
@@ -56,21 +55,11 @@ class MutualStage:
         first, partner = step.first, step.partner
         self.partner = _Turn(options, total_iter, partner, first.student, task, world)
         self.first = _Turn(options, total_iter, first, partner.student, task, world)
+        self.optimization = Optimizations({"partner": self.partner.optimization, "first": self.first.optimization})
 
     def update(self, iteration: int, measure: bool) -> dict[str, float]:
         of_partner = self.partner.update(iteration, measure)
         return self.first.update(iteration, measure) | {f"partner/{key}": value for key, value in of_partner.items()}
-
-    @property
-    def skipped(self) -> int:
-        return self.partner.skipped + self.first.skipped
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"partner": self.partner.state_dict(), "first": self.first.state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any], anew: bool = False) -> None:
-        self.partner.load_state_dict(state["partner"], anew)
-        self.first.load_state_dict(state["first"], anew)
 
 
 class _Turn:
@@ -88,6 +77,8 @@ class _Turn:
             for name, loss in step.losses.items()
             if (objective := loss.pretraining()) is not None  # type: ignore[operator]
         }
+        preparing = Optimizations({name: stage.optimization for name, stage in self.preparing.items()})
+        self.optimization = Optimizations({"training": self.training.optimization, "preparing": preparing})
 
     def update(self, iteration: int, measure: bool) -> dict[str, float]:
         self.fixed.eval().requires_grad_(False)
@@ -98,16 +89,3 @@ class _Turn:
             values |= {f"{key}/{name}": value for key, value in stage.update(iteration, measure).items()}
         self.step.train()  # and freezes what was just prepared
         return self.training.update(iteration, measure) | values
-
-    @property
-    def skipped(self) -> int:
-        return self.training.skipped + sum(stage.skipped for stage in self.preparing.values())
-
-    def state_dict(self) -> dict[str, Any]:
-        preparing = {name: stage.state_dict() for name, stage in self.preparing.items()}
-        return {"training": self.training.state_dict(), "preparing": preparing}
-
-    def load_state_dict(self, state: dict[str, Any], anew: bool = False) -> None:
-        self.training.load_state_dict(state["training"], anew)
-        for name, stage in self.preparing.items():
-            stage.load_state_dict(state["preparing"].get(name, {}) if anew else state["preparing"][name], anew)

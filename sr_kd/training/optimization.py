@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -122,3 +123,25 @@ def _fits(state: dict[str, Any], parameter: Tensor) -> bool:
     """Whether averages of gradients have their number of elements."""
     averages = [value for name, value in state.items() if name in ("exp_avg", "exp_avg_sq", "momentum_buffer")]
     return all(isinstance(value, Tensor) and value.numel() == parameter.numel() for value in averages)
+
+
+class Optimizations:
+    """Several of them by name, each perhaps several itself: saved, continued and counted as one."""
+
+    def __init__(self, parts: Mapping[str, Optimization | Optimizations]) -> None:
+        self.parts = dict(parts)
+
+    @property
+    def skipped(self) -> int:
+        """Steps that any of them left out."""
+        return sum(part.skipped for part in self.parts.values())
+
+    def state_dict(self) -> dict[str, Any]:
+        return {name: part.state_dict() for name, part in self.parts.items()}
+
+    def load_state_dict(self, state: dict[str, Any], anew: bool = False) -> None:
+        """As `Optimization.load_state_dict`; with `anew` a part may be new, or the first one alone have been there."""
+        if anew and not self.parts.keys() & state.keys():
+            state = {next(iter(self.parts), ""): state}
+        for name, part in self.parts.items():
+            part.load_state_dict(state.get(name, {}) if anew else state[name], anew)

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
-
-import torch
 
 from ..config.phase import Optimizer
 from ..distributed import World
@@ -46,10 +43,7 @@ class PretrainingStage:
         loss = self.objective.loss(inputs)
         self.optimization.begin()
         self.optimization.backward(loss)
-        for parameter in self.objective.module.parameters():
-            if self.world.size > 1 and parameter.grad is not None:
-                torch.distributed.all_reduce(parameter.grad)
-                parameter.grad /= self.world.size
+        self.world.mean_gradients(self.objective.module)
         self.optimization.step(iteration)
         if self.optimization.is_stuck(measure):
             raise SrKdError(
@@ -58,13 +52,3 @@ class PretrainingStage:
                 "lower pretrain_lr"
             )
         return {"losses/reconstruction": float(loss.detach())} if measure else {}
-
-    @property
-    def skipped(self) -> int:
-        return self.optimization.skipped
-
-    def state_dict(self) -> dict[str, Any]:
-        return self.optimization.state_dict()
-
-    def load_state_dict(self, state: dict[str, Any], anew: bool = False) -> None:
-        self.optimization.load_state_dict(state, anew)

@@ -71,7 +71,7 @@ def _restore(plan: PhasePlan, clock: int, saved: Mapping[str, Any], changed: lis
     if plan.ema is not None:
         average = _fitting(plan.ema.network, saved["ema"] or {}, anew=bool(changed))
     stage = plan.stages[index]()
-    stage.load_state_dict(saved["optimization"], anew=bool(changed))
+    stage.optimization.load_state_dict(saved["optimization"], anew=bool(changed))
     plan.step.load_state_dict(own)
     if plan.ema is not None and average is not None:
         plan.ema.load_state_dict(average if saved["ema"] else plan.step.student.state_dict())

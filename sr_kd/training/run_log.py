@@ -38,15 +38,14 @@ class RunLog:
             with self._disk_may_be_full():
                 self._writer = SummaryWriter(str(folder), purge_step=start if repeated else start + 1)
         for name, value in repeated.items():
-            self._writer.add_scalar(name, value, start)
+            self._tell("add_scalar", name, value, start)
 
     def scalars(self, iteration: int, values: Mapping[str, float]) -> None:
         """Record scalars after `iteration` finished iterations."""
         if self._scalars is not None and values:
             self._scalars.add(iteration, values)
-        with self._disk_may_be_full():
-            for name, value in values.items() if self._writer is not None else ():
-                self._writer.add_scalar(name, value, iteration)
+        for name, value in values.items():
+            self._tell("add_scalar", name, value, iteration)
 
     def hyperparameters(self, options: Mapping[str, Any], scores: Mapping[str, float]) -> None:
         """Record what was chosen, and what came of it, so that runs can be compared in TensorBoard's HParams.
@@ -55,17 +54,12 @@ class RunLog:
             options: by name; numbers, texts and truth values.
             scores: of the end.
         """
-        with self._disk_may_be_full():
-            if self._writer is not None:
-                self._writer.add_hparams(
-                    dict(options), {f"hparam/{key}": value for key, value in scores.items()}, run_name="."
-                )
+        named = {f"hparam/{key}": value for key, value in scores.items()}
+        self._tell("add_hparams", dict(options), named, run_name=".")
 
     def image(self, iteration: int, name: str, image: torch.Tensor) -> None:
         """Record an image (C, H, W) in [0, 1]."""
-        with self._disk_may_be_full():
-            if self._writer is not None:
-                self._writer.add_image(name, image.clamp(0, 1), iteration)
+        self._tell("add_image", name, image.clamp(0, 1), iteration)
 
     @property
     def takes_images(self) -> bool:
@@ -74,14 +68,17 @@ class RunLog:
 
     def text(self, name: str, text: str) -> None:
         """Record a text as it is."""
-        if self._writer is not None:
-            self._writer.add_text(name, "".join(f"    {line}\n" for line in text.splitlines()))
+        self._tell("add_text", name, "".join(f"    {line}\n" for line in text.splitlines()))
 
     def flush(self) -> None:
         """Write what was recorded to the disk."""
+        self._tell("flush")
+
+    def _tell(self, what: str, *arguments: Any, **options: Any) -> None:
+        """Call a method of TensorBoard's writer, if there is one."""
         with self._disk_may_be_full():
             if self._writer is not None:
-                self._writer.flush()
+                getattr(self._writer, what)(*arguments, **options)
 
     @contextmanager
     def _disk_may_be_full(self) -> Iterator[None]:
@@ -99,9 +96,7 @@ class RunLog:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._disk_may_be_full():
-            if self._writer is not None:
-                self._writer.close()
+        self._tell("close")
         threading.excepthook = self._excepthook
 
     def _in_thread(self, found: threading.ExceptHookArgs) -> None:

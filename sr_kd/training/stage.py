@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from torch import nn
 
 from .ema import EMA
 from .frozen_teacher import FrozenTeacher
+from .optimization import Optimization, Optimizations
 from .phase_losses import WeightedLoss
 from .student_with_losses import StudentWithLosses
 
@@ -23,22 +24,16 @@ class Stage(Protocol):
     name: str
     total_iter: int
 
+    @property
+    def optimization(self) -> Optimization | Optimizations:
+        """What a saved state holds of it; the modules' weights belong to the phase."""
+
     def update(self, iteration: int, measure: bool) -> dict[str, float]:
         """One iteration; values worth logging if `measure`, otherwise nothing is read back.
 
         Raises:
             SrKdError: too many steps in a row had a gradient that was NaN or Inf.
         """
-
-    @property
-    def skipped(self) -> int:
-        """How many steps were left out because their gradient was NaN or Inf."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """Of the optimizers; the modules' weights belong to the phase."""
-
-    def load_state_dict(self, state: dict[str, Any], anew: bool = False) -> None:
-        """Continue from `state_dict`; with `anew`, an optimizer that was changed begins anew."""
 
 
 @dataclass(frozen=True)
