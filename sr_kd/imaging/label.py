@@ -23,6 +23,7 @@ from ..device import wait_for
 from ..errors import SrKdError, UsageError
 from ..files import check_folder, sweep_leftovers
 from ..images import Header, read_image
+from ..networks.base import SRNetwork
 from ..zoo.manifest import shipped_models
 from .folder import Outcome, upscale_files
 from .jobs import Job
@@ -83,9 +84,9 @@ def load_teacher(
     Raises:
         UsageError: "bicubic", which is no network.
     """
-    label, network = Path(name).name, None
+    network: SRNetwork | None
     if Path(name).suffix.lower() == ".onnx":
-        network = load_onnx_teacher(Path(name))
+        label, network = Path(name).name, load_onnx_teacher(Path(name))
     else:
         label, network = find_network(name, scale)
     if network is None:

@@ -62,6 +62,7 @@ class Affinity(Loss):
 
     terms = ("affinity",)
     needs_pairs = True
+    shows_any_taps = True
 
     def __init__(self, pairs: Sequence[TapPair], positions: Count = 576) -> None:
         super().__init__(pairs)
@@ -80,6 +81,5 @@ class Affinity(Loss):
     def maps(self, inputs: LossInputs, place: Place = MIDDLE) -> Iterator[ComparedMaps]:
         """Which positions resemble the one at `place`; maps are not averaged down."""
         for pair, *features in self.compared(inputs):
-            yield ComparedMaps.both(
-                pair, "affinity with the marked position", lambda each: affinity_with(each, place), *features
-            )
+            title, text = "affinity with the marked position", "Cosine of the feature vectors, as Affinity compares it."
+            yield ComparedMaps.both(pair, title, text, lambda each: affinity_with(each, place), *features, marked=True)

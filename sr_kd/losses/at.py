@@ -67,6 +67,7 @@ class AT(Loss):
 
     terms = ("at",)
     needs_pairs = True
+    shows_any_taps = True
 
     def __init__(self, pairs: Sequence[TapPair], p: AtLeastOne = 2.0, form: Form = "code") -> None:
         super().__init__(pairs)
@@ -80,7 +81,8 @@ class AT(Loss):
     def maps(self, inputs: LossInputs, place: Place = MIDDLE) -> Iterator[ComparedMaps]:
         """The attention maps: energy, scaled to length 1."""
         for pair, *features in self.compared(inputs):
-            yield ComparedMaps.both(pair, "attention", self._attention, *features)
+            text = "Energy at every position, as AT compares it."
+            yield ComparedMaps.both(pair, "attention", text, self._attention, *features)
 
     def _attention(self, feature: Tensor) -> Tensor:
         return unit(energy(feature, self.p)).view(-1, *feature.shape[2:])

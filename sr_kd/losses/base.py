@@ -119,27 +119,37 @@ class ComparedMaps:
 
     Attributes:
         pair: the taps.
-        title: what the maps are.
+        title: what the maps are, and `text` how to read them.
         maps: caption -> map (N, H, W), detached.
+        marked: whether they compare one position with all others.
     """
 
     pair: TapPair
     title: str
+    text: str
     maps: Mapping[str, Tensor]
+    marked: bool = False
 
     @classmethod
     def error(cls, pair: TapPair, predicted: Tensor, target: Tensor) -> ComparedMaps:
         """Mean over channels of |predicted - target|, both (N, C, H, W)."""
-        return cls(pair, "absolute error", {"error": (predicted - target).abs().mean(1).detach()})
+        text = "Mean over the channels of |predicted - teacher|."
+        return cls(pair, "absolute error", text, {"error": (predicted - target).abs().mean(1).detach()})
 
     @classmethod
     def both(
-        cls, pair: TapPair, title: str, function: Callable[[Tensor], Tensor], student: Tensor, teacher: Tensor
+        cls,
+        pair: TapPair,
+        title: str,
+        text: str,
+        function: Callable[[Tensor], Tensor],
+        *features: Tensor,
+        marked: bool = False,
     ) -> ComparedMaps:
         """A function (N, C, H, W) -> (N, H, W) of the student's and the teacher's map, brought to one size."""
-        features = match_size(widen(student), widen(teacher))
-        maps = zip(("student", "teacher"), features, strict=True)
-        return cls(pair, title, {caption: function(each).detach() for caption, each in maps})
+        one, other = match_size(*map(widen, features))
+        maps = {"student": function(one).detach(), "teacher": function(other).detach()}
+        return cls(pair, title, text, maps, marked)
 
 
 @dataclass(frozen=True)
@@ -175,6 +185,7 @@ class Loss(nn.Module):
         needs_forwards: the loss shows both networks other inputs than the batch.
         needs_compact: the loss looks at the compact feature of a privileged teacher in training.
         teacher_layers: the teacher taps at which the loss shows the teacher images of its own choice.
+        shows_any_taps: its `maps` need nothing that is trained, so that they can be made of taps it does not compare.
         tasks: which tasks the loss serves; empty: every one whose networks have what it needs.
     """
 
@@ -184,6 +195,7 @@ class Loss(nn.Module):
     needs_teacher_tail: ClassVar[bool] = False
     needs_forwards: ClassVar[bool] = False
     needs_compact: ClassVar[bool] = False
+    shows_any_taps: ClassVar[bool] = False
     tasks: ClassVar[tuple[str, ...]] = ()
     teacher_layers: Sequence[str] = ()
 

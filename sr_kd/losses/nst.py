@@ -122,6 +122,7 @@ class NST(Loss):
 
     terms = ("nst",)
     needs_pairs = True
+    shows_any_taps = True
 
     def __init__(
         self,
@@ -149,8 +150,10 @@ class NST(Loss):
     def maps(self, inputs: LossInputs, place: Place = MIDDLE) -> Iterator[ComparedMaps]:
         """Which positions the same channels select as the one at `place`, whatever the kernel: `selected_with`."""
         for pair, *features in self.compared(inputs):
+            title = "selected with the marked position"
+            text = "Which positions the same channels select, as NST compares it."
             yield ComparedMaps.both(
-                pair, "selected with the marked position", lambda each: selected_with(each, place, self.eps), *features
+                pair, title, text, lambda each: selected_with(each, place, self.eps), *features, marked=True
             )
 
     def _discrepancy(self, student: Tensor, teacher: Tensor) -> Tensor:

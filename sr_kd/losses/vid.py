@@ -108,9 +108,12 @@ class VID(Loss):
         """The error, and the scale that the student predicted for it, each the mean over channels."""
         for pair, location, raw, target in self._predicted(inputs):
             both = {"error": (target - location).abs(), "predicted scale": self._deviation(raw).expand_as(target)}
-            yield ComparedMaps(
-                pair, "error and predicted scale", {name: each.mean(1).detach() for name, each in both.items()}
+            text = (
+                "Where the student is sure of the teacher's feature, and where it errs. A calibrated scale is as large "
             )
+            text += "as the error, on average."
+            maps = {name: each.mean(1).detach() for name, each in both.items()}
+            yield ComparedMaps(pair, "error and predicted scale", text, maps)
 
     def _predicted(self, inputs: LossInputs) -> Iterator[tuple[TapPair, Tensor, Tensor, Tensor]]:
         """Every pair with the location, the scale before it is made `positive`, and the teacher's feature."""

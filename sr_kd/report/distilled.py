@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,8 +17,6 @@ from ..evaluation.protocols import find_protocol, to_pixels
 from ..losses.base import Loss, LossInputs, NetworkOutput, TapPair
 from ..networks.base import SRNetwork
 from ..recipes.networks import FirstNetworks, first_network, other_network
-from ..tasks.super_resolution.data import open_images
-from ..tasks.super_resolution.options import SuperResolutionRecipe
 from ..tasks.super_resolution.task import SuperResolution
 from ..training.frozen_teacher import FrozenTeacher
 from ..training.phase_losses import build_phase_losses
@@ -72,7 +70,7 @@ class Distillation:
 
 def distilled_phases(run: Run) -> list[str]:
     """The phases of a super-resolution in which feature maps are compared with a frozen teacher's."""
-    if not isinstance(run.recipe, SuperResolutionRecipe):
+    if not run.upscales:
         return []
     return [
         name
@@ -129,21 +127,16 @@ def open_image(run: Run, name: str | None, device: torch.device) -> ImagePart:
         SrKdError: an image that cannot be read.
     """
     recipe = run.recipe
-    if not isinstance(recipe, SuperResolutionRecipe):
+    if not run.upscales:
         raise UsageError(f"{recipe.name} is a {recipe.task}: feature maps are shown of super-resolutions")
     names: list[str] = []
-    for images, protocol in _sets(recipe):
+    for images, protocol in run.image_sets():
         names += images.names
         if name is None or name in images.names:
             return _read(images, images.names.index(name or images.names[0]), protocol, device)
     if not names:
         raise UsageError(f"{recipe.name} has no validation set to take an image from")
     raise unknown_name("validation image", str(name), names)
-
-
-def _sets(recipe: SuperResolutionRecipe) -> Iterator[tuple[ImageSet, str]]:
-    for options in recipe.validation_sets:
-        yield open_images(options, recipe.scale), options.protocol
 
 
 def _read(images: ImageSet, index: int, protocol: str, device: torch.device) -> ImagePart:

@@ -11,10 +11,8 @@ from torch import Tensor
 
 from ..errors import UsageError
 from ..evaluation.protocols import to_pixels
-from ..losses.affinity import Affinity
-from ..losses.at import AT
-from ..losses.base import MIDDLE, LossInputs, Place, TapPair
-from ..losses.nst import NST
+from ..losses.base import MIDDLE, Loss, LossInputs, Place, TapPair
+from ..losses.build import LOSSES
 from ..losses.numerics import unit
 from ..losses.shapes import match_size, pool_positions
 from .distilled import Distillation
@@ -23,15 +21,6 @@ from .distilled import Distillation
 RAMP = ((0, 0.25, 0.5, 0.75, 1), ((0, 0, 4), (87, 16, 110), (188, 55, 84), (249, 142, 9), (252, 255, 164)))
 CHANNELS = 4
 POSITIONS = 576  # of a channel as a point for t-SNE
-SEEN_BY = (AT, NST, Affinity)  # losses without adapters: what they see of any taps
-WHY = {
-    "absolute error": "Mean over the channels of |predicted - teacher|.",
-    "error and predicted scale": "Where the student is sure of the teacher's feature, and where it errs. A calibrated "
-    "scale is as large as the error, on average.",
-    "attention": "Energy at every position, as AT compares it.",
-    "selected with the marked position": "Which positions the same channels select, as NST compares it.",
-    "affinity with the marked position": "Cosine of the feature vectors, as the affinity loss compares it.",
-}
 
 
 @dataclass(frozen=True)
@@ -101,12 +90,13 @@ def make_figures(one: Distillation, place: Place = MIDDLE, channels: Sequence[in
         before, _ = match_size(one.before.features[pair.student], teacher)
         yield _components(pair, named, teacher[0], {"student before": before[0], "student": after[0]})
         yield from _channels(pair, named, teacher[0], after[0], channels)
-        for kind in SEEN_BY:
-            yield from _seen(one, kind((pair,)), named, place)
+        for kind in map(LOSSES.get, LOSSES.names()):
+            if kind.shows_any_taps:
+                yield from _seen(one, kind((pair,)), named, place)
     for name, loss in one.losses.items():
-        for maps in loss.maps(one.inputs, place) if not isinstance(loss, SEEN_BY) else ():
+        for maps in () if loss.shows_any_taps else loss.maps(one.inputs, place):
             captions = {caption: each[0] for caption, each in maps.maps.items()}
-            yield _in_one_scale(f"{name}_{maps.pair.key}", f"{name}: {maps.title}", WHY[maps.title], captions)
+            yield _in_one_scale(f"{name}_{maps.pair.key}", f"{name}: {maps.title}", maps.text, captions)
 
 
 def scatter_channels(one: Distillation) -> list[Scatter]:
@@ -208,7 +198,7 @@ def _channels(pair: TapPair, named: str, teacher: Tensor, student: Tensor, chose
         )
 
 
-def _seen(one: Distillation, loss: AT | NST | Affinity, named: str, place: Place) -> Iterator[Figure]:
+def _seen(one: Distillation, loss: Loss, named: str, place: Place) -> Iterator[Figure]:
     """Of teacher and student, and of the student before."""
     first: LossInputs = replace(one.inputs, trained=one.before)
     for maps, earlier in zip(loss.maps(one.inputs, place), loss.maps(first, place), strict=True):
@@ -217,9 +207,8 @@ def _seen(one: Distillation, loss: AT | NST | Affinity, named: str, place: Place
             "student before": earlier.maps["student"][0],
             "student": maps.maps["student"][0],
         }
-        marked = None if isinstance(loss, AT) else place
         name = f"{type(loss).__name__.lower()}_{maps.pair.key}"
-        yield _in_one_scale(name, f"{named}: {maps.title}", WHY[maps.title], captions, marked)
+        yield _in_one_scale(name, f"{named}: {maps.title}", maps.text, captions, place if maps.marked else None)
 
 
 def _in_one_scale(name: str, title: str, text: str, maps: Mapping[str, Tensor], place: Place | None = None) -> Figure:

@@ -17,7 +17,6 @@ from ..networks.complexity import count_parameters
 from ..recipes.graph import arms
 from ..recipes.workspace import finished_arms
 from ..tasks.base import FinishedArm
-from ..tasks.super_resolution.options import SuperResolutionRecipe
 from .data import Comparison, Metric, Model, PhaseState, ReportData, Role, Sample, Score, TestSet
 from .facts import effort_of
 from .measure import open_networks, speed, take_samples
@@ -26,7 +25,6 @@ from .progress import Logged, curves, read_logged
 from .run import Run
 from .scores import (
     find_metrics,
-    has_images,
     image_differences,
     image_scores,
     read_results,
@@ -57,7 +55,7 @@ def gather(runs: Sequence[Run], device: torch.device | None = None, *, quiet: bo
     measured: Mapping[str, SRNetwork | None] = {}
     samples: list[Sample] = []
     models = _unique([model for part in parts for model in part.models()])
-    if device is not None and isinstance(first.recipe, SuperResolutionRecipe):
+    if device is not None and first.upscales and first.recipe.scale is not None:
         measured = {label: network for part in parts for label, network in part.networks().items()}
         models = _sized(models, measured, first.recipe.scale, device)
         bicubic = {INTERPOLATION: None} if any(model.role == "interpolation" for model in models) else {}
@@ -91,7 +89,7 @@ class _Part:
         self.run, self.prefix = run, prefix
         self.logged: Logged = read_logged(run)
         self.arms = list(finished_arms(run.workspace)) if run.finished else []
-        complete = run.finished and has_images(run) and (run.workspace.results / "results.json").is_file()
+        complete = run.finished and run.upscales and (run.workspace.results / "results.json").is_file()
         found = read_results(run) if complete else {}
         self.results = {self._label(label): scores for label, scores in found.items()}
 
@@ -136,7 +134,7 @@ class _Part:
         files: dict[str, str] = {}
         for arm in self.arms:
             files.setdefault(self.prefix + arm.label, str(arm.file))
-        return open_networks(self.run, files)
+        return open_networks(files)
 
 
 def _check_alike(runs: Sequence[Run]) -> None:
@@ -187,7 +185,7 @@ def _sets(run: Run, scores: Sequence[Score]) -> list[TestSet]:
     names = list(dict.fromkeys(score.test_set for score in scores))
     protocols: Sequence[str] = [getattr(options, "protocol", "") for options in run.recipe.validation_sets]
     images = {}
-    if has_images(run) and any(score.images for score in scores):
+    if run.upscales and any(score.images for score in scores):
         for label in read_results(run).values():
             images = {of_set.name: tuple(image.name for image in of_set.images) for of_set in label[0]}
     rules = [find_protocol(name).rule if name else "" for name in protocols]

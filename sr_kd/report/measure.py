@@ -19,8 +19,6 @@ from ..evaluation.threads import in_threads
 from ..imaging.upscaler import Upscaler
 from ..networks.base import SRNetwork
 from ..networks.files import load_network
-from ..tasks.super_resolution.data import open_images
-from ..tasks.super_resolution.options import SuperResolutionRecipe
 from .data import Sample, Score
 from .facts import SIZE
 from .run import Run
@@ -30,8 +28,8 @@ LIMIT = 8e6  # bytes of all samples of a page
 REPETITIONS = 3
 
 
-def open_networks(run: Run, files: Mapping[str, str]) -> dict[str, SRNetwork]:
-    """Label -> network of a super-resolution run's arms; others are left out."""
+def open_networks(files: Mapping[str, str]) -> dict[str, SRNetwork]:
+    """Label -> network of what upscales; others are left out."""
     found = {label: load_network(path).network for label, path in files.items()}
     return {label: network.eval() for label, network in found.items() if isinstance(network, SRNetwork)}
 
@@ -56,12 +54,11 @@ def take_samples(
     scores: Sequence[Score],
     device: torch.device,
     *,
-    limit: float = LIMIT,
     quiet: bool = True,
 ) -> list[Sample]:
     """A crop of every image, where the networks differ most.
 
-    Where more images than fit into `limit` bytes would come, those stay in which two networks' scores differ most.
+    Where more images than fit into `LIMIT` bytes would come, those stay in which two networks' scores differ most.
 
     Args:
         networks: label -> network, or None for bicubic.
@@ -70,19 +67,17 @@ def take_samples(
     Raises:
         SrKdError: an image that cannot be read.
     """
-    recipe = run.recipe
-    if not isinstance(recipe, SuperResolutionRecipe) or not any(networks.values()):
+    if not any(networks.values()):
         return []
-    upscalers = {label: Upscaler(each, scale=recipe.scale, device=device) for label, each in networks.items()}
+    upscalers = {label: Upscaler(each, scale=run.recipe.scale, device=device) for label, each in networks.items()}
     turn = Lock()  # a network works on one image at a time
     versions = len(networks) + 2
-    most = int(limit / (versions * SMALLEST**2 * BYTES_PER_PIXEL))
-    opened = [(open_images(options, recipe.scale), options.protocol) for options in recipe.validation_sets]
-    places = [(images, rule, index) for images, rule in opened for index in range(len(images))]
+    most = int(LIMIT / (versions * SMALLEST**2 * BYTES_PER_PIXEL))
+    places = [(images, rule, index) for images, rule in run.image_sets() for index in range(len(images))]
     if len(places) > most:
         kept = sorted(places, key=lambda place: -_spread(scores, place[0], place[2]))[:most]
         places = [place for place in places if place in kept]
-    side = crop_side(len(places), versions, limit)
+    side = crop_side(len(places), versions, LIMIT)
     return in_threads(lambda place: _sample(*place, upscalers, side, turn), places, "samples", quiet)
 
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..config.schema import TrainingRecipe
+from ..data.image_set import ImageSet
 from ..errors import UsageError
 from ..recipes.cost import undistilled_arm
 from ..recipes.graph import arms, baseline_of, phases_before, teacher_of
 from ..recipes.invocation import find_recipe
 from ..recipes.workspace import Workspace
+from ..tasks import TASKS
+from ..tasks.super_resolution.data import open_images
 from .data import Role
 
 
@@ -22,6 +26,16 @@ class Run:
     recipe: TrainingRecipe
     workspace: Workspace
     command: str = ""
+
+    @property
+    def upscales(self) -> bool:
+        """Whether its networks make images of images, which are scored and shown one by one."""
+        return TASKS.get(self.recipe.task).upscales
+
+    def image_sets(self) -> list[tuple[ImageSet, str]]:
+        """(validation set, protocol), of a run that upscales. Raises UsageError and SrKdError, as `open_images`."""
+        recipe: Any = self.recipe
+        return [(open_images(options, recipe.scale), options.protocol) for options in recipe.validation_sets]
 
     @property
     def finished(self) -> bool:

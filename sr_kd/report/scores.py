@@ -15,7 +15,6 @@ from ..evaluation.scores import ImageScore, SetScore
 from ..evaluation.statistics import paired_difference, seed_difference
 from ..recipes.graph import arms
 from ..tasks import TASKS
-from ..tasks.super_resolution.options import SuperResolutionRecipe
 from .data import Comparison, Metric, Score
 from .progress import Logged, last_scores
 from .run import Run
@@ -103,11 +102,6 @@ def validation_scores(run: Run, logged: Logged, prefix: str = "") -> list[Score]
             for (name, key), value in last.items():
                 found.setdefault((label, name, key), []).append(value)
     return [Score(prefix + label, name, key, tuple(values)) for (label, name, key), values in found.items()]
-
-
-def has_images(run: Run) -> bool:
-    """Whether its scores are of images one by one."""
-    return isinstance(run.recipe, SuperResolutionRecipe)
 
 
 def _metric(key: str, of_task: Mapping[str, str]) -> Metric:

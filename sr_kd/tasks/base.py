@@ -19,11 +19,13 @@ Networks = Mapping[str, nn.Module]
 
 
 class TaskData(Protocol):
-    """The image sets of a recipe, opened once: for the check, all phases and the report."""
+    """The image sets of a recipe, opened once: for the check, all phases and the report.
 
-    @property
-    def problems(self) -> Sequence[Problem]:
-        """Why sets could not be opened."""
+    Attributes:
+        problems: why sets could not be opened.
+    """
+
+    problems: Sequence[Problem]
 
     def misfits(self, networks: Networks) -> Iterable[Problem]:
         """What does not fit between the sets, and between them and the networks (those that could be built)."""
@@ -33,6 +35,7 @@ class TaskData(Protocol):
 
     def listing(self) -> list[str]:
         """A line for every training image: equal lines, equal images. Empty where images are a function of options."""
+        return []
 
     def decode_validation(self, world: World) -> None:
         """Decode this rank's share of the validation images once. Raises SrKdError for one that cannot be read."""
@@ -130,6 +133,7 @@ class TaskDefinition:
         report: writes tables of a finished run; returns the files.
         metrics: metric -> its title in tables.
         baselines: what can be compared with beside the arms.
+        upscales: whether networks make images of images, which are scored and shown one by one.
         packages: what must be installed, the extra of the task's name.
         single_output: whether a network puts out one tensor, which losses can compare and a tail can lead to.
     """
@@ -142,6 +146,7 @@ class TaskDefinition:
     metrics: Mapping[str, str] = field(default_factory=dict)
     baselines: tuple[str, ...] = ()
     single_output: bool = True
+    upscales: bool = False
     packages: tuple[str, ...] = ()
 
 

@@ -17,7 +17,10 @@ Keep = Callable[[str, str, np.ndarray, np.ndarray | None], None]
 
 
 class Task(Protocol):
-    """The part of training that differs between super-resolution, classification and detection."""
+    """The part of training that differs between super-resolution, classification and detection.
+
+    A class of its own need not derive from it; one that does has only to say what is not as usual.
+    """
 
     def batch(self, index: int) -> LossInputs:
         """This rank's share of the global batch with this index, its images and labels: a pure function of seed and
@@ -32,6 +35,7 @@ class Task(Protocol):
         Raises:
             UsageError: it cannot be brought into that form.
         """
+        return image
 
     def tail(self, network: nn.Module, inputs: LossInputs, view: NetworkOutput) -> TeacherTail:
         """(tap, feature) -> output, through the network's layers behind the tap."""
@@ -41,6 +45,7 @@ class Task(Protocol):
 
     def report(self, network: nn.Module) -> dict[str, float]:
         """What is worth knowing of a trained network beyond its scores (a privileged teacher's nature)."""
+        return {}
 
     def close(self) -> None:
         """End whatever reads the data."""

@@ -9,13 +9,13 @@ from torch import nn
 from ...config.origin import Problem
 from ...distributed import World
 from ...errors import SrKdError
-from ..base import Networks, repeated_names
+from ..base import Networks, TaskData, repeated_names
 from .images import LabeledImages, Part, open_labeled
 from .options import ClassificationRecipe, LabeledSet
 from .task import Classification
 
 
-class ClassificationData:
+class ClassificationData(TaskData):
     """Sets in memory.
 
     Args:
@@ -73,9 +73,6 @@ class ClassificationData:
 
     def listing(self) -> list[str]:
         return self._sets["train",].listing()
-
-    def decode_validation(self, world: World) -> None:
-        """They are in memory."""
 
     def task(self, phase: str, seed: int, networks: Sequence[nn.Module], world: World, quiet: bool) -> Classification:
         options = self.recipe.train

@@ -3,54 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ...data.batch import orient
-from ...data.sampler import PatchSampler
-from ...distributed import World
 from ...losses.base import LossInputs, NetworkOutput, TeacherTail
 from ...training.task import Keep, Scores
+from ..in_memory import InMemoryTask, network_images
 from .images import LabeledImages
 
 VALIDATION_BATCH = 512
 
 
-class Classification:
-    """Random images for training, whole sets for validation; everything stays in memory.
+class Classification(InMemoryTask[LabeledImages]):
+    """Random images for training, whole sets for validation.
 
     Args:
-        train: drawn from with replacement.
-        validation: measured whole.
-        batch_size: images per iteration, over all processes.
-        shift: each image is moved by up to this many pixels to each side, zeros outside.
-        hflip: mirror half of the images.
-        seed, stream: of the draws, as in `PatchSampler`; batches are a pure function of them and the index.
-        world: batches and validation are shared out over its processes.
+        train, validation, options: as of `InMemoryTask`; beyond the border of an image that is moved are zeros.
     """
 
     def __init__(
-        self,
-        train: LabeledImages,
-        validation: Sequence[LabeledImages],
-        *,
-        batch_size: int,
-        shift: int,
-        hflip: bool,
-        seed: int,
-        stream: str,
-        world: World,
+        self, train: LabeledImages, validation: Sequence[LabeledImages], *, shift: int, **options: Any
     ) -> None:
-        self.validation, self.world, self.side = tuple(validation), world, train.images.shape[1]
+        super().__init__(train, validation, shift=shift, **options)
         around = ((0, 0), (shift, shift), (shift, shift), (0, 0))
         # Images are cut and turned there; not on MPS, where older versions of torch cannot copy by index.
-        self.home = world.device if world.device.type == "cuda" else torch.device("cpu")
+        self.home = self.world.device if self.world.device.type == "cuda" else torch.device("cpu")
         self.pixels = torch.from_numpy(np.pad(train.images, around)).to(self.home)
         self.labels = torch.from_numpy(train.labels).to(self.home)
-        sizes = np.full((len(train.labels), 2), self.side + 2 * shift)
-        self.sampler = PatchSampler(sizes, self.side, batch_size, hflip=hflip, rotate=False, seed=seed, stream=stream)
 
     def batch(self, index: int) -> LossInputs:
         draw = self.sampler.draw(index).share(self.world.rank, self.world.size)
@@ -63,9 +46,6 @@ class Classification:
 
     def view(self, network: nn.Module, inputs: LossInputs, taps: Iterable[str], output: bool) -> NetworkOutput:
         return NetworkOutput(*network.features(inputs.lr, taps, output))  # type: ignore[operator]
-
-    def seen_by(self, network: nn.Module, image: Tensor) -> Tensor:
-        return image
 
     def tail(self, network: nn.Module, inputs: LossInputs, view: NetworkOutput) -> TeacherTail:
         return lambda tap, feature: network.tail(tap, feature, inputs.lr)  # type: ignore[operator]
@@ -83,14 +63,3 @@ class Classification:
                 right += int((logits.argmax(1).cpu().numpy() == images.labels[part]).sum())
             scores[images.name] = {"top1": 100 * sum(self.world.gather(right)) / len(images.labels)}
         return scores
-
-    def report(self, network: nn.Module) -> dict[str, float]:
-        return {}
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-
-def network_images(pixels: Tensor) -> Tensor:
-    """(N, H, W, C) uint8 -> (N, C, H, W) float32 in [0, 1]."""
-    return pixels.permute(0, 3, 1, 2).float() / 255

@@ -9,18 +9,18 @@ from torch import nn
 
 from ...config.origin import Problem
 from ...distributed import World
-from ..base import Networks, repeated_names
+from ..base import Networks, TaskData, repeated_names
 from .options import DetectionRecipe, ShapesSet
 from .shapes import CLASSES, DetectionImages, Part, make_shapes
 from .task import Detection
 
 
-class DetectionData:
+class DetectionData(TaskData):
     """Generated sets: a function of the options, so there is nothing to look for before they are drawn."""
 
     def __init__(self, recipe: DetectionRecipe, look: bool) -> None:
         self.recipe = recipe
-        self.problems: tuple[Problem, ...] = ()
+        self.problems = ()
 
     def misfits(self, networks: Networks) -> Iterator[Problem]:
         """Sets of one name, and networks for another number of classes."""
@@ -35,12 +35,6 @@ class DetectionData:
         shapes = self.recipe.train
         lines = [f"train on {shapes.images:,} images of {shapes.dataroot}, {shapes.batch_size_per_gpu} at a time"]
         return lines + [f"validate on {images.images:,} images" for images in self.recipe.validation_sets]
-
-    def listing(self) -> list[str]:
-        return []
-
-    def decode_validation(self, world: World) -> None:
-        """They are drawn."""
 
     def task(self, phase: str, seed: int, networks: Sequence[nn.Module], world: World, quiet: bool) -> Detection:
         options = self.recipe.train

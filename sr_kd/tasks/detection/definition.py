@@ -1,9 +1,21 @@
 """The task's record."""
 
-from ..base import TaskDefinition
-from .check import detection_problems
+from collections.abc import Iterator
+
+from ...config.origin import Problem
+from ..base import Networks, TaskDefinition
 from .data import DetectionData
 from .options import DetectionRecipe
+
+
+def detection_problems(recipe: DetectionRecipe, networks: Networks) -> Iterator[Problem]:
+    """Phases that would be compiled."""
+    for name, phase in recipe.phases.items():
+        if phase.compile:
+            value = str(phase.compile).lower()
+            problem = f"is {value}: a detector, whose images differ in objects, cannot be compiled"
+            yield ("phases", name, "compile"), problem
+
 
 DETECTION = TaskDefinition(
     "detection",

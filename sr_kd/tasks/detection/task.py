@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ...data.batch import orient
-from ...data.sampler import PatchSampler
-from ...distributed import World
 from ...errors import UsageError
 from ...losses.base import LossInputs, NetworkOutput, TeacherTail
 from ...training.task import Keep, Scores
-from ..classification.task import network_images
+from ..in_memory import InMemoryTask, network_images
 from .average_precision import mean_average_precision
 from .shapes import DetectionImages
 
@@ -22,33 +20,8 @@ VALIDATION_BATCH = 50
 Objects = dict[str, Tensor]  # of one image: boxes (K, 4), labels (K,), and scores (K,) where they were detected
 
 
-class Detection:
-    """Random images for training, whole sets for validation; everything stays in memory.
-
-    Args:
-        train: drawn from with replacement.
-        validation: measured whole.
-        batch_size: images per iteration, over all processes.
-        hflip: mirror half of the images.
-        seed, stream: of the draws, as in `PatchSampler`; batches are a pure function of them and the index.
-        world: batches and validation are shared out over its processes.
-    """
-
-    def __init__(
-        self,
-        train: DetectionImages,
-        validation: Sequence[DetectionImages],
-        *,
-        batch_size: int,
-        hflip: bool,
-        seed: int,
-        stream: str,
-        world: World,
-    ) -> None:
-        self.train, self.validation, self.world = train, tuple(validation), world
-        self.side = train.images.shape[1]
-        sizes = np.full((len(train.images), 2), self.side)
-        self.sampler = PatchSampler(sizes, self.side, batch_size, hflip=hflip, rotate=False, seed=seed, stream=stream)
+class Detection(InMemoryTask[DetectionImages]):
+    """Random images for training, whole sets for validation; arguments as of `InMemoryTask`."""
 
     def batch(self, index: int) -> LossInputs:
         draw = self.sampler.draw(index).share(self.world.rank, self.world.size)
@@ -65,9 +38,6 @@ class Detection:
             return NetworkOutput(None, network.features(inputs.lr, taps))  # type: ignore[operator]
         losses, features = network.losses(inputs.lr, inputs.labels, taps)  # type: ignore[operator]
         return NetworkOutput(None, features, losses)
-
-    def seen_by(self, network: nn.Module, image: Tensor) -> Tensor:
-        return image
 
     def tail(self, network: nn.Module, inputs: LossInputs, view: NetworkOutput) -> TeacherTail:
         def refuse(tap: str, feature: Tensor) -> Tensor:
@@ -87,12 +57,6 @@ class Detection:
             targets = [_objects(*entry) for entry in zip(images.boxes, images.labels, strict=True)]
             scores[images.name] = mean_average_precision(found, targets)
         return scores
-
-    def report(self, network: nn.Module) -> dict[str, float]:
-        return {}
-
-    def close(self) -> None:
-        """Nothing is open."""
 
     def _objects(self, image: int, flip: bool) -> Objects:
         """What is in a training image, on the device."""

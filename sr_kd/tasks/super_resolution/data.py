@@ -17,8 +17,8 @@ from ...data.sets import ImageSet, open_set
 from ...distributed import World
 from ...errors import SrKdError
 from ...networks.base import Color
-from ..base import Networks, repeated_names
-from .options import EvaluationSet, SuperResolutionRecipe, TestRecipe
+from ..base import Networks, TaskData, repeated_names
+from .options import EvaluationSet, SuperResolutionRecipe
 from .options import ImageSet as SetOptions
 from .task import SuperResolution
 
@@ -58,7 +58,7 @@ class EvaluationSets:
         ]
 
 
-class SuperResolutionData:
+class SuperResolutionData(TaskData):
     """Patches for training, whole images for validation; with an "rgb" network among a phase's, batches are RGB.
 
     Args:
@@ -158,11 +158,6 @@ def open_images(options: SetOptions, scale: int) -> ImageSet:
         lmdb=options.io_backend.type == "lmdb",
         name=options.name,
     )
-
-
-def open_test_sets(recipe: TestRecipe) -> EvaluationSets:
-    """The sets of a test."""
-    return EvaluationSets(recipe.sets, recipe.scale, "sets")
 
 
 def _tried(path: KeyPath, function: Callable[[], ImageSet], problems: list[Problem]) -> ImageSet | None:

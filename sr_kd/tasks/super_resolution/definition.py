@@ -13,4 +13,5 @@ SUPER_RESOLUTION = TaskDefinition(
     problems=super_resolution_problems,
     report=write_comparison,
     baselines=(BICUBIC,),
+    upscales=True,
 )

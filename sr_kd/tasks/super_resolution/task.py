@@ -18,12 +18,12 @@ from ...evaluation.scores import merge_scores
 from ...imaging.upscaler import Upscaler
 from ...losses.base import LossInputs, NetworkOutput, TeacherTail
 from ...networks.teacher import PrivilegedTeacher
-from ...training.task import Keep, Scores
+from ...training.task import Keep, Scores, Task
 from .strip import make_strip
 from .teacher_report import privileged_scores, teacher_report
 
 
-class SuperResolution:
+class SuperResolution(Task):
     """Patches for training, whole images for validation.
 
     Args:
