@@ -157,7 +157,8 @@ def find_crop(planes: Sequence[Tensor], side: int, border: int) -> tuple[tuple[i
     side = min(side, height, width)
     inner = torch.zeros_like(variance)
     inner[..., border : height - border, border : width - border] = 1
-    means = functional.avg_pool2d((variance * inner).double(), side, stride=1)[0]
+    rows = functional.avg_pool2d((variance * inner).double(), (side, 1), stride=1)
+    means = functional.avg_pool2d(rows, (1, side), stride=1)[0]
     top, left = divmod(int(means.argmax()), means.shape[1])
     return (top, left, side), float(means.max())
 

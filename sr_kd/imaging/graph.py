@@ -24,7 +24,6 @@ from ..networks.state_files import DESCRIPTION_KEY
 from .color import upscale_color
 
 Precision = Literal["fp32", "fp16"]
-MACHINE_DEPENDENT = {0: Dim("batch"), 2: Dim("height"), 3: Dim("width")}
 OPSETS = range(18, 24)
 
 
@@ -59,10 +58,15 @@ def assemble(network: SRNetwork, *, rgb: bool, precision: Precision) -> nn.Modul
     return (LumaInRGB(inner, network.scale) if rgb else inner).eval()
 
 
+def free_sizes() -> dict[int, Dim]:
+    """The axes of (N, C, H, W) that a graph leaves free. A `Dim` loads SymPy, so none is made on import."""
+    return {0: Dim("batch"), 2: Dim("height"), 3: Dim("width")}
+
+
 def trace(graph: nn.Module, channels: int) -> ExportedProgram:
     """The graph with batch, height and width free; `channels` is its input's."""
     with torch.no_grad(), quietly():
-        return torch.export.export(graph, (torch.rand(2, channels, 17, 23),), dynamic_shapes=(MACHINE_DEPENDENT,))
+        return torch.export.export(graph, (torch.rand(2, channels, 17, 23),), dynamic_shapes=(free_sizes(),))
 
 
 def check_onnx_packages() -> None:
@@ -83,7 +87,7 @@ def write_onnx(program: ExportedProgram, path: Path, description: Mapping[str, A
             program,
             input_names=["lr"],
             output_names=["sr"],
-            dynamic_shapes=(MACHINE_DEPENDENT,),
+            dynamic_shapes=(free_sizes(),),
             opset_version=opset,
             dynamo=True,
             verbose=False,

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 
 def count_parameters(network: nn.Module) -> int:
@@ -30,6 +29,8 @@ def count_multiply_adds(network: nn.Module, shape: tuple[int, ...]) -> int:
     >>> count_multiply_adds(nn.Conv2d(1, 1, 3, padding=1, bias=False), (1, 1, 4, 4))
     144
     """
+    from torch.utils.flop_counter import FlopCounterMode  # loads Triton where it is installed
+
     shapes = copy.deepcopy(network).to("meta")
     counter = FlopCounterMode(display=False)
     with torch.no_grad(), counter:

@@ -64,7 +64,7 @@ def _overview(hr: np.ndarray) -> str:
 
 
 def _webp(pixels: np.ndarray) -> str:
-    return _encoded(_image(pixels), lossless=True, quality=60, method=4)
+    return _encoded(_image(pixels), lossless=True, quality=20, method=2)
 
 
 def _image(pixels: np.ndarray) -> Image.Image:
