@@ -170,6 +170,7 @@ class Phase(Section):
         trains: the network.
         needs: phases that come first.
         teacher: the needed phase, or the network with a `path`, whose frozen result teaches.
+        targets: "hr", or what the "teacher" makes of each LR image, whole and once, in place of HR.
         partner: a network that trains beside this one, each the other's teacher; the teacher's taps are the partner's.
         init: weights from another phase.
         total_iter: iterations: a number, or a sum of phases such as "teacher + student".
@@ -191,6 +192,7 @@ class Phase(Section):
     trains: str
     needs: list[str] = []
     teacher: str | None = None
+    targets: Literal["hr", "teacher"] = "hr"
     partner: str | None = None
     init: Initialization | None = None
     total_iter: PositiveInt | str

@@ -8,6 +8,8 @@ computed offset, so a whole batch is read by one `index_select` over an overlapp
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -45,6 +47,11 @@ class PixelPool:
         end = int(self._ends[index])
         self._pixels[end - len(flat) : end] = flat
 
+    def image(self, index: int) -> np.ndarray:
+        """Image `index`, (H, W, C) uint8."""
+        start, end = int(self._starts[index]), int(self._ends[index])
+        return self._pixels[start:end].view(-1, int(self._pitches[index]) // self.channels, self.channels).cpu().numpy()
+
     def crop(self, image: Tensor, top: Tensor, left: Tensor, side: int) -> Tensor:
         """Square patches (N, side, side, C); the index tensors (N,) int64 are on the pool's device."""
         run = side * self.channels
@@ -69,6 +76,7 @@ class DecodedImages:
     def __init__(self, images: ImageSet, device: torch.device, quiet: bool) -> None:
         home = device if device.type == "cuda" else torch.device("cpu")
         self.scale = images.scale
+        self.sizes = images.lr_sizes
         self.hr = PixelPool(images.lr_sizes * images.scale, images.channels, home)
         self.lr = PixelPool(images.lr_sizes, images.channels, home)
 
@@ -83,6 +91,21 @@ class DecodedImages:
         ):
             for _ in threads.map(load, range(len(images))):
                 bar.update()
+
+    def upscaled(self, upscale: Callable[[np.ndarray], np.ndarray], title: str, quiet: bool) -> DecodedImages:
+        """The same LR images, with what `upscale` makes of them, whole, in place of HR.
+
+        Args:
+            upscale: (H, W, C) -> (H * scale, W * scale, C), uint8.
+            title: of the progress bar.
+        """
+        result = copy.copy(self)
+        result.hr = PixelPool(self.sizes * self.scale, self.lr.channels, self.lr.device)
+        with progress_bar(len(self.sizes), title, "image", quiet) as bar:
+            for index in range(len(self.sizes)):
+                result.hr.store(index, upscale(self.lr.image(index)))
+                bar.update()
+        return result
 
 
 class PooledPatches:

@@ -13,10 +13,11 @@ from ..config.schema import RecipeError, TrainingRecipe
 from ..errors import UsageError, nearest
 from ..losses.adversarial import Adversarial
 from ..losses.build import LOSSES
+from ..networks.base import SRNetwork
 from ..networks.teacher import PrivilegedTeacher, part_of
 from ..signature import OptionError
 from ..tasks.base import TaskDefinition
-from ..training.phase_losses import build_loss_from, build_phase_losses, needs_teacher
+from ..training.phase_losses import build_loss_from, build_phase_losses, learns_from_teacher
 from ..training.seeding import seeded
 from .check_plan import not_among
 from .graph import Teacher, teacher_of
@@ -54,8 +55,10 @@ def check_phase(checked: CheckedRecipe, name: str, networks: Mapping[str, nn.Mod
         return
     if source is not None:
         yield from _teacher_problems(checked, name, source)
-    elif not any(map(needs_teacher, phase.losses)):
+    elif not learns_from_teacher(phase):
         yield from _needless_teacher(recipe, name)
+    if phase.targets == "teacher" and phase.partner is None:
+        yield from _target_problems(checked, name, source, networks)
     other = phase.partner if source is None else source.network
     if phase.trains not in networks or (other is not None and other not in networks):
         return
@@ -119,7 +122,7 @@ def _built_losses(checked: CheckedRecipe, name: str, student: nn.Module, other: 
 def _teacher_problems(checked: CheckedRecipe, name: str, source: Teacher) -> Iterator[Problem]:
     """A teacher that nobody learns from, or one whose file is for another scale."""
     recipe = checked.recipe
-    if not any(map(needs_teacher, recipe.phases[name].losses)):
+    if not learns_from_teacher(recipe.phases[name]):
         yield from _needless_teacher(recipe, name)
     scales = checked.networks.file_scales(source.network)
     if source.phase is None and scales and recipe.scale not in scales:
@@ -128,12 +131,26 @@ def _teacher_problems(checked: CheckedRecipe, name: str, source: Teacher) -> Ite
         yield ("networks", source.network, "path"), problem
 
 
+def _target_problems(
+    checked: CheckedRecipe, name: str, source: Teacher | None, networks: Mapping[str, nn.Module]
+) -> Iterator[Problem]:
+    """A teacher that cannot make images of LR."""
+    path = ("phases", name, "targets")
+    if not checked.task.upscales:
+        yield path, f"is 'teacher'; in a {checked.task.name} it must be 'hr': the labels are no images"
+    elif source is None:
+        yield path, "is 'teacher', but there is none: name a needed phase, or a network with a 'path', by 'teacher'"
+    elif not isinstance(networks.get(source.network, SRNetwork), SRNetwork):
+        yield path, f"is 'teacher', but '{source.network}' sees HR itself: it can only teach by its losses"
+
+
 def _needless_teacher(recipe: TrainingRecipe, name: str) -> Iterator[Problem]:
     phase = recipe.phases[name]
     for key in ("teacher", "teacher_precision"):
         if getattr(phase, key) is not None and phase.partner is None:
             problem = f"is '{getattr(phase, key)}', but none of the losses learns from a teacher "
-            problem += "(a plug-in says so by needs_pairs, needs_teacher_output, needs_teacher_tail or needs_forwards)"
+            problem += "(a plug-in says so by needs_pairs, needs_teacher_output, needs_teacher_tail or needs_forwards) "
+            problem += "and 'targets' is not 'teacher'"
             yield ("phases", name, key), problem
 
 

@@ -65,6 +65,8 @@ def _partner_problems(recipe: TrainingRecipe, name: str) -> Iterator[Problem]:
     for key in ("teacher", "teacher_precision", "ema_decay", "compile"):
         if getattr(phase, key):
             yield ("phases", name, key), "cannot be combined with a partner: remove one of the two"
+    if phase.targets == "teacher":
+        yield ("phases", name, "targets"), "is 'teacher', but a partner teaches: leave it out"
     if phase.accumulate > 1:
         problem = f"is {phase.accumulate}; it must be 1 with a partner, whose four updates share one batch"
         yield ("phases", name, "accumulate"), problem

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ..config.schema import RecipeError, TrainingRecipe
 from ..errors import nearest
-from ..training.phase_losses import needs_teacher
+from ..training.phase_losses import learns_from_teacher
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def phases_before(recipe: TrainingRecipe, phase: str) -> list[str]:
 
 
 def teacher_of(recipe: TrainingRecipe, phase: str) -> Teacher | None:
-    """The frozen teacher of a phase; None if none of its losses asks for one, or a partner teaches.
+    """The frozen teacher of a phase; None if nothing in it asks for one, or a partner teaches.
 
     What `teacher` names; otherwise the needed phase that trains another network, or else the only
     needed phase; otherwise the only network with trained weights besides the phase's own.
@@ -81,7 +81,7 @@ def teacher_of(recipe: TrainingRecipe, phase: str) -> Teacher | None:
         RecipeError: `teacher` is neither a needed phase nor a network with a `path`, or several could be meant.
     """
     options = recipe.phases[phase]
-    if options.partner is not None or (options.teacher is None and not any(map(needs_teacher, options.losses))):
+    if options.partner is not None or (options.teacher is None and not learns_from_teacher(options)):
         return None
     pretrained = [name for name, network in recipe.networks.items() if network.path and name != options.trains]
     if options.teacher is not None:

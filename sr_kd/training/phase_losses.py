@@ -8,7 +8,7 @@ from typing import Literal
 
 from torch import nn
 
-from ..config.phase import LossOptions
+from ..config.phase import LossOptions, Phase
 from ..config.schema import TrainingRecipe
 from ..errors import UsageError, unknown_name
 from ..losses.base import Loss, TapPair
@@ -73,6 +73,11 @@ def build_losses(options: Sequence[LossOptions], student: nn.Module, teacher: nn
         name = each.type if count == 1 else f"{each.type}_{count}"
         losses.append(WeightedLoss(build_loss_from(each, student, teacher), each.weight, name, each.gradient_ratio))
     return losses
+
+
+def learns_from_teacher(phase: Phase) -> bool:
+    """Whether a phase, as it is written, has a use for a teacher: its images or a loss."""
+    return phase.targets == "teacher" or any(map(needs_teacher, phase.losses))
 
 
 def needs_teacher(options: LossOptions) -> bool:

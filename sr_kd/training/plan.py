@@ -19,7 +19,7 @@ from .ema import EMA
 from .frozen_teacher import FrozenTeacher
 from .loop import TrainingStage
 from .mutual import MutualStage, MutualStudents
-from .phase_losses import PhaseLosses
+from .phase_losses import PhaseLosses, needs_teacher
 from .pretraining import PretrainingStage
 from .stage import PhasePlan, Stage
 from .student_with_losses import StudentWithLosses
@@ -52,7 +52,7 @@ def plan_phase(
         length = recipe.length(name)
         return PhasePlan(mutual, [lambda: MutualStage(options, length, mutual, task, world)], [length], losses.student)
     frozen_teacher = None
-    if other is not None:
+    if other is not None and any(map(needs_teacher, options.losses)):
         # It is never trained here, so it may as well be fast: an image from its tail costs a third.
         fast = other.deploy() if isinstance(other, SRNetwork | PrivilegedTeacher) else other
         precision = options.teacher_precision or options.precision

@@ -21,6 +21,10 @@ def super_resolution_problems(recipe: SuperResolutionRecipe, networks: Networks)
     if recipe.train.gt_size % recipe.scale:
         near = recipe.train.gt_size - recipe.train.gt_size % recipe.scale or recipe.scale
         yield ("train", "gt_size"), f"is {recipe.train.gt_size}, no multiple of the scale {recipe.scale}; try {near}"
+    for name, phase in recipe.phases.items():
+        if phase.targets == "teacher" and recipe.train.degradation is not None:
+            problem = "is 'teacher', whose images are made once, but 'degradation' makes other LR patches every time"
+            yield ("phases", name, "targets"), problem
     named = {name for phase in recipe.phases.values() for name in (phase.trains, phase.partner)}
     trained = [network for name, network in networks.items() if name in named and isinstance(network, SRNetwork)]
     rgb = sorted({type(network).__name__ for network in trained if network.color == "rgb"})

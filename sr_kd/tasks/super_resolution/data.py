@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 
@@ -15,7 +16,8 @@ from ...data.patches import PatchSource, check_patch_size, decode, open_patches
 from ...data.pool import DecodedImages
 from ...data.sets import ImageSet, open_set
 from ...distributed import World
-from ...errors import SrKdError
+from ...errors import SrKdError, UsageError
+from ...imaging.upscaler import Upscaler
 from ...networks.base import Color
 from ..base import Networks, TaskData, repeated_names
 from .options import EvaluationSet, SuperResolutionRecipe
@@ -73,6 +75,7 @@ class SuperResolutionData(TaskData):
         self._train = _tried(("train",), self._open_training, self.problems) if look_for_training else None
         self.validation = EvaluationSets(recipe.validation_sets, recipe.scale, "validation_sets", look)
         self.problems += self.validation.problems
+        self._by_teacher: dict[str, DecodedImages] = {}
 
     def misfits(self, networks: Networks) -> Iterator[Problem]:
         return self.validation.misfits()
@@ -105,6 +108,9 @@ class SuperResolutionData(TaskData):
         home = torch.device("cpu") if degraded else world.device
         if not self._decoded:
             self._decoded.append(decode(self.train, home, options.memory_budget, quiet))
+        decoded = self._decoded[0]
+        if self.recipe.phases[phase].targets == "teacher" and len(networks) > 1:
+            decoded = self._upscaled(decoded, phase, networks[1], world, quiet)
         patches: PatchSource = open_patches(
             self.train,
             color="rgb" if degraded else color,
@@ -118,7 +124,7 @@ class SuperResolutionData(TaskData):
             memory_budget_gib=options.memory_budget,
             workers=options.num_worker_per_gpu,
             quiet=quiet,
-            decoded=self._decoded[0],
+            decoded=decoded,
         )
         if options.degradation is not None:
             patches = DegradedPatches(
@@ -135,6 +141,22 @@ class SuperResolutionData(TaskData):
             patches, self.validation.with_protocols(), self.recipe.scale, self.recipe.val.metrics, world
         )
 
+    def _upscaled(
+        self, decoded: DecodedImages | None, phase: str, teacher: nn.Module, world: World, quiet: bool
+    ) -> DecodedImages:
+        """The training images with the teacher's in place of HR, kept for the next phases and seeds that it teaches."""
+        if decoded is None:
+            raise UsageError(
+                f"phases.{phase}.targets is 'teacher', but the training images do not fit into memory_budget, "
+                f"{self.recipe.train.memory_budget:g} GiB: raise it, or store the teacher's images with sr-kd label"
+            )
+        digest = _weights_digest(teacher)
+        if digest not in self._by_teacher:
+            upscaler = Upscaler(teacher, scale=self.recipe.scale, device=world.device)  # type: ignore[arg-type]
+            made = decoded.upscaled(upscaler.upscale, f"{phase}: the teacher's images", quiet)
+            self._by_teacher = {digest: made}
+        return self._by_teacher[digest]
+
     @cached_property
     def _decoded(self) -> list[DecodedImages | None]:
         """What the first phase has decoded for all of them."""
@@ -145,6 +167,14 @@ class SuperResolutionData(TaskData):
         if self.recipe.train.gt_size % self.recipe.scale == 0:
             check_patch_size(images, self.recipe.train.gt_size)
         return images
+
+
+def _weights_digest(network: nn.Module) -> str:
+    """SHA-256 of a network's class and weights."""
+    digest = hashlib.sha256(type(network).__name__.encode())
+    for name, tensor in network.state_dict().items():
+        digest.update(name.encode() + tensor.cpu().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def open_images(options: SetOptions, scale: int) -> ImageSet:
