@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's flags."""
     parser.add_argument("-n", "--model", required=True, metavar="MODEL", help="a shipped model's name, or a file")
-    parser.add_argument("-o", "--output", required=True, metavar="FILE", help="ends in .onnx, .pt2 or .safetensors")
+    parser.add_argument("-o", "--output", required=True, metavar="FILE", help=".onnx, .pt2, .glsl or .safetensors")
     parser.add_argument("-s", "--scale", type=int, help="for models that serve several, or whose file does not tell")
     parser.add_argument("--rgb", action="store_true", help="a luma (Y) network takes and gives RGB")
     parser.add_argument(

@@ -1,9 +1,10 @@
-"""Networks as files for other programs: ONNX, PyTorch's .pt2, and plain safetensors."""
+"""Networks as files for other programs: ONNX, PyTorch's .pt2, shaders for mpv, and plain safetensors."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,10 @@ from ..imaging.runtimes import open_onnx
 from ..networks.base import Color, SRNetwork
 from ..networks.files import load_network, save_network
 from ..networks.state_files import DESCRIPTION_KEY
+from .glsl import write_shader
+from .glsl_run import run_shader
 
-FORMATS = (".onnx", ".pt2", ".safetensors")
+FORMATS = (".onnx", ".pt2", ".glsl", ".safetensors")
 
 
 @dataclass(frozen=True)
@@ -55,8 +58,9 @@ def export_network(
 
     Args:
         network: single-scale.
-        path: ends in ``.onnx`` (needs the extra "export"), ``.pt2`` (for ``torch.export.load``), or
-            ``.safetensors`` (for `load_model`: the weights as they are).
+        path: ends in ``.onnx`` (needs the extra "export"), ``.pt2`` (for ``torch.export.load``), ``.glsl``
+            (a user shader for mpv and libplacebo, of FSRCNN on luma), or ``.safetensors`` (for `load_model`: the
+            weights as they are).
         rgb: a "y" network takes and gives RGB, its color handling inside.
         precision: of the arithmetic inside.
         opset: version of ONNX's operators.
@@ -74,6 +78,10 @@ def export_network(
         if path.suffix.lower() == ".safetensors":
             save_network(temporary, network)
             run: TensorFunction = load_network(temporary, scale=network.scale, any_type=True).network
+        elif path.suffix.lower() == ".glsl":
+            head = f"// Generated from trained weights. {DESCRIPTION_KEY}: {json.dumps(description)}\n\n"
+            temporary.write_text(head + write_shader(network), encoding="utf-8")
+            run = partial(run_shader, temporary.read_text(encoding="utf-8"))
         else:
             program = trace(assemble(deployed, rgb=rgb, precision=precision), channels)
             if path.suffix.lower() == ".onnx":
@@ -106,6 +114,8 @@ def _check(network: SRNetwork, path: Path, rgb: bool, precision: str, opset: int
         raise UsageError(f"{network.type_name} takes and gives RGB already: leave the option rgb out")
     if suffix == ".safetensors" and (rgb or precision != "fp32"):
         raise UsageError("a .safetensors file holds the weights as they are: no option rgb, no other precision")
+    if suffix == ".glsl" and (rgb or precision != "fp32"):
+        raise UsageError("a .glsl file works on luma, in the player's precision: no option rgb, no other precision")
     if suffix != ".onnx" and opset != OPSETS[0]:
         raise UsageError(f"the option opset is for .onnx files; {path} is none: leave it out")
     if suffix == ".onnx":
