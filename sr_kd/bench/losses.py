@@ -57,7 +57,7 @@ class LossesBench:
         student = networks.new(options.trains, seed=0)
         teacher = None if other is None else networks.new(other, seed=0)
         world = World(0, 1, self.device)
-        images = self._images(rgb="rgb" in {getattr(network, "color", None) for network in (student, teacher)})
+        images = self._images(rgb="rgb" in {network.color for network in (student, teacher) if network is not None})
         task = SuperResolution(images, [], recipe.scale, [], world)
         losses = build_phase_losses(recipe, phase, 0, student, teacher)
         plan = plan_phase(recipe, phase, student, teacher, losses, task, world)

@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 
-from torch import nn
-
 from ..distributed import World
 from ..losses.diagnosis import Diagnosis, diagnose
+from ..networks.base import Network
 from ..training.frozen_teacher import FrozenTeacher
 from ..training.student_with_losses import StudentWithLosses
 from .check import CheckedRecipe
@@ -66,7 +65,7 @@ def _diagnose_phase(checked: CheckedRecipe, name: str, world: World, quiet: bool
     return PhaseDiagnosis(name, goal.name, "; ".join(filter(None, (of_student, of_teacher))), rows)
 
 
-def _student(networks: FirstNetworks, phase: str, seed: int) -> tuple[nn.Module, str]:
+def _student(networks: FirstNetworks, phase: str, seed: int) -> tuple[Network, str]:
     options, workspace = networks.recipe.phases[phase], Workspace(networks.recipe)
     if options.init is None:
         return networks.new(options.trains, seed), ""
@@ -76,7 +75,7 @@ def _student(networks: FirstNetworks, phase: str, seed: int) -> tuple[nn.Module,
     return networks.new(options.trains, seed), text
 
 
-def _teacher(networks: FirstNetworks, phase: str, seed: int) -> tuple[nn.Module | None, str]:
+def _teacher(networks: FirstNetworks, phase: str, seed: int) -> tuple[Network | None, str]:
     partner, workspace = networks.recipe.phases[phase].partner, Workspace(networks.recipe)
     if partner is not None:
         return networks.new(partner, seed), "partner with its first weights"

@@ -8,8 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, nullcontext
 from typing import Any
 
-from torch import nn
-
 from .. import __version__
 from ..config.phase import LossOptions
 from ..config.schema import TrainingRecipe
@@ -17,9 +15,8 @@ from ..distributed import World
 from ..errors import SrKdError, UsageError
 from ..evaluation.metrics import less_is_better
 from ..memory import is_out_of_memory
-from ..networks.base import SRNetwork
+from ..networks.base import Network
 from ..networks.files import save_network
-from ..networks.teacher import PrivilegedTeacher
 from ..training.loop import PhaseRun
 from ..training.mutual import MutualStudents
 from ..training.phase_files import PhaseFiles
@@ -224,19 +221,13 @@ def _changed(before: Mapping[str, Any], now: Mapping[str, Any], phase: str) -> l
     return [f"{key}: {text}" for key, text in found.items() if key.startswith(f"phases.{phase}.")]
 
 
-def _announce(label: str, start: int, total: int, student: nn.Module, losses: Sequence[WeightedLoss]) -> None:
+def _announce(label: str, start: int, total: int, student: Network, losses: Sequence[WeightedLoss]) -> None:
     parameters = sum(parameter.numel() for parameter in student.parameters())
     terms = ", ".join(_weighted(entry) for entry in losses)
     verb = f"continues at iteration {start} of" if start else "begins,"
     logger.info(
-        "%s %s %d iterations: %s with %d parameters, losses %s", label, verb, total, _kind(student), parameters, terms
+        "%s %s %d iterations: %s with %d parameters, losses %s", label, verb, total, student.label, parameters, terms
     )
-
-
-def _kind(network: nn.Module) -> str:
-    if isinstance(network, PrivilegedTeacher):
-        return f"PrivilegedTeacher({_kind(network.decoder)})"
-    return network.type_name if isinstance(network, SRNetwork) else type(network).__name__
 
 
 def _weighted(entry: WeightedLoss) -> str:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from torch import nn
-
 from ..config.phase import Initialization, LossOptions
 from ..config.schema import TrainingRecipe
+from ..networks.base import Network
 from ..networks.complexity import count_parameters
 from .check import CheckedRecipe, CheckedTest
 from .graph import phase_order, teacher_of
@@ -46,7 +45,7 @@ def describe_test(checked: CheckedTest) -> list[str]:
     return lines + [f"  {line}" for line in checked.sets.summary("set")]
 
 
-def _size(network: nn.Module) -> str:
+def _size(network: Network) -> str:
     return f"{type(network).__name__}, {count_parameters(network):,} parameters"
 
 

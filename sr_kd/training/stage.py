@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from torch import nn
-
+from ..networks.base import Network
 from .ema import EMA
 from .frozen_teacher import FrozenTeacher
 from .optimization import Optimization, Optimizations
@@ -59,6 +58,6 @@ class PhasePlan:
         return sum(self.lengths)
 
     @property
-    def network(self) -> nn.Module:
+    def network(self) -> Network:
         """The network that counts: the average of the weights where there is one."""
         return self.ema.network if self.ema is not None else self.step.student

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 
 import torch
-from torch import nn
 
 from ...config.origin import KeyPath, Problem
 from ...data.degradation import Degradation
@@ -16,7 +15,7 @@ from ...data.pool import DecodedImages
 from ...data.sets import ImageSet, open_set
 from ...distributed import World
 from ...errors import SrKdError
-from ...networks.base import Color
+from ...networks.base import Color, Network
 from ..base import Networks, TaskData, repeated_names
 from .options import EvaluationSet, SuperResolutionRecipe
 from .options import ImageSet as SetOptions
@@ -98,7 +97,7 @@ class SuperResolutionData(TaskData):
             raise ValueError("the training set was not opened")
         return self._train
 
-    def task(self, phase: str, seed: int, networks: Sequence[nn.Module], world: World, quiet: bool) -> SuperResolution:
+    def task(self, phase: str, seed: int, networks: Sequence[Network], world: World, quiet: bool) -> SuperResolution:
         color: Color = "rgb" if any(network.color == "rgb" for network in networks) else "y"
         options = self.recipe.train
         batch_size, degraded = options.batch_size_per_gpu * world.size, options.degradation is not None
