@@ -21,7 +21,7 @@ from ..training.phase_losses import PhaseLosses
 from .check_phase import check_phase
 from .check_plan import plan_problems
 from .load import parse_test, parse_training, read_options, refusal
-from .networks import FirstNetworks
+from .networks import RecipeNetworks
 from .trial import trial
 
 
@@ -38,7 +38,7 @@ class CheckedRecipe:
 
     recipe: TrainingRecipe
     task: TaskDefinition
-    networks: FirstNetworks
+    networks: RecipeNetworks
     data: TaskData
     losses: dict[str, PhaseLosses] = field(default_factory=dict)
 
@@ -116,7 +116,7 @@ def check_test_file(path: Path | str, overrides: Sequence[str] = (), *, data: bo
 def _examined(recipe: TrainingRecipe, look: bool) -> tuple[CheckedRecipe, list[Problem]]:
     """A recipe, perhaps a damaged one, and what is wrong with the rest of it."""
     task = TASKS.get(recipe.task)
-    checked = CheckedRecipe(recipe, task, FirstNetworks(recipe), task.open_data(recipe, look))
+    checked = CheckedRecipe(recipe, task, RecipeNetworks(recipe), task.open_data(recipe, look))
     missing = [name for name in task.packages if find_spec(name) is None]
     if missing:
         problem = f"is '{task.name}', which needs {', '.join(missing)}: pip install 'sr_kd[{task.name}]'"

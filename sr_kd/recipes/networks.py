@@ -24,11 +24,13 @@ logger = logging.getLogger("sr_kd")
 FROM_FILE = "file"
 
 
-class FirstNetworks:
-    """A recipe's networks with their first weights: the same wherever one seed uses one, each built and read once."""
+class RecipeNetworks:
+    """A recipe's networks: with their first weights, the same wherever one seed uses one and built and read once, or as
+    finished phases have left them.
+    """
 
     def __init__(self, recipe: TrainingRecipe) -> None:
-        self.recipe = recipe
+        self.recipe, self.workspace = recipe, Workspace(recipe)
         self._built: dict[str, tuple[int, Network]] = {}
         self._file_scales: dict[str, tuple[int, ...]] = {}
 
@@ -46,6 +48,32 @@ class FirstNetworks:
     def new(self, name: str, seed: int) -> Network:
         """A copy of its own. Raises RecipeError, as `original`."""
         return copy.deepcopy(self.original(name, seed))
+
+    def student(self, phase: str, seed: int) -> Network:
+        """The network that a phase trains, with its first weights."""
+        options = self.recipe.phases[phase]
+        student = self.new(options.trains, seed)
+        if options.init is not None:
+            source = self.finished(options.init.source, seed)
+            taken, given = options.init.part, options.init.into
+            part_of(student, given).load_state_dict(part_of(source, taken).state_dict())
+            begun = phase if given is None else f"the {given} of {phase}"
+            logger.info("%s starts from the %s of %s", begun, taken or "weights", options.init.source)
+        return student
+
+    def teacher(self, phase: str, seed: int) -> Network | None:
+        """The partner of a phase or its frozen teacher: another phase's result, or a network with trained weights."""
+        partner = self.recipe.phases[phase].partner
+        if partner is not None:
+            return self.new(partner, seed)
+        source = teacher_of(self.recipe, phase)
+        if source is None:
+            return None
+        return self.new(source.network, seed) if source.phase is None else self.finished(source.phase, seed)
+
+    def finished(self, phase: str, seed: int) -> Network:
+        """The result of a finished phase (its averaged weights where there are any)."""
+        return load_network(self.workspace.models(phase, seed) / "net_g_latest.pth", any_type=True).network
 
     def file_scales(self, name: str) -> tuple[int, ...]:
         """The scales that the file of a built network's weights says it is for; empty where it does not."""
@@ -92,37 +120,6 @@ def build_network_from(options: NetworkOptions, scale: int | None) -> Network:
     if scale is not None and "scales" not in arguments and takes_scale:
         arguments.setdefault("scale", scale)
     return build_network(options.type, init=options.init, **arguments)
-
-
-def first_network(networks: FirstNetworks, phase: str, seed: int, workspace: Workspace) -> Network:
-    """The network that a phase trains, with its first weights."""
-    options = networks.recipe.phases[phase]
-    student = networks.new(options.trains, seed)
-    if options.init is not None:
-        source = finished_network(workspace, options.init.source, seed)
-        taken, given = options.init.part, options.init.into
-        part_of(student, given).load_state_dict(part_of(source, taken).state_dict())
-        begun = phase if given is None else f"the {given} of {phase}"
-        logger.info("%s starts from the %s of %s", begun, taken or "weights", options.init.source)
-    return student
-
-
-def other_network(networks: FirstNetworks, phase: str, seed: int, workspace: Workspace) -> Network | None:
-    """The partner of a phase or its frozen teacher: another phase's result, or a network with trained weights."""
-    partner = networks.recipe.phases[phase].partner
-    if partner is not None:
-        return networks.new(partner, seed)
-    source = teacher_of(networks.recipe, phase)
-    if source is None:
-        return None
-    if source.phase is not None:
-        return finished_network(workspace, source.phase, seed)
-    return networks.new(source.network, seed)
-
-
-def finished_network(workspace: Workspace, phase: str, seed: int) -> Network:
-    """The result of a finished phase (its averaged weights where there are any)."""
-    return load_network(workspace.models(phase, seed) / "net_g_latest.pth", any_type=True).network
 
 
 def _load_trained(network: Network, options: NetworkOptions) -> tuple[int, ...]:
