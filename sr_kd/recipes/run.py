@@ -25,6 +25,7 @@ from ..training.phase_losses import build_phase_losses
 from ..training.plan import plan_phase
 from ..training.resume import resume
 from ..training.run_log import RunLog, log_to_file
+from ..training.running_phase import RunningPhase
 from ..training.scalars import FILE as SCALARS
 from ..training.step_times import StepTimes
 from ..training.stopping import StopRequest
@@ -173,14 +174,13 @@ class _Run:
                 {"recipe": recipe.name, "phase": name, "seed": seed, "sr_kd": __version__},
                 record,
             )
-            minimized = less_is_better(recipe.val.metrics)
-            validation = Validation(plan, task, files, log, world, recipe.val.metrics[0], minimized, self.watch)
+            phase = RunningPhase(recipe, seed, plan, task, files, log, world)
+            validation = Validation(phase, less_is_better(recipe.val.metrics), self.watch)
             times = StepTimes(states.folder / STEP_TIMES)
             outlook = recipe_outlook(workspace, self.runs, name, seed, times)
             if text := outlook(start.clock):
                 logger.info("%s: %s", label, text)
-            run = PhaseRun(recipe, seed, plan, validation, files, log, world, stop, times, start, outlook)
-            scores, skipped = run.run(self.quiet)
+            scores, skipped = PhaseRun(phase, validation, stop, times, start, outlook).run(self.quiet)
             report = task.report(plan.network)
             log.scalars(plan.total_iter, {f"report/{key}": value for key, value in report.items()})
             log.hyperparameters(

@@ -49,7 +49,7 @@ def plan_phase(
         partner = _placed(StudentWithLosses(other, losses.partner, task), options, world)
         mutual = MutualStudents(step, partner)
         length = recipe.length(name)
-        return PhasePlan(mutual, [lambda: MutualStage(options, length, mutual, task, world)], [length], losses.student)
+        return PhasePlan(mutual, [lambda: MutualStage(options, length, mutual, task, world)], [length])
     frozen_teacher = None
     if other is not None:
         # It is never trained here, so it may as well be fast: an image from its tail costs a third.
@@ -76,7 +76,7 @@ def plan_phase(
         return AdversarialStage(training, adversarial) if adversarial else training
 
     stages.append(train)
-    return PhasePlan(step, stages, [*lengths, total_iter], losses.student, ema, frozen_teacher)
+    return PhasePlan(step, stages, [*lengths, total_iter], ema, frozen_teacher)
 
 
 def _placed(module: Module, options: Phase, world: World) -> Module:

@@ -10,7 +10,6 @@ from ..networks.base import Network
 from .ema import EMA
 from .frozen_teacher import FrozenTeacher
 from .optimization import Optimization, Optimizations
-from .phase_losses import WeightedLoss
 from .student_with_losses import StudentWithLosses
 
 if TYPE_CHECKING:
@@ -42,13 +41,12 @@ class PhasePlan:
     Attributes:
         step: all that trains, and what a saved state holds of it; `step.student` is the phase's result.
         stages: factories, each called when its turn comes. lengths: their iterations.
-        losses: of the student. ema: its average, if any. teacher: frozen, if there is one.
+        ema: the average of the student, if any. teacher: frozen, if there is one.
     """
 
     step: StudentWithLosses | MutualStudents
     stages: Sequence[Callable[[], Stage]]
     lengths: Sequence[int]
-    losses: Sequence[WeightedLoss]
     ema: EMA | None = None
     teacher: FrozenTeacher | None = None
 
