@@ -10,7 +10,7 @@ import torch
 from ..distributed import World
 from ..recipes.cost import undistilled_arm
 from ..recipes.graph import arms, teacher_of
-from ..recipes.networks import FirstNetworks
+from ..recipes.networks import RecipeNetworks
 from ..tasks.super_resolution.options import SuperResolutionRecipe
 from ..tasks.super_resolution.task import SuperResolution
 from ..training.phase_losses import build_phase_losses
@@ -53,11 +53,11 @@ class LossesBench:
         recipe, phase = self.recipe, arms(self.recipe)[label]
         options, source = recipe.phases[phase], teacher_of(recipe, phase)
         other = options.partner if source is None else source.network
-        networks = FirstNetworks(recipe)
+        networks = RecipeNetworks(recipe)
         student = networks.new(options.trains, seed=0)
         teacher = None if other is None else networks.new(other, seed=0)
         world = World(0, 1, self.device)
-        images = self._images(rgb="rgb" in {getattr(network, "color", None) for network in (student, teacher)})
+        images = self._images(rgb="rgb" in {network.color for network in (student, teacher) if network is not None})
         task = SuperResolution(images, [], recipe.scale, [], world)
         losses = build_phase_losses(recipe, phase, 0, student, teacher)
         plan = plan_phase(recipe, phase, student, teacher, losses, task, world)

@@ -14,7 +14,7 @@ from ..config.phase import LossOptions, Phase
 from ..config.section import Compile
 from ..distributed import World
 from ..losses.vid import VID
-from ..networks.base import SRNetwork
+from ..networks.base import Network, SRNetwork
 from ..networks.build import build_network
 from ..networks.teacher import PrivilegedTeacher
 from ..tasks.super_resolution.task import SuperResolution
@@ -112,12 +112,12 @@ class TrainingBench:
         patches = OneBatch(nn.functional.avg_pool2d(hr, self.scale).to(self.device), hr.to(self.device))
         return patches, teacher.to(self.device), student.to(self.device)
 
-    def _loss(self, kind: str, weight: float, trained: nn.Module, teacher: nn.Module | None = None) -> WeightedLoss:
+    def _loss(self, kind: str, weight: float, trained: Network, teacher: Network | None = None) -> WeightedLoss:
         options = LossOptions(type=kind, weight=weight, taps=[TAP] if teacher is not None else [])
         return WeightedLoss(build_loss_from(options, trained, teacher).to(self.device), weight, kind)
 
     def _ours(
-        self, trained: nn.Module, losses: list[WeightedLoss], patches: OneBatch, teacher: nn.Module | None
+        self, trained: Network, losses: list[WeightedLoss], patches: OneBatch, teacher: Network | None
     ) -> OurStep:
         world = World(0, 1, self.device)
         task = SuperResolution(patches, [], self.scale, [], world)
@@ -127,10 +127,8 @@ class TrainingBench:
         step = StudentWithLosses(trained, losses, task).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         frozen_teacher = None
         if teacher is not None:
-            deployed = teacher.deploy() if isinstance(teacher, PrivilegedTeacher) else teacher
-            frozen_teacher = FrozenTeacher(
-                deployed.to(memory_format=torch.channels_last), step, task, compile=bool(self.compiled)
-            )  # type: ignore[call-overload]
+            deployed = teacher.deploy().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            frozen_teacher = FrozenTeacher(deployed, step, task, compile=bool(self.compiled))
         stage = TrainingStage(options, 10**9, step, frozen_teacher, task, None, world)
         return OurStep(stage, itertools.count())
 

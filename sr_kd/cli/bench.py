@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import json
-import math
 import shlex
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError
+from .summary import write_json
+from .values import count, number, size
 
 if TYPE_CHECKING:
     from ..bench.machine import Machine
@@ -35,8 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parsers = [works.add_parser(name, help=text, description=text) for name, text in HELP.items()]
     train, infer, folder, evaluate, data, streaming, losses = parsers
     for work in (train, data, streaming, losses):
-        work.add_argument("--batch", type=_positive, default=16, metavar="N", help="patches per step (default: 16)")
-        work.add_argument("--patch", type=_positive, default=96, metavar="PIXELS", help="of an LR patch (default: 96)")
+        work.add_argument("--batch", type=count, default=16, metavar="N", help="patches per step (default: 16)")
+        work.add_argument("--patch", type=count, default=96, metavar="PIXELS", help="of an LR patch (default: 96)")
     train.add_argument("--precision", default="fp32", choices=("fp32", "bf16", "fp16"), help="of our steps")
     train.add_argument(
         "--compile",
@@ -48,23 +48,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     for work in (infer, folder):
         work.add_argument("-n", "--model", metavar="MODEL", help="a shipped model, a file, or a type (FSRCNN)")
-    infer.add_argument("--size", type=_size, default=(960, 540), metavar="WxH", help="of LR (default: 960x540)")
+    infer.add_argument("--size", type=size, default=(960, 540), metavar="WxH", help="of LR (default: 960x540)")
     infer.add_argument("--precision", default="fp32", choices=("fp32", "bf16", "fp16"), help="also measure ours in it")
     for work in (train, infer, folder, losses):
         work.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps")
     for work in (folder, evaluate, data, streaming):
         work.add_argument("--hr", nargs="+", default=["scikit-image:held_out"], metavar="DIR", help="folders of HR")
     for work in (data, streaming):
-        work.add_argument("--workers", type=_positive, default=2, metavar="N", help="processes that read (default: 2)")
-    streaming.add_argument("--gigabytes", type=_number, default=20.0, metavar="GB", help="of the set (default: 20)")
-    streaming.add_argument("--budget", type=_number, default=2.0, metavar="GIB", help="memory_budget (default: 2)")
-    streaming.add_argument("--seconds", type=_number, default=90.0, metavar="S", help="how long (default: 90)")
+        work.add_argument("--workers", type=count, default=2, metavar="N", help="processes that read (default: 2)")
+    streaming.add_argument("--gigabytes", type=number, default=20.0, metavar="GB", help="of the set (default: 20)")
+    streaming.add_argument("--budget", type=number, default=2.0, metavar="GIB", help="memory_budget (default: 2)")
+    streaming.add_argument("--seconds", type=number, default=90.0, metavar="S", help="how long (default: 90)")
     losses.add_argument("-opt", "--opt", required=True, metavar="FILE", help="training option file (YAML)")
     losses.add_argument("--force_yml", nargs="+", default=[], metavar="a:b=value", help="override options")
     for work in (train, infer, folder, evaluate, data, streaming):
-        work.add_argument("-s", "--scale", type=_positive, default=2, metavar="S", help="upscaling (default: 2)")
+        work.add_argument("-s", "--scale", type=count, default=2, metavar="S", help="upscaling (default: 2)")
     for work in (train, infer, folder, evaluate, data, losses):
-        work.add_argument("--repetitions", type=_positive, default=9, metavar="N", help="per candidate (default: 9)")
+        work.add_argument("--repetitions", type=count, default=9, metavar="N", help="per candidate (default: 9)")
     for work in parsers:
         work.add_argument("--json", metavar="FILE", help="write the figures as JSON; '-': to standard output, no table")
         work.add_argument("--quiet", action="store_true", help="no progress bars")
@@ -75,19 +75,15 @@ def run(args: argparse.Namespace) -> int:
     from ..bench.machine import measure_machine
     from ..bench.report import document, markdown
     from ..device import pick_device
-    from ..files import write_text
 
     device = pick_device(getattr(args, "device", "cpu"))
     machine = measure_machine(device)
     comparisons = MEASURES[args.work](args, machine)
     command = shlex.join(["sr-kd", *sys.argv[1:]])
     if args.json:
-        text = json.dumps(document(comparisons, machine, command), indent=2, ensure_ascii=False) + "\n"
-        if args.json == "-":
-            sys.stdout.write(text)
-            return 0
-        write_text(args.json, text)
-    print(markdown(comparisons, machine, command), end="")
+        write_json(args.json, document(comparisons, machine, command))
+    if args.json != "-":
+        print(markdown(comparisons, machine, command), end="")
     return 0
 
 
@@ -194,26 +190,3 @@ def _images(args: argparse.Namespace) -> ImageSet:
     from ..data.sets import open_set
 
     return open_set(args.hr, scale=args.scale)
-
-
-def _size(text: str) -> tuple[int, int]:
-    width, _, height = text.lower().partition("x")
-    if not (width.isdigit() and height.isdigit() and int(width) and int(height)):
-        raise argparse.ArgumentTypeError(f"'{text}' is not a valid size: write width x height, as in 960x540")
-    return int(width), int(height)
-
-
-def _positive(text: str) -> int:
-    if not text.isdigit() or not int(text):
-        raise argparse.ArgumentTypeError(f"'{text}' is not a positive number")
-    return int(text)
-
-
-def _number(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a positive number")
-    return value

@@ -7,6 +7,12 @@ import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from ..errors import printable
+
+if TYPE_CHECKING:
+    from ..imaging.folder import Outcome
 
 
 class _AboveBars(logging.Handler):
@@ -32,6 +38,15 @@ def log_to_console(quiet: bool = False) -> Iterator[None]:
     finally:
         logger.setLevel(level)
         logger.removeHandler(handler)
+
+
+def print_failure(command: str, outcome: Outcome) -> None:
+    """An image that failed, at once and above the bar."""
+    if outcome.status == "failed":
+        from tqdm import tqdm
+
+        line = f"sr-kd {command}: {outcome.job.source}: failed: {outcome.error}"
+        tqdm.write(printable(line), file=sys.stderr)
 
 
 def command_line(command: str, option_file: str, overrides: Sequence[str]) -> str:

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..errors import printable
-
-if TYPE_CHECKING:
-    from ..imaging.folder import Outcome
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     """Label what has no label yet; 1 if an image failed."""
     from ..errors import SrKdError
     from ..imaging.label import free_bytes, make_labels, measure_cost, plan_labels
-    from .console import log_to_console
+    from .console import log_to_console, print_failure
 
     folder = Path(args.output)
     with log_to_console(args.quiet):
@@ -61,17 +57,8 @@ def run(args: argparse.Namespace) -> int:
                 else f"nothing to do: all {there} images are labeled",
                 flush=True,
             )
-        outcomes = make_labels(labeling, quiet=args.quiet, report=_report)
+        outcomes = make_labels(labeling, quiet=args.quiet, report=partial(print_failure, "label"))
     failed = sum(outcome.status == "failed" for outcome in outcomes)
     if not args.quiet and count:
         print(printable(f"{len(outcomes) - failed} labeled, {failed} failed -> {folder}"))
     return int(failed > 0)
-
-
-def _report(outcome: Outcome) -> None:
-    """Failures at once, above the bar."""
-    from tqdm import tqdm
-
-    if outcome.status == "failed":
-        line = f"sr-kd label: {outcome.job.source}: failed: {outcome.error}"
-        tqdm.write(printable(line), file=sys.stderr)

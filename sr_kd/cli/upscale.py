@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import math
 import os
 import sys
 import time
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..errors import SrKdError, UsageError, printable
+from .console import print_failure
 from .summary import check_json, write_json
+from .values import number, size
 
 if TYPE_CHECKING:
     from ..imaging.folder import Outcome
@@ -37,12 +39,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-n", "--model", metavar="MODEL", help="a shipped model, 'bicubic', or a network's file (default: by scale)"
     )
-    size = parser.add_argument_group("size of the results")
-    size.add_argument("-s", "--scale", type=_factor, metavar="FACTOR", help="any factor up to the model's (default: 2)")
-    size.add_argument("--width", type=int, metavar="PIXELS", help="this width; the height follows unless given")
-    size.add_argument("--height", type=int, metavar="PIXELS", help="this height; the width follows unless given")
-    size.add_argument(
-        "--fit", type=_box, metavar="WxH", help="as large as fits into this box; -s then chooses the model"
+    sizes = parser.add_argument_group("size of the results")
+    sizes.add_argument("-s", "--scale", type=number, metavar="FACTOR", help="any factor up to the model's (default: 2)")
+    sizes.add_argument("--width", type=int, metavar="PIXELS", help="this width; the height follows unless given")
+    sizes.add_argument("--height", type=int, metavar="PIXELS", help="this height; the width follows unless given")
+    sizes.add_argument(
+        "--fit", type=size, metavar="WxH", help="as large as fits into this box; -s then chooses the model"
     )
     files = parser.add_argument_group("files")
     files.add_argument("--suffix", default="", metavar="TEXT", help="name results photo_TEXT.png (default: photo.png)")
@@ -131,22 +133,13 @@ def _run(args: argparse.Namespace) -> int:
                 quality=args.quality,
                 skip_existing=args.skip_existing,
                 quiet=args.quiet or not world.leads,
-                report=_report,
+                report=partial(print_failure, "upscale"),
             )
         )
     if world.leads:
         not_read = count_not_read(inputs, args.output)
         _summarize(args, upscaler, outcomes, not_read, time.monotonic() - started)
     return int(any(outcome.status == "failed" for outcome in outcomes))
-
-
-def _report(outcome: Outcome) -> None:
-    """Failures at once, above the bar."""
-    from tqdm import tqdm
-
-    if outcome.status == "failed":
-        line = f"sr-kd upscale: {outcome.job.source}: failed: {outcome.error}"
-        tqdm.write(printable(line), file=sys.stderr)
 
 
 def _summarize(
@@ -214,25 +207,6 @@ def _listed() -> list[str]:
     text = os.fsdecode(content)  # names are bytes, whatever their encoding
     lines = text.split("\0") if "\0" in text else [line.removesuffix("\r") for line in text.split("\n")]
     return [line for line in lines if line.strip()]
-
-
-def _factor(text: str) -> float:
-    try:
-        factor = float(text)
-    except ValueError:
-        factor = math.nan
-    if not 0 < factor < math.inf:
-        raise argparse.ArgumentTypeError(
-            f"'{text}' is not a valid factor: give a finite positive number such as 2 or 1.5"
-        )
-    return factor
-
-
-def _box(text: str) -> tuple[int, int]:
-    width, _, height = text.lower().partition("x")
-    if not (width.isdecimal() and height.isdecimal()):
-        raise argparse.ArgumentTypeError(f"'{text}' is not a valid box: write width x height, as in 1920x1080")
-    return int(width), int(height)
 
 
 def _quality(text: str) -> int:

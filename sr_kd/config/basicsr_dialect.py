@@ -15,14 +15,6 @@ LOSSES = {"L1Loss": "L1", "MSELoss": "L2", "CharbonnierLoss": "Charbonnier"}
 NETWORKS = ("EDSR", "ECBSR", "MSRResNet", "RCAN", "RRDBNet", "SRVGGNetCompact", "SwinIR")
 METRICS = {"calculate_psnr": "psnr", "calculate_ssim": "ssim", "calculate_niqe": "niqe"}
 KEPT = ("total_iter", "warmup_iter", "ema_decay")
-REFUSED = {
-    "gan_opt": "there is no adversarial training here",
-    "perceptual_opt": "there is no perceptual loss here",
-    "ldl_opt": "there is no adversarial training here",
-    "optim_d": "there is no adversarial training here",
-    "net_d_iters": "there is no adversarial training here",
-    "net_d_init_iters": "there is no adversarial training here",
-}
 
 
 def translate_training(draft: Draft) -> None:
@@ -146,9 +138,6 @@ def _rest_of_training(draft: Draft) -> None:
         draft.problems.append((("train",), f"must be a mapping; found {rest!r}"))
         rest = {}
     for key, value in rest.items():
-        if key in REFUSED:
-            if value is not None:
-                draft.problems.append((("train", key), f"cannot be honored: {REFUSED[key]}; remove it"))
-        elif value is not None or key not in allowed:
+        if value is not None or key not in allowed:
             sentence = f"is unknown{nearest(key, allowed)}; allowed: {', '.join(allowed)}"
             draft.problems.append((("train", key), sentence))

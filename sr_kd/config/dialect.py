@@ -36,16 +36,17 @@ RENAMED: dict[tuple[tuple[str, ...], str], str] = {
 FORMER_BASELINES = ("baseline_total", "alone")
 UNTOUCHED = "is read by nothing here and was ignored"
 
-# BasicSR's keys that change what is trained but have no counterpart.
+# BasicSR's keys that change what is trained but have no counterpart, and what to do instead.
+DISCRIMINATOR = "a discriminator belongs to the loss 'Adversarial' of a phase (docs/losses.md)"
+STATE = "a run goes on from its own last state, with --auto_resume"
+VALUES = "networks see values in [0, 1]"
 REFUSED: dict[tuple[str, ...], dict[str, str]] = {
-    (): {"network_d": "cannot be honored: there is no adversarial training here; remove it"},
-    ("path",): {
-        "pretrain_network_d": "cannot be honored: there is no adversarial training here; remove it",
-        "resume_state": "cannot be honored: a run goes on from its own last state, with --auto_resume; remove it",
-    },
-    ("datasets", "*"): {
-        "mean": "cannot be honored: networks see values in [0, 1]; remove it",
-        "std": "cannot be honored: networks see values in [0, 1]; remove it",
+    (): {"network_d": DISCRIMINATOR},
+    ("path",): {"pretrain_network_d": DISCRIMINATOR, "resume_state": STATE},
+    ("datasets", "*"): {"mean": VALUES, "std": VALUES},
+    ("train",): {
+        **dict.fromkeys(("gan_opt", "ldl_opt", "optim_d", "net_d_iters", "net_d_init_iters"), DISCRIMINATOR),
+        "perceptual_opt": "the loss 'Perceptual' of a phase names a network of its own (docs/losses.md)",
     },
 }
 PAIRED = ("PairedImageDataset", "SingleImageDataset")
@@ -140,7 +141,7 @@ def _sort_out(draft: Draft) -> None:
         for section in _sections(draft, pattern):
             for key in [key for key in draft.section(*section) if key in sentences]:
                 if draft.take(*section, key) is not None:
-                    draft.problems.append(((*section, key), sentences[key]))
+                    draft.problems.append(((*section, key), f"cannot be honored: {sentences[key]}; remove it"))
     for section in _sections(draft, ("datasets", "*")):
         kind = draft.take(*section, "type")
         if kind is not None and str(kind) not in PAIRED:

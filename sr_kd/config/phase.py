@@ -142,11 +142,26 @@ class LossOptions(Section):
         """The constructor's options as written."""
         return dict(self.model_extra or {})
 
+    def __str__(self) -> str:
+        """In words: ``0.5 Response``, ``VID on expanding with a gradient_ratio of 0.1``."""
+        taps = f" on {', '.join(map(_tap, self.taps))}" if self.taps else ""
+        if self.gradient_ratio is not None:
+            return f"{self.type}{taps} with a gradient_ratio of {self.gradient_ratio:g}"
+        if isinstance(self.weight, float):
+            return f"{self.weight:g} {self.type}{taps}"
+        return f"({', '.join(f'{term} {weight:g}' for term, weight in self.weight.items())}) {self.type}{taps}"
+
     def reversed(self) -> Self:
         """The same loss with student and teacher taps exchanged."""
         other = {"student": "teacher", "teacher": "student"}
         taps = [tap if isinstance(tap, str) else {other[role]: name for role, name in tap.items()} for tap in self.taps]
         return self.model_copy(update={"taps": taps})
+
+
+def _tap(tap: str | dict[Literal["student", "teacher"], str]) -> str:
+    """A name that both networks have stands alone."""
+    names = [tap] if isinstance(tap, str) else [tap.get("student", ""), tap.get("teacher", "")]
+    return " and ".join(dict.fromkeys(filter(None, names)))
 
 
 class Initialization(Section):

@@ -149,6 +149,5 @@ def _super_resolution(path: Path, scale: int | None, param_key: str | None = Non
     network = load_network(path, scale=scale, key=param_key).network
     if isinstance(network, SRNetwork):
         return network
-    decoder = getattr(network, "decoder", None)
-    what = "a teacher, which needs the high-resolution image" if decoder is not None else "no super-resolution network"
+    what = "a teacher, which needs the high-resolution image" if network.sees_hr else "no super-resolution network"
     raise UsageError(f"{path} holds {what}; name the student's file")

@@ -91,7 +91,7 @@ def _open(state: dict[str, Any]) -> tuple[SRNetwork, int]:
     options = {"scale": scales[0]} if "scales" not in found.arguments else {}
     network = build_network(found.type_name, **{**found.arguments, **options})
     network.load_state_dict(found.tensors)
-    return network.for_scale(scales[0]), scales[0]  # type: ignore[operator]
+    return network.for_scale(scales[0]), scales[0]  # type: ignore[return-value]
 
 
 def _call(scale: int, network: nn.Module, rgb: Tensor) -> Tensor:

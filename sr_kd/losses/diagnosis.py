@@ -51,8 +51,8 @@ def diagnose(
         taps = dict.fromkeys(pair.student for pair in loss.pairs) or inputs.trained.features
         features = [inputs.trained.features[tap] for tap in taps]
         for term, value in loss.named_terms(name, inputs).items():
-            place: Sequence[Tensor] = features if _gradient(value, features) else parameters
-            gradient, reference = _gradient(value, place), _gradient(goal, place)
+            place: Sequence[Tensor] = features if gradient_norm(value, features) else parameters
+            gradient, reference = gradient_norm(value, place), gradient_norm(goal, place)
             ratio = gradient / reference if reference else float("inf")
             found.append(Diagnosis(term, float(value.detach()), gradient, ratio))
     return found
@@ -68,7 +68,8 @@ def diagnosis_table(diagnoses: Iterable[Diagnosis]) -> str:
     return "\n".join(lines)
 
 
-def _gradient(value: Tensor, place: Sequence[Tensor]) -> float:
+def gradient_norm(value: Tensor, place: Sequence[Tensor]) -> float:
+    """Norm of a scalar's gradient at tensors, 0 where it has none; the graph is kept."""
     if not place or not value.requires_grad:
         return 0.0
     gradients = torch.autograd.grad(value, list(place), retain_graph=True, allow_unused=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .base import SRNetwork, Tap
+from .base import Network, SRNetwork, Tap
 from .build import NETWORKS, build_network
 from .foreign import ForeignNetwork, recorded
 
-__all__ = ["NETWORKS", "ForeignNetwork", "SRNetwork", "Tap", "build_network", "recorded"]
+__all__ = ["NETWORKS", "ForeignNetwork", "Network", "SRNetwork", "Tap", "build_network", "recorded"]

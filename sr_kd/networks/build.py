@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import nn
 
 from ..device import physical_memory
 from ..errors import UsageError
 from ..registry import Registry
 from ..signature import OptionError, accepted, check_arguments
+from .network import Network
 
-NETWORKS: Registry[type[nn.Module]] = Registry(
+NETWORKS: Registry[type[Network]] = Registry(
     "network",
     {
         "FSRCNN": "sr_kd.networks.fsrcnn:FSRCNN",
@@ -28,7 +28,7 @@ NETWORKS: Registry[type[nn.Module]] = Registry(
 )
 
 
-def build_network(type: str, *, init: str = "default", **arguments: Any) -> nn.Module:
+def build_network(type: str, *, init: str = "default", **arguments: Any) -> Network:
     """Build a network by name.
 
     Args:
@@ -60,14 +60,13 @@ def build_network(type: str, *, init: str = "default", **arguments: Any) -> nn.M
     if nested:
         rest = {name: value for name, value in rest.items() if name in accepted(cls) or name not in shared}
     network = _construct(type, cls, check_arguments(f"network {type}", cls, {**rest, **nested}))
-    initialize = getattr(network, "initialize", None)
-    if initialize is None:
+    if not isinstance(network, Network):
         raise UsageError(f"{type} is no network that can be used here: derive its class from sr_kd.networks.SRNetwork")
-    initialize(init)
+    network.initialize(init)
     return network
 
 
-def _construct(type: str, cls: type[nn.Module], arguments: Mapping[str, Any]) -> nn.Module:
+def _construct(type: str, cls: type[Network], arguments: Mapping[str, Any]) -> Network:
     try:
         _check_size(cls, arguments)
         return cls(**arguments)
@@ -78,7 +77,7 @@ def _construct(type: str, cls: type[nn.Module], arguments: Mapping[str, Any]) ->
         raise UsageError(f"network {type} cannot be made with {numbers or 'these options'}: {reason}") from error
 
 
-def _check_size(cls: type[nn.Module], arguments: Mapping[str, Any]) -> None:
+def _check_size(cls: type[Network], arguments: Mapping[str, Any]) -> None:
     """Raise MemoryError before allocating what is larger than the machine's memory: it might be granted, and stall.
 
     Only for networks of this package; others may not be made to be counted without their values.

@@ -11,12 +11,12 @@ from typing import Any
 
 import torch
 from safetensors.torch import save
-from torch import Tensor, nn
+from torch import Tensor
 
 from .. import __version__
 from ..errors import SrKdError, UsageError, nearest
 from ..files import atomic_path
-from .base import SRNetwork
+from .base import Network
 from .bounded import bounded_by, check_numbers
 from .build import NETWORKS, build_network
 from .recognize import recognize
@@ -34,11 +34,11 @@ class LoadedNetwork:
     """A network read from a file, in eval mode on the CPU.
 
     Attributes:
-        network: an `SRNetwork` or a `PrivilegedTeacher`, with the moving averages where the file has them.
+        network: with the moving averages where the file has them.
         metadata: what the caller of `save_network` added; for a foreign file its ``format``.
     """
 
-    network: nn.Module
+    network: Network
     metadata: dict[str, Any] = field(default_factory=dict)
 
 
@@ -57,7 +57,7 @@ class LoadedWeights:
 
 def save_network(
     path: Path | str,
-    network: nn.Module,
+    network: Network,
     *,
     ema: Mapping[str, Tensor] | None = None,
     metadata: Mapping[str, Any] | None = None,
@@ -158,7 +158,7 @@ def load_network(
 
 
 def load_weights(
-    network: nn.Module, path: Path | str, *, part: str | None = None, key: str | None = None, strict: bool = True
+    network: Network, path: Path | str, *, part: str | None = None, key: str | None = None, strict: bool = True
 ) -> LoadedWeights:
     """Load a file's weights into a network that exists; every key must match.
 
@@ -186,8 +186,7 @@ def load_weights(
             known = sorted({key.split(".")[0] for key in tensors})
             raise SrKdError(f"{path}: has no part '{part}'{nearest(part, known)}; it holds: {', '.join(known)}")
         tensors = inside
-    if isinstance(network, SRNetwork):
-        tensors = network.own_tensors(tensors)
+    tensors = network.own_tensors(tensors)
     expected, kept = network.state_dict(), []
     if not strict:
         kept = [name for name, value in expected.items() if name not in tensors or tensors[name].shape != value.shape]
@@ -216,16 +215,14 @@ def _refuse_foreign_types(description: Mapping[str, Any]) -> None:
             _refuse_foreign_types(value)
 
 
-def _describe(network: nn.Module, metadata: Mapping[str, Any]) -> dict[str, Any]:
-    kind = getattr(network, "type_name", None)
-    if kind is None:
+def _describe(network: Network, metadata: Mapping[str, Any]) -> dict[str, Any]:
+    if not isinstance(network, Network):
         raise UsageError(f"cannot describe a {type(network).__name__} in a file: it has no type_name and arguments")
-    description = {"type": kind, "arguments": network.arguments}
-    if hasattr(network, "color"):  # a super-resolution network or its teacher, not a classifier
-        scales = network.scales if isinstance(network, SRNetwork) else (network.scale,)
-        description |= {"scales": scales, "color": network.color}
+    of_images = {"scales": network.scales, "color": network.color} if network.scales else {}
     return {
-        **description,
+        "type": network.type_name,
+        "arguments": network.arguments,
+        **of_images,
         "sr_kd": __version__,
         "torch": str(torch.__version__),
         "metadata": dict(metadata),
@@ -244,18 +241,14 @@ def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}
 
 
-def _serve(network: nn.Module, scale: int, path: Path) -> nn.Module:
-    if isinstance(network, SRNetwork):
-        try:
-            return network.for_scale(scale)
-        except UsageError as error:
-            raise UsageError(f"{path}: {error}") from None
-    if getattr(network, "scale", scale) != scale:
-        raise UsageError(f"{path}: the teacher is for x{network.scale}, not x{scale}")
-    return network
+def _serve(network: Network, scale: int, path: Path) -> Network:
+    try:
+        return network.for_scale(scale)
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from None
 
 
-def _load_strictly(network: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+def _load_strictly(network: Network, tensors: Mapping[str, Tensor], path: Path) -> None:
     expected = network.state_dict()
     problems = [
         _list_keys("missing", [key for key in expected if key not in tensors], tensors),
@@ -268,8 +261,7 @@ def _load_strictly(network: nn.Module, tensors: Mapping[str, Tensor], path: Path
     if kinds:
         problems.append(f"its weights are no floating-point numbers but {', '.join(sorted(kinds))}")
     if any(problems):
-        name = getattr(network, "type_name", type(network).__name__)
-        raise SrKdError(f"{path} does not fit {name}: {'; '.join(filter(None, problems))}")
+        raise SrKdError(f"{path} does not fit {network.type_name}: {'; '.join(filter(None, problems))}")
     network.load_state_dict(dict(tensors))
 
 

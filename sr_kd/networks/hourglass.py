@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..errors import UsageError, unknown_name
+from ..errors import UsageError
 from .activation import PReLU
-from .base import Color, check_scales
+from .base import Color, Network, check_scales
 from .bicubic import downscale_segments, kaiming_, set_delta
 from .recognize import Recognized, color_of
 
 
-class Hourglass(nn.Module):
+class Hourglass(Network):
     """Four convolutions, the second with stride `scale`.
 
     Args:
@@ -29,12 +28,13 @@ class Hourglass(nn.Module):
     """
 
     type_name = "Hourglass"
+    is_part = True
 
     def __init__(self, scale: int, color: Color = "y", d: int = 56, s: int = 12, k: int = 1) -> None:
         super().__init__()
-        self.arguments: dict[str, Any] = {"scale": scale, "color": color, "d": d, "s": s, "k": k}
-        (self.scale,), self.color = check_scales(self.type_name, range(2, 5), scale), color
-        channels = 1 if color == "y" else 3
+        self.arguments = {"scale": scale, "color": color, "d": d, "s": s, "k": k}
+        self.scales, self.color = check_scales(self.type_name, range(2, 5), scale), color
+        self.scale, channels = scale, 1 if color == "y" else 3
         self.compact_channels = channels * k
         self.layers = nn.Sequential(
             nn.Conv2d(channels, d, 5, padding=2),
@@ -48,7 +48,7 @@ class Hourglass(nn.Module):
 
     @classmethod
     def detect(cls, tensors: Mapping[str, Tensor]) -> Recognized | None:
-        """As `SRNetwork.detect`."""
+        """As `Network.detect`."""
         layers = [f"layers.{index}.{what}" for index in (0, 2, 4, 6) for what in ("weight", "bias")]
         if tensors.keys() != {*layers, *(f"layers.{index}.weight" for index in (1, 3, 5))}:
             return None
@@ -61,21 +61,9 @@ class Hourglass(nn.Module):
         """HR (N, C, H * scale, W * scale) -> compact feature (N, C * k, H, W), unbounded."""
         return self.layers(hr)
 
-    def initialize(self, how: str) -> None:
-        """ "default" (PyTorch's), "kaiming", or "bicubic": start as the antialiased bicubic down-scaler.
-
-        Raises:
-            UsageError: an unknown initialization, or a shape that cannot hold bicubic.
-        """
-        offered: dict[str, Callable[[], None]] = {
-            "default": lambda: None,
-            "kaiming": self._kaiming,
-            "bicubic": self._bicubic,
-        }
-        if how not in offered:
-            raise unknown_name("initialization of Hourglass", how, offered)
-        with torch.no_grad():
-            offered[how]()
+    def initializations(self) -> dict[str, Callable[[], None]]:
+        """Also "kaiming", and "bicubic": start as the antialiased bicubic down-scaler."""
+        return {**super().initializations(), "kaiming": self._kaiming, "bicubic": self._bicubic}
 
     def _convolutions(self) -> list[nn.Conv2d]:
         return [layer for layer in self.layers if isinstance(layer, nn.Conv2d)]

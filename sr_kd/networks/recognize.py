@@ -43,7 +43,7 @@ class Recognized:
 def recognize(tensors: State) -> Recognized | None:
     """The network that these weights belong to, or None: what the first class to know them says.
 
-    A registered class (a plug-in's, too) may have a ``detect(tensors)``, see `SRNetwork.detect`.
+    A registered class (a plug-in's, too) may have a ``detect(tensors)``, see `Network.detect`.
     """
     for name in NETWORKS.names():
         detect = getattr(NETWORKS.get(name), "detect", None)

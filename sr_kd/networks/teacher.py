@@ -6,17 +6,17 @@ import copy
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..errors import UsageError
 from .activation import fix_slopes
-from .base import Color, SRNetwork, Tap
+from .base import Color, Network, SRNetwork
 from .fsrcnn import RELEASED
 from .hourglass import Hourglass
 from .recognize import OWN_KEYS, Recognized, inside, recognize
 
 
-class PrivilegedTeacher(nn.Module):
+class PrivilegedTeacher(Network):
     """Encoder and decoder (PISR, section 3.1): the compact feature takes the place of LR.
 
     Args:
@@ -31,6 +31,8 @@ class PrivilegedTeacher(nn.Module):
     """
 
     type_name = "PrivilegedTeacher"
+    sees_hr = True
+    color: Color
 
     def __init__(self, encoder: Hourglass, decoder: SRNetwork) -> None:
         super().__init__()
@@ -46,10 +48,13 @@ class PrivilegedTeacher(nn.Module):
             )
         self.encoder = encoder
         self.decoder = decoder
+        self.scales, self.color, self.taps = decoder.scales, decoder.color, decoder.taps
+        parts = {"encoder": encoder, "decoder": decoder}
+        self.arguments = {name: {"type": part.type_name, **part.arguments} for name, part in parts.items()}
 
     @classmethod
     def detect(cls, tensors: Mapping[str, Tensor]) -> Recognized | None:
-        """As `SRNetwork.detect`: ours, or the teacher of PISR's release."""
+        """As `Network.detect`: ours, or the teacher of PISR's release."""
         encoder, rest, form = inside(tensors, "encoder."), inside(tensors, "decoder."), OWN_KEYS
         if f"{RELEASED}encoder.0.0.weight" in tensors:
             encoder = {f"layers.{key}": value for key, value in inside(tensors, f"{RELEASED}encoder.0.").items()}
@@ -69,41 +74,31 @@ class PrivilegedTeacher(nn.Module):
         return Recognized(cls.type_name, {**described, "color": found.arguments["color"], **scale}, renamed, form)
 
     @property
-    def arguments(self) -> dict[str, object]:
-        """Constructor arguments as nested option mappings."""
-        return {
-            name: {"type": part.type_name, **part.arguments}
-            for name, part in (("encoder", self.encoder), ("decoder", self.decoder))
-        }
+    def label(self) -> str:
+        return f"{self.type_name}({self.decoder.type_name})"
 
     @property
     def scale(self) -> int:
         """Upscaling factor of the decoder, reduction factor of the encoder."""
         return self.decoder.scale
 
-    @property
-    def color(self) -> Color:
-        """ "y" or "rgb"."""
-        return self.decoder.color
-
-    @property
-    def taps(self) -> dict[str, Tap]:
-        """The decoder's taps."""
-        return dict(self.decoder.taps)
-
-    def forward(self, hr: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, hr: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
         """HR (N, C, H * scale, W * scale) -> (SR of the same size, compact feature (N, C * k, H, W))."""
         compact = self.encoder(hr)
         return self.decoder(compact), compact
 
     def features(self, hr: Tensor, taps: Iterable[str], output: bool = True) -> tuple[Tensor | None, dict[str, Tensor]]:
-        """As `SRNetwork.features`, on HR; the compact feature is always among the features, as "compact"."""
+        """As `Network.features`, on HR; the compact feature is always among the features, as "compact"."""
         compact = self.encoder(hr)
         sr, found = self.decoder.features(compact, taps, output)
         return sr, {**found, "compact": compact}
 
+    def tail(self, tap: str, feature: Tensor, x: Tensor) -> Tensor:
+        """As `Network.tail`, through the decoder; `x` is the compact feature."""
+        return self.decoder.tail(tap, feature, x)
+
     def deploy(self) -> PrivilegedTeacher:
-        """A faster equivalent with a deployed decoder, equal up to rounding as `SRNetwork.deploy`."""
+        """A faster equivalent with a deployed decoder, equal up to rounding as `Network.deploy`."""
         encoder = copy.deepcopy(self.encoder)
         fix_slopes(encoder)
         return PrivilegedTeacher(encoder, self.decoder.deploy()).eval()
@@ -114,6 +109,6 @@ class PrivilegedTeacher(nn.Module):
         self.decoder.initialize(how)
 
 
-def part_of(network: nn.Module, part: Literal["encoder", "decoder"] | None) -> nn.Module:
+def part_of(network: Network, part: Literal["encoder", "decoder"] | None) -> Network:
     """That part of a privileged teacher; without a name the network itself."""
     return network if part is None else getattr(network, part)

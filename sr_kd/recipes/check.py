@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
-from torch import nn
-
 from ..config.dialect import is_test
 from ..config.origin import Problem
 from ..config.schema import RecipeError, TrainingRecipe
 from ..errors import UsageError
-from ..tasks import DEFAULT, TASKS
+from ..networks.base import Network
+from ..tasks import TASKS
 from ..tasks.base import TaskData, TaskDefinition
 from ..tasks.super_resolution.check import test_problems
 from ..tasks.super_resolution.data import EvaluationSets
@@ -22,7 +21,7 @@ from ..training.phase_losses import PhaseLosses
 from .check_phase import check_phase
 from .check_plan import plan_problems
 from .load import parse_test, parse_training, read_options, refusal
-from .networks import FirstNetworks
+from .networks import RecipeNetworks
 from .trial import trial
 
 
@@ -39,11 +38,11 @@ class CheckedRecipe:
 
     recipe: TrainingRecipe
     task: TaskDefinition
-    networks: FirstNetworks
+    networks: RecipeNetworks
     data: TaskData
     losses: dict[str, PhaseLosses] = field(default_factory=dict)
 
-    def network(self, name: str) -> nn.Module:
+    def network(self, name: str) -> Network:
         """A network with the first seed's first weights; nobody may train it."""
         return self.networks.original(name, next(iter(self.recipe.seeds), 0))
 
@@ -117,19 +116,19 @@ def check_test_file(path: Path | str, overrides: Sequence[str] = (), *, data: bo
 def _examined(recipe: TrainingRecipe, look: bool) -> tuple[CheckedRecipe, list[Problem]]:
     """A recipe, perhaps a damaged one, and what is wrong with the rest of it."""
     task = TASKS.get(recipe.task)
-    checked = CheckedRecipe(recipe, task, FirstNetworks(recipe), task.open_data(recipe, look))
+    checked = CheckedRecipe(recipe, task, RecipeNetworks(recipe), task.open_data(recipe, look))
     missing = [name for name in task.packages if find_spec(name) is None]
     if missing:
         problem = f"is '{task.name}', which needs {', '.join(missing)}: pip install 'sr_kd[{task.name}]'"
         return checked, [(("task",), problem)]
     problems = list(plan_problems(recipe, task))
-    networks: dict[str, nn.Module] = {}
+    networks: dict[str, Network] = {}
     for name in recipe.networks:
         try:
             networks[name] = checked.network(name)
         except RecipeError as error:
             problems += error.problems
-    fitting = {name: network for name, network in networks.items() if _task_of(network) == task.name}
+    fitting = {name: network for name, network in networks.items() if network.task == task.name}
     problems += _misplaced(recipe, set(networks) - set(fitting), networks)
     for name in recipe.phases:
         problems += check_phase(checked, name, networks)
@@ -138,12 +137,8 @@ def _examined(recipe: TrainingRecipe, look: bool) -> tuple[CheckedRecipe, list[P
     return checked, problems
 
 
-def _task_of(network: nn.Module) -> str:
-    return getattr(network, "task", DEFAULT)
-
-
-def _misplaced(recipe: TrainingRecipe, names: set[str], networks: dict[str, nn.Module]) -> Iterator[Problem]:
+def _misplaced(recipe: TrainingRecipe, names: set[str], networks: dict[str, Network]) -> Iterator[Problem]:
     """Networks of other tasks."""
     for name in names:
-        problem = f"is '{recipe.networks[name].type}': it is for 'task: {_task_of(networks[name])}'"
+        problem = f"is '{recipe.networks[name].type}': it is for 'task: {networks[name].task}'"
         yield ("networks", name, "type"), problem

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from torch import nn
-
 from ..config.origin import Problem
 from ..config.phase import Initialization
 from ..config.schema import RecipeError, TrainingRecipe
 from ..errors import UsageError, nearest
 from ..losses.adversarial import Adversarial
 from ..losses.build import LOSSES
-from ..networks.base import SRNetwork
-from ..networks.teacher import PrivilegedTeacher, part_of
+from ..networks.base import Network, SRNetwork
+from ..networks.teacher import part_of
 from ..signature import OptionError
 from ..tasks.base import TaskDefinition
 from ..training.phase_losses import build_loss_from, build_phase_losses, learns_from_teacher
@@ -26,7 +24,7 @@ if TYPE_CHECKING:
     from .check import CheckedRecipe
 
 
-def check_phase(checked: CheckedRecipe, name: str, networks: Mapping[str, nn.Module]) -> Iterator[Problem]:
+def check_phase(checked: CheckedRecipe, name: str, networks: Mapping[str, Network]) -> Iterator[Problem]:
     """All that is wrong with a phase; its losses are kept in `checked`.
 
     Args:
@@ -63,7 +61,7 @@ def check_phase(checked: CheckedRecipe, name: str, networks: Mapping[str, nn.Mod
     if phase.trains not in networks or (other is not None and other not in networks):
         return
     student = networks[phase.trains]
-    if not hasattr(student, "features"):
+    if student.is_part:
         yield ("phases", name, "trains"), f"is a {type(student).__name__}, which is no network by itself"
         return
     yield from _built_losses(checked, name, student, None if other is None else networks[other])
@@ -97,7 +95,7 @@ def _serves(loss: str, task: TaskDefinition) -> bool:
     return task.name in cls.tasks if cls.tasks else task.single_output or not cls.compares_outputs()
 
 
-def _built_losses(checked: CheckedRecipe, name: str, student: nn.Module, other: nn.Module | None) -> Iterator[Problem]:
+def _built_losses(checked: CheckedRecipe, name: str, student: Network, other: Network | None) -> Iterator[Problem]:
     """Build the losses; if that fails, one by one, to name them all."""
     recipe = checked.recipe
     phase, seed = recipe.phases[name], next(iter(recipe.seeds), 0)
@@ -132,7 +130,7 @@ def _teacher_problems(checked: CheckedRecipe, name: str, source: Teacher) -> Ite
 
 
 def _target_problems(
-    checked: CheckedRecipe, name: str, source: Teacher | None, networks: Mapping[str, nn.Module]
+    checked: CheckedRecipe, name: str, source: Teacher | None, networks: Mapping[str, Network]
 ) -> Iterator[Problem]:
     """A teacher that cannot make images of LR."""
     path = ("phases", name, "targets")
@@ -155,7 +153,7 @@ def _needless_teacher(recipe: TrainingRecipe, name: str) -> Iterator[Problem]:
 
 
 def _initialization_problems(
-    recipe: TrainingRecipe, name: str, init: Initialization, networks: Mapping[str, nn.Module]
+    recipe: TrainingRecipe, name: str, init: Initialization, networks: Mapping[str, Network]
 ) -> Iterator[Problem]:
     """The first weights' source: a phase that comes before, and the same shapes."""
     phase = recipe.phases[name]
@@ -168,7 +166,7 @@ def _initialization_problems(
         return
     source, target = networks[recipe.phases[init.source].trains], networks[phase.trains]
     for key, part, whole, owner in (("part", init.part, source, init.source), ("into", init.into, target, name)):
-        if part is not None and not isinstance(whole, PrivilegedTeacher):
+        if part is not None and not whole.sees_hr:
             problem = f"is '{part}', but '{owner}' trains a {type(whole).__name__}, which has no parts"
             yield ("phases", name, "init", key), problem
             return
@@ -179,8 +177,8 @@ def _initialization_problems(
     if differing:
         key = differing[0]
         count = "1 weight differs" if len(differing) == 1 else f"{len(differing)} weights differ"
-        hint = " (name its 'part': decoder)" if isinstance(source, PrivilegedTeacher) else ""
-        if isinstance(target, PrivilegedTeacher) and not isinstance(source, PrivilegedTeacher):
+        hint = " (name its 'part': decoder)" if source.sees_hr else ""
+        if target.sees_hr and not source.sees_hr:
             hint = " (say 'into': decoder)"
         yield (
             ("phases", name, "init"),

@@ -6,16 +6,14 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 
-from torch import nn
-
 from ..distributed import World
 from ..losses.diagnosis import Diagnosis, diagnose
+from ..networks.base import Network
 from ..training.frozen_teacher import FrozenTeacher
 from ..training.student_with_losses import StudentWithLosses
 from .check import CheckedRecipe
 from .graph import phase_order, teacher_of
-from .networks import FirstNetworks, finished_network, first_network
-from .workspace import Workspace
+from .networks import RecipeNetworks
 
 
 @dataclass(frozen=True)
@@ -66,25 +64,23 @@ def _diagnose_phase(checked: CheckedRecipe, name: str, world: World, quiet: bool
     return PhaseDiagnosis(name, goal.name, "; ".join(filter(None, (of_student, of_teacher))), rows)
 
 
-def _student(networks: FirstNetworks, phase: str, seed: int) -> tuple[nn.Module, str]:
-    options, workspace = networks.recipe.phases[phase], Workspace(networks.recipe)
+def _student(networks: RecipeNetworks, phase: str, seed: int) -> tuple[Network, str]:
+    options = networks.recipe.phases[phase]
     if options.init is None:
         return networks.new(options.trains, seed), ""
-    if workspace.result(options.init.source, seed) is not None:
-        return first_network(networks, phase, seed, workspace), f"student from the finished {options.init.source}"
+    if networks.workspace.result(options.init.source, seed) is not None:
+        return networks.student(phase, seed), f"student from the finished {options.init.source}"
     text = f"student not yet from {options.init.source}, which is not finished"
     return networks.new(options.trains, seed), text
 
 
-def _teacher(networks: FirstNetworks, phase: str, seed: int) -> tuple[nn.Module | None, str]:
-    partner, workspace = networks.recipe.phases[phase].partner, Workspace(networks.recipe)
-    if partner is not None:
-        return networks.new(partner, seed), "partner with its first weights"
+def _teacher(networks: RecipeNetworks, phase: str, seed: int) -> tuple[Network | None, str]:
     source = teacher_of(networks.recipe, phase)
+    if source is not None and source.phase is not None and networks.workspace.result(source.phase, seed) is None:
+        text = f"teacher with first weights: {source.phase} is not finished"
+        return networks.new(source.network, seed), text
+    teacher = networks.teacher(phase, seed)
     if source is None:
-        return None, ""
-    if source.phase is None:
-        return networks.new(source.network, seed), f"teacher {source.network} with its trained weights"
-    if workspace.result(source.phase, seed) is not None:
-        return finished_network(workspace, source.phase, seed), f"teacher from the finished {source.phase}"
-    return networks.new(source.network, seed), f"teacher with first weights: {source.phase} is not finished"
+        return teacher, "" if teacher is None else "partner with its first weights"
+    trained = f"from the finished {source.phase}" if source.phase else f"{source.network} with its trained weights"
+    return teacher, f"teacher {trained}"

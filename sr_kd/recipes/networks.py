@@ -7,12 +7,10 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
-from torch import nn
-
 from ..config.phase import NetworkOptions
 from ..config.schema import RecipeError, TrainingRecipe
 from ..errors import SrKdError, UsageError, nearest
-from ..networks.base import SRNetwork
+from ..networks.base import Network
 from ..networks.build import NETWORKS, build_network
 from ..networks.files import load_network, load_weights
 from ..networks.teacher import part_of
@@ -26,15 +24,17 @@ logger = logging.getLogger("sr_kd")
 FROM_FILE = "file"
 
 
-class FirstNetworks:
-    """A recipe's networks with their first weights: the same wherever one seed uses one, each built and read once."""
+class RecipeNetworks:
+    """A recipe's networks: with their first weights, the same wherever one seed uses one and built and read once, or as
+    finished phases have left them.
+    """
 
     def __init__(self, recipe: TrainingRecipe) -> None:
-        self.recipe = recipe
-        self._built: dict[str, tuple[int, nn.Module]] = {}
+        self.recipe, self.workspace = recipe, Workspace(recipe)
+        self._built: dict[str, tuple[int, Network]] = {}
         self._file_scales: dict[str, tuple[int, ...]] = {}
 
-    def original(self, name: str, seed: int) -> nn.Module:
+    def original(self, name: str, seed: int) -> Network:
         """The network itself, which nobody may train.
 
         Raises:
@@ -45,15 +45,41 @@ class FirstNetworks:
             known = self._built[name] = seed, self._build(name, seed)
         return known[1]
 
-    def new(self, name: str, seed: int) -> nn.Module:
+    def new(self, name: str, seed: int) -> Network:
         """A copy of its own. Raises RecipeError, as `original`."""
         return copy.deepcopy(self.original(name, seed))
+
+    def student(self, phase: str, seed: int) -> Network:
+        """The network that a phase trains, with its first weights."""
+        options = self.recipe.phases[phase]
+        student = self.new(options.trains, seed)
+        if options.init is not None:
+            source = self.finished(options.init.source, seed)
+            taken, given = options.init.part, options.init.into
+            part_of(student, given).load_state_dict(part_of(source, taken).state_dict())
+            begun = phase if given is None else f"the {given} of {phase}"
+            logger.info("%s starts from the %s of %s", begun, taken or "weights", options.init.source)
+        return student
+
+    def teacher(self, phase: str, seed: int) -> Network | None:
+        """The partner of a phase or its frozen teacher: another phase's result, or a network with trained weights."""
+        partner = self.recipe.phases[phase].partner
+        if partner is not None:
+            return self.new(partner, seed)
+        source = teacher_of(self.recipe, phase)
+        if source is None:
+            return None
+        return self.new(source.network, seed) if source.phase is None else self.finished(source.phase, seed)
+
+    def finished(self, phase: str, seed: int) -> Network:
+        """The result of a finished phase (its averaged weights where there are any)."""
+        return load_network(self.workspace.models(phase, seed) / "net_g_latest.pth", any_type=True).network
 
     def file_scales(self, name: str) -> tuple[int, ...]:
         """The scales that the file of a built network's weights says it is for; empty where it does not."""
         return self._file_scales.get(name, ())
 
-    def _build(self, name: str, seed: int) -> nn.Module:
+    def _build(self, name: str, seed: int) -> Network:
         options, scale = self.recipe.networks[name], self.recipe.scale
         try:
             with seeded(seed, name):
@@ -63,9 +89,8 @@ class FirstNetworks:
             raise RecipeError(self.recipe, problems) from None
         except SrKdError as error:
             raise RecipeError(self.recipe, [(("networks", name), f"cannot be built: {error}")]) from None
-        scales = network.scales if isinstance(network, SRNetwork) else (getattr(network, "scale", scale),)
-        if scale is not None and scale not in scales:
-            served = ", ".join(f"x{each}" for each in scales)
+        if scale is not None and network.scales and scale not in network.scales:
+            served = ", ".join(f"x{each}" for each in network.scales)
             problem = f"is for {served}; the recipe's scale is {scale}"
             raise RecipeError(self.recipe, [(("networks", name), problem)])
         if options.path is not None and options.type != FROM_FILE:
@@ -73,10 +98,10 @@ class FirstNetworks:
                 self._file_scales[name] = _load_trained(network, options)
             except SrKdError as error:
                 raise RecipeError(self.recipe, [(("networks", name, "path"), f"cannot be loaded: {error}")]) from None
-        return network.for_scale(scale) if isinstance(network, SRNetwork) and scale is not None else network
+        return network if scale is None else network.for_scale(scale)
 
 
-def build_network_from(options: NetworkOptions, scale: int | None) -> nn.Module:
+def build_network_from(options: NetworkOptions, scale: int | None) -> Network:
     """A network as its options describe it, without the weights at their `path`.
 
     Args:
@@ -97,38 +122,7 @@ def build_network_from(options: NetworkOptions, scale: int | None) -> nn.Module:
     return build_network(options.type, init=options.init, **arguments)
 
 
-def first_network(networks: FirstNetworks, phase: str, seed: int, workspace: Workspace) -> nn.Module:
-    """The network that a phase trains, with its first weights."""
-    options = networks.recipe.phases[phase]
-    student = networks.new(options.trains, seed)
-    if options.init is not None:
-        source = finished_network(workspace, options.init.source, seed)
-        taken, given = options.init.part, options.init.into
-        part_of(student, given).load_state_dict(part_of(source, taken).state_dict())
-        begun = phase if given is None else f"the {given} of {phase}"
-        logger.info("%s starts from the %s of %s", begun, taken or "weights", options.init.source)
-    return student
-
-
-def other_network(networks: FirstNetworks, phase: str, seed: int, workspace: Workspace) -> nn.Module | None:
-    """The partner of a phase or its frozen teacher: another phase's result, or a network with trained weights."""
-    partner = networks.recipe.phases[phase].partner
-    if partner is not None:
-        return networks.new(partner, seed)
-    source = teacher_of(networks.recipe, phase)
-    if source is None:
-        return None
-    if source.phase is not None:
-        return finished_network(workspace, source.phase, seed)
-    return networks.new(source.network, seed)
-
-
-def finished_network(workspace: Workspace, phase: str, seed: int) -> nn.Module:
-    """The result of a finished phase (its averaged weights where there are any)."""
-    return load_network(workspace.models(phase, seed) / "net_g_latest.pth", any_type=True).network
-
-
-def _load_trained(network: nn.Module, options: NetworkOptions) -> tuple[int, ...]:
+def _load_trained(network: Network, options: NetworkOptions) -> tuple[int, ...]:
     """Load the weights at `path`; the scales they are for, where all of them had to be there. Raises SrKdError."""
     file = _weights_file(str(options.path))
     loaded = load_weights(network, file, key=options.param_key, strict=options.strict_load)
@@ -138,7 +132,7 @@ def _load_trained(network: nn.Module, options: NetworkOptions) -> tuple[int, ...
     return loaded.scales if options.strict_load else ()
 
 
-def _from_file(options: NetworkOptions, scale: int | None) -> nn.Module:
+def _from_file(options: NetworkOptions, scale: int | None) -> Network:
     arguments = options.arguments
     taps = arguments.pop("taps", [])
     if options.path is None:

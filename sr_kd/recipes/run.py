@@ -2,41 +2,40 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
-from torch import nn
-
 from .. import __version__
-from ..config.phase import LossOptions
+from ..config.phase import Phase
 from ..config.schema import TrainingRecipe
 from ..distributed import World
 from ..errors import SrKdError, UsageError
 from ..evaluation.metrics import less_is_better
 from ..memory import is_out_of_memory
-from ..networks.base import SRNetwork
+from ..networks.base import Network
+from ..networks.complexity import count_parameters
 from ..networks.files import save_network
-from ..networks.teacher import PrivilegedTeacher
 from ..training.loop import PhaseRun
 from ..training.mutual import MutualStudents
 from ..training.phase_files import PhaseFiles
-from ..training.phase_losses import WeightedLoss, build_phase_losses
+from ..training.phase_losses import build_phase_losses
 from ..training.plan import plan_phase
 from ..training.resume import resume
 from ..training.run_log import RunLog, log_to_file
+from ..training.running_phase import RunningPhase
 from ..training.scalars import FILE as SCALARS
 from ..training.step_times import StepTimes
 from ..training.stopping import StopRequest
+from ..training.task import Scores, Task
 from ..training.validation import Validation
 from .check import CheckedRecipe
 from .environment import describe_environment, written_options
 from .graph import phase_order
 from .invocation import Invocation, write_invocation
 from .lock import only_run_of
-from .networks import first_network, other_network
 from .record import changes, comparable
 from .time_left import STEP_TIMES, recipe_outlook
 from .workspace import PARTNER_FILE, Workspace
@@ -82,7 +81,8 @@ def run_recipe(
         runs = [(seed, name) for seed, name in runs if name in phases]
     with only_run_of(workspace.root, seeds, phases) if world.leads else nullcontext():
         prepare_run(checked, workspace, world, resume, continue_with, invocation, shared=bool(seeds))
-        _run(checked, runs, workspace, world, quiet or not world.leads, watch if world.leads else None)
+        leads = world.leads
+        _Run(checked, workspace, world, runs, quiet or not leads, watch if leads else None).run()
     return workspace
 
 
@@ -103,119 +103,115 @@ def prepare_run(
         write_invocation(workspace.root, checked.recipe, invocation or Invocation())
 
 
-def _run(
-    checked: CheckedRecipe,
-    runs: Sequence[tuple[int, str]],
-    workspace: Workspace,
-    world: World,
-    quiet: bool,
-    watch: Callable[[], None] | None,
-) -> None:
-    world.barrier()
-    handler = log_to_file(workspace.log) if world.leads else None
-    logger.info("%s", describe_environment(world))
-    logger.debug("options:\n%s", written_options(checked.recipe))
-    try:
-        if any(workspace.result(name, seed) is None for seed, name in runs):
-            checked.data.decode_validation(world)
-        for seed, name in runs:
-            finished = workspace.result(name, seed)
-            if finished is not None:
-                logger.info(
-                    "%s is finished already (%d iterations)", workspace.run_name(name, seed), finished["iterations"]
-                )
-                continue
-            _run_phase(checked, name, seed, runs, workspace, world, quiet, watch)
-            if watch is not None:
-                watch()
-    except (MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
-            raise
-        raise SrKdError(
-            f"{world.device} is out of memory ({str(error)[:100]}...): lower gt_size, memory_budget, "
-            "or batch_size_per_gpu, for which the phase's 'accumulate' can make up"
-        ) from None
-    finally:
-        if handler is not None:
-            logger.removeHandler(handler)
-            handler.close()
+@dataclass(frozen=True)
+class _Run:
+    """What the phases of a run share; `runs` are (seed, phase) in order."""
 
+    checked: CheckedRecipe
+    workspace: Workspace
+    world: World
+    runs: Sequence[tuple[int, str]]
+    quiet: bool
+    watch: Callable[[], None] | None
 
-def _run_phase(
-    checked: CheckedRecipe,
-    name: str,
-    seed: int,
-    runs: Sequence[tuple[int, str]],
-    workspace: Workspace,
-    world: World,
-    quiet: bool,
-    watch: Callable[[], None] | None,
-) -> None:
-    recipe = checked.recipe
-    states = workspace.states(name, seed)
-    student = first_network(checked.networks, name, seed, workspace)
-    other = other_network(checked.networks, name, seed, workspace)
-    losses = checked.losses.pop(name, None) if seed == recipe.seeds[0] else None
-    losses = losses or build_phase_losses(recipe, name, seed, student, other)
-    task = checked.data.task(name, seed, [student] if other is None else [student, other], world, quiet)
-    plan = plan_phase(recipe, name, student, other, losses, task, world)
-    record = comparable(recipe, world.size)
-    start = resume(plan, states, lambda before: _changed(before, record, name))
-    if world.leads:
-        _announce(workspace.run_name(name, seed), start.clock, plan.total_iter, student, plan.losses)
-    folder = workspace.tensorboard / workspace.run_name(name, seed) if recipe.logger.use_tb_logger else None
-    scalars = states.folder / SCALARS
-    with (
-        closing(task),
-        RunLog(folder, start.clock, scalars) if world.leads else RunLog(None, start.clock) as log,
-        StopRequest() as stop,
-    ):
-        log.text("environment", describe_environment(world))
-        log.text("options", written_options(recipe))
-        files = PhaseFiles(
-            workspace.run_name(name, seed),
-            states,
-            workspace.models(name, seed),
-            workspace.root / "visualization" if recipe.val.save_img else None,
-            {"recipe": recipe.name, "phase": name, "seed": seed, "sr_kd": __version__},
-            record,
-        )
-        minimized = less_is_better(recipe.val.metrics)
-        validation = Validation(plan, task, files, log, world, recipe.val.metrics[0], minimized, watch)
-        times = StepTimes(states.folder / STEP_TIMES)
-        outlook = recipe_outlook(workspace, runs, name, seed, times)
-        if text := outlook(start.clock):
-            logger.info("%s: %s", files.label, text)
-        run = PhaseRun(recipe, seed, plan, validation, files, log, world, stop, times, start, outlook)
-        scores, skipped = run.run(quiet)
-        report = task.report(plan.network)
-        log.scalars(plan.total_iter, {f"report/{key}": value for key, value in report.items()})
-        log.hyperparameters(
-            _hyperparameters(recipe, name, seed),
-            {f"{each}/{key}": v for each, row in scores.items() for key, v in row.items()},
-        )
-        result = {
-            "iterations": plan.total_iter,
-            "pretraining": sum(plan.lengths[:-1]),
-            "seconds_per_step": times.median,
-            "skipped_steps": skipped,
-            "history": list(start.history),
-            "scores": scores,
-            "report": report,
-        }
-        if isinstance(plan.step, MutualStudents):
-            partner = plan.step.partner.student.eval()
-            world.share_buffers(partner)
-            result["partner"] = partner_scores = task.validate(partner)
-            if world.leads:
-                metadata = {**files.metadata, "partner": True, "iteration": plan.total_iter, "scores": partner_scores}
-                save_network(files.models / PARTNER_FILE, partner, metadata=metadata)
-    if world.leads:
-        if report:
-            logger.info("%s: %s", files.label, ", ".join(f"{key} {value:.2f} dB" for key, value in report.items()))
-        workspace.finish(name, seed, result)
-    if stop.requested(world):  # all wait here for the files, too
-        raise SrKdError(f"stopped after {files.label}; continue with --auto_resume")
+    def run(self) -> None:
+        """Every phase that is not finished."""
+        workspace, world = self.workspace, self.world
+        world.barrier()
+        handler = log_to_file(workspace.log) if world.leads else None
+        logger.info("%s", describe_environment(world))
+        logger.debug("options:\n%s", written_options(self.checked.recipe))
+        try:
+            if any(workspace.result(name, seed) is None for seed, name in self.runs):
+                self.checked.data.decode_validation(world)
+            for seed, name in self.runs:
+                label, finished = workspace.run_name(name, seed), workspace.result(name, seed)
+                if finished is not None:
+                    logger.info("%s is finished already (%d iterations)", label, finished["iterations"])
+                    continue
+                self._run_phase(name, seed)
+                if self.watch is not None:
+                    self.watch()
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise SrKdError(
+                f"{world.device} is out of memory ({str(error)[:100]}...): lower gt_size, memory_budget, "
+                "or batch_size_per_gpu, for which the phase's 'accumulate' can make up"
+            ) from None
+        finally:
+            if handler is not None:
+                logger.removeHandler(handler)
+                handler.close()
+
+    def _run_phase(self, name: str, seed: int) -> None:
+        checked, recipe, workspace, world = self.checked, self.checked.recipe, self.workspace, self.world
+        label, states = workspace.run_name(name, seed), workspace.states(name, seed)
+        student, teacher = checked.networks.student(name, seed), checked.networks.teacher(name, seed)
+        losses = checked.losses.pop(name, None) if seed == recipe.seeds[0] else None
+        losses = losses or build_phase_losses(recipe, name, seed, student, teacher)
+        networks = [student] if teacher is None else [student, teacher]
+        task = checked.data.task(name, seed, networks, world, self.quiet)
+        plan = plan_phase(recipe, name, student, teacher, losses, task, world)
+        record = comparable(recipe, world.size)
+        start = resume(plan, states, lambda before: _changed(before, record, name))
+        if world.leads:
+            _announce(label, start.clock, plan.total_iter, student, recipe.phases[name])
+        folder = workspace.tensorboard / label if recipe.logger.use_tb_logger else None
+        scalars = states.folder / SCALARS
+        with (
+            closing(task),
+            RunLog(folder, start.clock, scalars) if world.leads else RunLog(None, start.clock) as log,
+            StopRequest() as stop,
+        ):
+            log.text("environment", describe_environment(world))
+            log.text("options", written_options(recipe))
+            files = PhaseFiles(
+                label,
+                states,
+                workspace.models(name, seed),
+                workspace.root / "visualization" if recipe.val.save_img else None,
+                {"recipe": recipe.name, "phase": name, "seed": seed, "sr_kd": __version__},
+                record,
+            )
+            phase = RunningPhase(recipe, seed, plan, task, files, log, world)
+            validation = Validation(phase, less_is_better(recipe.val.metrics), self.watch)
+            times = StepTimes(states.folder / STEP_TIMES)
+            outlook = recipe_outlook(workspace, self.runs, name, seed, times)
+            if text := outlook(start.clock):
+                logger.info("%s: %s", label, text)
+            scores, skipped = PhaseRun(phase, validation, stop, times, start, outlook).run(self.quiet)
+            report = task.report(plan.network)
+            log.scalars(plan.total_iter, {f"report/{key}": value for key, value in report.items()})
+            log.hyperparameters(
+                _hyperparameters(recipe, name, seed),
+                {f"{each}/{key}": v for each, row in scores.items() for key, v in row.items()},
+            )
+            result = {
+                "iterations": plan.total_iter,
+                "pretraining": sum(plan.lengths[:-1]),
+                "seconds_per_step": times.median,
+                "skipped_steps": skipped,
+                "history": list(start.history),
+                "scores": scores,
+                "report": report,
+            }
+            if isinstance(plan.step, MutualStudents):
+                result["partner"] = self._finish_partner(plan.step.partner.student, task, files, plan.total_iter)
+        if world.leads:
+            if report:
+                logger.info("%s: %s", label, ", ".join(f"{key} {value:.2f} dB" for key, value in report.items()))
+            workspace.finish(name, seed, result)
+        if stop.requested(world):  # all wait here for the files, too
+            raise SrKdError(f"stopped after {label}; continue with --auto_resume")
+
+    def _finish_partner(self, partner: Network, task: Task, files: PhaseFiles, iteration: int) -> Scores:
+        self.world.share_buffers(partner.eval())
+        scores = task.validate(partner)
+        if self.world.leads:
+            metadata = {**files.metadata, "partner": True, "iteration": iteration, "scores": scores}
+            save_network(files.models / PARTNER_FILE, partner, metadata=metadata)
+        return scores
 
 
 def _changed(before: Mapping[str, Any], now: Mapping[str, Any], phase: str) -> list[str]:
@@ -224,43 +220,29 @@ def _changed(before: Mapping[str, Any], now: Mapping[str, Any], phase: str) -> l
     return [f"{key}: {text}" for key, text in found.items() if key.startswith(f"phases.{phase}.")]
 
 
-def _announce(label: str, start: int, total: int, student: nn.Module, losses: Sequence[WeightedLoss]) -> None:
-    parameters = sum(parameter.numel() for parameter in student.parameters())
-    terms = ", ".join(_weighted(entry) for entry in losses)
+def _announce(label: str, start: int, total: int, student: Network, phase: Phase) -> None:
     verb = f"continues at iteration {start} of" if start else "begins,"
     logger.info(
-        "%s %s %d iterations: %s with %d parameters, losses %s", label, verb, total, _kind(student), parameters, terms
+        "%s %s %d iterations: %s with %d parameters, losses %s",
+        label,
+        verb,
+        total,
+        student.label,
+        count_parameters(student),
+        ", ".join(map(str, phase.losses)),
     )
-
-
-def _kind(network: nn.Module) -> str:
-    if isinstance(network, PrivilegedTeacher):
-        return f"PrivilegedTeacher({_kind(network.decoder)})"
-    return network.type_name if isinstance(network, SRNetwork) else type(network).__name__
-
-
-def _weighted(entry: WeightedLoss) -> str:
-    if entry.gradient_ratio is not None:
-        return f"{entry.name} with a gradient_ratio of {entry.gradient_ratio:g}"
-    return f"{entry.name} x {json.dumps(entry.weight)}"
 
 
 def _hyperparameters(recipe: TrainingRecipe, name: str, seed: int) -> dict[str, str | int | float]:
     """What a phase was told, flat: for tables that compare runs."""
     phase = recipe.phases[name]
-    losses = " + ".join(f"{_weight_of(options)} {options.type}" for options in phase.losses)
-    optim = phase.optim
     return {
         "phase": name,
         "seed": seed,
         "network": recipe.networks[phase.trains].type,
         "total_iter": recipe.length(name),
-        "losses": losses,
-        "optimizer": optim.type,
-        "lr": optim.lr,
+        "losses": " + ".join(map(str, phase.losses)),
+        "optimizer": phase.optim.type,
+        "lr": phase.optim.lr,
         "scheduler": phase.scheduler.type,
     }
-
-
-def _weight_of(options: LossOptions) -> str:
-    return f"ratio {options.gradient_ratio:g}" if options.gradient_ratio else json.dumps(options.weight)

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Literal
-
-from torch import nn
-
-from ..config.phase import Initialization, LossOptions
+from ..config.phase import Initialization
 from ..config.schema import TrainingRecipe
+from ..networks.base import Network
 from ..networks.complexity import count_parameters
 from .check import CheckedRecipe, CheckedTest
 from .graph import phase_order, teacher_of
@@ -31,7 +27,7 @@ def describe_recipe(checked: CheckedRecipe) -> list[str]:
             f"  phase {name}: {phase.trains} ({_size(network)}), {recipe.length(name):,} iterations of "
             f"{phase.optim.type} {phase.optim.lr:g} {phase.scheduler.type}{taught}{begun}"
         )
-        lines.append(f"    losses: {', '.join(_loss(options) for options in phase.losses)}")
+        lines.append(f"    losses: {', '.join(map(str, phase.losses))}")
     if recipe.arms:
         lines.append(f"  arms: {', '.join(f'{label} ({phase})' for label, phase in recipe.arms.items())}")
     lines.append(f"  seeds: {', '.join(map(str, recipe.seeds))}")
@@ -46,32 +42,12 @@ def describe_test(checked: CheckedTest) -> list[str]:
     return lines + [f"  {line}" for line in checked.sets.summary("set")]
 
 
-def _size(network: nn.Module) -> str:
+def _size(network: Network) -> str:
     return f"{type(network).__name__}, {count_parameters(network):,} parameters"
 
 
 def _task(recipe: TrainingRecipe) -> str:
     return recipe.task if recipe.scale is None else f"x{recipe.scale}"
-
-
-def _loss(options: LossOptions) -> str:
-    weight = f"{options.weight:g}" if isinstance(options.weight, float) else _pairs(options.weight)
-    taps = f" on {', '.join(map(_tap, options.taps))}" if options.taps else ""
-    return (
-        f"{options.type}{taps} with a gradient_ratio of {options.gradient_ratio:g}"
-        if options.gradient_ratio
-        else f"{weight} {options.type}{taps}"
-    )
-
-
-def _pairs(weights: Mapping[str, float]) -> str:
-    return f"({', '.join(f'{term} {weight:g}' for term, weight in weights.items())})"
-
-
-def _tap(tap: str | Mapping[Literal["student", "teacher"], str]) -> str:
-    """A name that both networks have stands alone."""
-    names = [tap] if isinstance(tap, str) else [tap.get("student", ""), tap.get("teacher", "")]
-    return " and ".join(dict.fromkeys(filter(None, names)))
 
 
 def _begun(init: Initialization) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..data.image_set import ImageSet
 from ..distributed import World
@@ -15,8 +15,8 @@ from ..errors import SrKdError, UsageError, unknown_name
 from ..evaluation.benchmark import read_levels
 from ..evaluation.protocols import find_protocol, to_pixels
 from ..losses.base import Loss, LossInputs, NetworkOutput, TapPair
-from ..networks.base import SRNetwork
-from ..recipes.networks import FirstNetworks, first_network, other_network
+from ..networks.base import Network
+from ..recipes.networks import RecipeNetworks
 from ..tasks.super_resolution.task import SuperResolution
 from ..training.frozen_teacher import FrozenTeacher
 from ..training.phase_losses import build_phase_losses
@@ -100,9 +100,8 @@ def open_distillation(
     saved = workspace.states(phase, seed).load_latest()
     if saved is None:
         raise UsageError(f"{workspace.run_name(phase, seed)} has no training state yet: train it first")
-    networks = FirstNetworks(recipe)
-    student = first_network(networks, phase, seed, workspace)
-    teacher = other_network(networks, phase, seed, workspace)
+    networks = RecipeNetworks(recipe)
+    student, teacher = networks.student(phase, seed), networks.teacher(phase, seed)
     losses = build_phase_losses(recipe, phase, seed, student, teacher).student
     task = SuperResolution(image, (), recipe.scale or 1, (), World(0, 1, device))
     step = StudentWithLosses(student, losses, task).to(device).eval()
@@ -155,7 +154,7 @@ def _read(images: ImageSet, index: int, protocol: str, device: torch.device) -> 
     return ImagePart(images.names[index], lr_batch, hr_batch, to_pixels(large))
 
 
-def _placed(network: nn.Module | None, device: torch.device) -> nn.Module:
+def _placed(network: Network | None, device: torch.device) -> Network:
     if network is None:
         raise SrKdError("the phase has no teacher")
-    return network.for_scale(network.scale).to(device) if isinstance(network, SRNetwork) else network.to(device)
+    return network.to(device)

@@ -15,7 +15,6 @@ from ..networks.base import SRNetwork
 from ..networks.complexity import Effort, count_parameters, measure_effort
 from ..networks.files import LoadedNetwork, load_network
 from ..networks.state_files import read_state as read_weights
-from ..networks.teacher import PrivilegedTeacher
 from ..training.checkpoint import read_state
 from ..zoo.manifest import shipped_models
 
@@ -82,19 +81,16 @@ def _of_network(path: Path, loaded: LoadedNetwork, identity: Mapping[str, Any], 
     description = read_weights(path).description or {}
     versions = ", ".join(f"{name} {description[name]}" for name in ("sr_kd", "torch") if name in description)
     efforts: dict[int, Effort] = {}
-    kind, scales = "classifier or detector", tuple[int, ...]()
+    kind = "privileged teacher" if network.sees_hr else "classifier or detector"
     if isinstance(network, SRNetwork):
-        kind, scales = "network", tuple(network.scales)
-        efforts = {each: effort_of(network, each) for each in scales}
-    elif isinstance(network, PrivilegedTeacher):
-        kind, scales = "privileged teacher", (network.scale,)
+        kind, efforts = "network", {each: effort_of(network, each) for each in network.scales}
     return FileFacts(
         **identity,
         kind=kind,
-        network=getattr(network, "type_name", type(network).__name__),
-        arguments=getattr(network, "arguments", {}),
-        scales=scales,
-        color=getattr(network, "color", ""),
+        network=network.type_name,
+        arguments=network.arguments,
+        scales=network.scales,
+        color=network.color or "",
         parameters=count_parameters(network),
         made_by=versions or str(metadata.get("format", "")),
         metadata={

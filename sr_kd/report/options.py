@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..recipes.graph import arms
+from ..recipes.record import flatten
 from .data import OptionRow, OptionTable
 from .run import Run
 
@@ -25,37 +26,26 @@ def option_tables(runs: Sequence[Run]) -> list[OptionTable]:
     return [table for table in tables if table.rows]
 
 
-def flatten(value: Any, prefix: str = "") -> dict[str, str]:
-    """Nested options as dotted keys and short texts.
-
-    >>> flatten({"losses": [{"type": "L1"}], "lr": 0.001, "taps": ["a", "b"]})
-    {'losses[0].type': 'L1', 'lr': '0.001', 'taps': 'a, b'}
-    """
-    if isinstance(value, Mapping):
-        items = [(f"{prefix}.{key}" if prefix else str(key), item) for key, item in value.items()]
-    elif isinstance(value, list) and any(isinstance(item, Mapping) for item in value):
-        items = [(f"{prefix}[{index}]", item) for index, item in enumerate(value)]
-    else:
-        return {prefix: _text(value)}
-    return {key: text for path, item in items for key, text in flatten(item, path).items()}
-
-
 def _phase(run: Run, phase: str) -> dict[str, str]:
     options = run.recipe.phases[phase]
     dumped = options.model_dump(mode="json", by_alias=True)
     network = run.recipe.networks[options.trains].model_dump(mode="json", by_alias=True)
-    return flatten(dumped | {"network": network})
+    return _texts(dumped | {"network": network})
 
 
 def _whole(run: Run) -> dict[str, str]:
     dumped = run.recipe.model_dump(mode="json", by_alias=True)
-    return flatten({key: value for key, value in dumped.items() if key not in LEFT_OUT})
+    return _texts({key: value for key, value in dumped.items() if key not in LEFT_OUT})
 
 
 def _differences(title: str, columns: Mapping[str, Mapping[str, str]]) -> OptionTable:
     keys = dict.fromkeys(key for options in columns.values() for key in options)
     rows = (OptionRow(key, tuple(options.get(key, "") for options in columns.values())) for key in keys)
     return OptionTable(title, tuple(columns), tuple(row for row in rows if len(set(row.values)) > 1))
+
+
+def _texts(options: Mapping[str, Any]) -> dict[str, str]:
+    return {key: _text(value) for key, value in flatten(options).items()}
 
 
 def _text(value: Any) -> str:

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from torch import nn
 
 from ..config.origin import KeyPath, Problem
 from ..config.schema import TrainingRecipe
 from ..distributed import World
+from ..networks.base import Network
 from ..training.task import Task
 
-Networks = Mapping[str, nn.Module]
+Networks = Mapping[str, Network]
 
 
 class TaskData(Protocol):
@@ -40,7 +40,7 @@ class TaskData(Protocol):
     def decode_validation(self, world: World) -> None:
         """Decode this rank's share of the validation images once. Raises SrKdError for one that cannot be read."""
 
-    def task(self, phase: str, seed: int, networks: Sequence[nn.Module], world: World, quiet: bool) -> Task:
+    def task(self, phase: str, seed: int, networks: Sequence[Network], world: World, quiet: bool) -> Task:
         """The task of one phase.
 
         Args:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+
+from ..networks.base import Network
 
 
 class EMA:
@@ -18,12 +20,12 @@ class EMA:
             them, and weights mixed with those of another function make none.
     """
 
-    def __init__(self, network: nn.Module, decay: float) -> None:
+    def __init__(self, network: Network, decay: float) -> None:
         self.decay = decay
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
 
     @torch.no_grad()
-    def update(self, network: nn.Module, updates: int) -> None:
+    def update(self, network: Network, updates: int) -> None:
         """Move the twin towards the network, after `updates` such moves; integer buffers are copied."""
         decay = min(self.decay, (1 + updates) / (10 + updates))
         ours, theirs = [], []

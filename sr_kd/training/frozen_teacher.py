@@ -8,11 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..config.section import Compile, Precision
 from ..losses.base import LossInputs, NetworkOutput
 from ..losses.numerics import widen
+from ..networks.base import Network
 from .student_with_losses import StudentWithLosses, output_for
 from .task import Task
 
@@ -30,7 +31,7 @@ class FrozenTeacher:
 
     def __init__(
         self,
-        network: nn.Module,
+        network: Network,
         step: StudentWithLosses,
         task: Task,
         precision: Precision = "fp32",

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 
 from ..config.phase import Phase
-from ..config.schema import TrainingRecipe
 from ..distributed import World
 from ..errors import SrKdError
 from ..losses.base import LossInputs
@@ -22,12 +21,11 @@ from .gradient_ratio import GradientRatios
 from .measure import follow_gradient_ratios, measured, not_finite
 from .optimization import Optimization
 from .optimizer import build_optimizer, parameter_groups
-from .phase_files import PhaseFiles
 from .resume import Start
-from .run_log import RunLog
+from .running_phase import RunningPhase
 from .schedule import learning_rate
 from .seeding import seeded
-from .stage import PhasePlan, Stage
+from .stage import Stage
 from .step_times import StepTimes
 from .stopping import StopRequest
 from .student_with_losses import StudentWithLosses
@@ -42,20 +40,13 @@ class PhaseRun:
     """One phase of one seed: drives its stages, saves, validates, logs, and can stop and continue anywhere.
 
     Attributes:
-        recipe: says how often to log, save and validate.
-        seed: together with label and iteration it decides what a network with dropout drops.
         times: of the last stage's iterations.
         start: where the phase goes on.
         outlook: from the finished iterations to a note beside the progress bar.
     """
 
-    recipe: TrainingRecipe
-    seed: int
-    plan: PhasePlan
+    phase: RunningPhase
     validation: Validation
-    files: PhaseFiles
-    log: RunLog
-    world: World
     stop: StopRequest
     times: StepTimes
     start: Start
@@ -67,23 +58,24 @@ class PhaseRun:
         Raises:
             SrKdError: stopped on request (the state is saved), or weights or gradients that became NaN or Inf.
         """
+        plan = self.phase.plan
         self.validation.load_best(self.start.best)
         skipped, iteration = self.start.skipped, self.start.iteration
-        for index in range(self.start.index, len(self.plan.stages)):
+        for index in range(self.start.index, len(plan.stages)):
             stage = self.start.stage if index == self.start.index else None
-            stage = stage or self.plan.stages[index]()
+            stage = stage or plan.stages[index]()
             self._run_stage(index, stage, iteration, skipped, quiet)
             skipped, iteration = skipped + stage.optimization.skipped, 0
-        return self.validation.run(self.plan.total_iter, final=True), skipped
+        return self.validation.run(plan.total_iter, final=True), skipped
 
     def _run_stage(self, index: int, stage: Stage, start: int, skipped: int, quiet: bool) -> None:
-        is_last = index == len(self.plan.stages) - 1
-        label = self.files.label
+        recipe, plan, world, label = self.phase.recipe, self.phase.plan, self.phase.world, self.phase.files.label
+        is_last = index == len(plan.stages) - 1
         title = label if is_last else f"{label}: {stage.name}"
         # Pre-training counts, so that every state of a phase has its own number.
-        offset = sum(self.plan.lengths[:index])
-        often, validate_every = self.recipe.logger, self.recipe.val.val_freq
-        with progress_bar(stage.total_iter, title, quiet=quiet or not self.world.leads, initial=start) as bar:
+        offset = sum(plan.lengths[:index])
+        often, validate_every = recipe.logger, recipe.val.val_freq
+        with progress_bar(stage.total_iter, title, quiet=quiet or not world.leads, initial=start) as bar:
             for iteration in range(start, stage.total_iter):
                 # After the state of the iteration before was saved: who resumes from it validates, too.
                 if is_last and iteration and iteration % validate_every == 0:
@@ -93,15 +85,15 @@ class PhaseRun:
                 saving = done % often.save_checkpoint_freq == 0 or done == stage.total_iter
                 measure = saving or done % often.print_freq == 0 or done == 1
                 with (
-                    seeded(self.seed, f"{label}/{clock}/{self.world.rank}"),
-                    self.times.iteration(self.world.device, measure) if is_last else nullcontext(),
+                    seeded(self.phase.seed, f"{label}/{clock}/{world.rank}"),
+                    self.times.iteration(world.device, measure) if is_last else nullcontext(),
                 ):
                     values = stage.update(iteration, measure)
                 bar.update()
                 if values:
                     bar.set_postfix_str(self._record(clock, values, skipped + stage.optimization.skipped))
                 # Several processes agree on it, which costs a synchronization: not at every iteration.
-                stopping = (self.world.size == 1 or done % often.print_freq == 0) and self.stop.requested(self.world)
+                stopping = (world.size == 1 or done % often.print_freq == 0) and self.stop.requested(world)
                 if saving or stopping:
                     self._save(index, done, stage, clock, skipped)
                     if is_last and done < stage.total_iter and done % validate_every:
@@ -113,32 +105,33 @@ class PhaseRun:
         """To the log; returns the few values that fit beside a progress bar."""
         if skipped:
             values = {**values, "skipped_steps": skipped}
-        self.log.scalars(clock, values)
-        if self.world.leads:
+        self.phase.log.scalars(clock, values)
+        if self.phase.world.leads:
             everything = " ".join(f"{name}={value:.6g}" for name, value in values.items())
-            logger.debug("%s iteration %d: %s", self.files.label, clock, everything)
+            logger.debug("%s iteration %d: %s", self.phase.files.label, clock, everything)
         losses = [name for name in values if name.startswith("losses/") and name != "losses/total"][:3]
         shown = [f"{name.removeprefix('losses/')} {values[name]:.4g}" for name in losses or values]
         return ", ".join(filter(None, [*shown, self.outlook(clock)]))
 
     def _save(self, index: int, done: int, stage: Stage, clock: int, skipped: int) -> None:
-        self.log.flush()  # the run will not come back to these iterations
-        if self.world.leads:
+        plan, files = self.phase.plan, self.phase.files
+        self.phase.log.flush()  # the run will not come back to these iterations
+        if self.phase.world.leads:
             state = {
                 "stage": index,
                 "iteration": done,
-                "step": self.plan.step.state_dict(),
-                "ema": None if self.plan.ema is None else self.plan.ema.state_dict(),
+                "step": plan.step.state_dict(),
+                "ema": None if plan.ema is None else plan.ema.state_dict(),
                 "optimization": stage.optimization.state_dict(),
                 "best": self.validation.best,
                 "skipped": skipped,
-                "lengths": list(self.plan.lengths),
+                "lengths": list(plan.lengths),
                 "history": list(self.start.history),
-                "record": self.files.record,
+                "record": files.record,
             }
-            self.files.states.save(clock, state)
+            files.states.save(clock, state)
             self.times.save()
-        self.world.barrier()
+        self.phase.world.barrier()
 
 
 class TrainingStage:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ..distributed import World
 from ..errors import SrKdError
+from ..losses.diagnosis import gradient_norm
 from .student_with_losses import StudentWithLosses
 
 Scale = Callable[[Tensor], Tensor]
@@ -74,13 +75,7 @@ def not_finite(step: StudentWithLosses, weighted: Mapping[str, Tensor]) -> list[
 
 def gradient_norms(parameters: Sequence[nn.Parameter], weighted: Mapping[str, Tensor]) -> dict[str, float]:
     """Norm of each term's gradient at the parameters, on this process' own batch; the graph is kept."""
-    norms = {}
-    for key, value in weighted.items():
-        if value.requires_grad:
-            gradients = torch.autograd.grad(value, parameters, retain_graph=True, allow_unused=True)
-            found = [gradient for gradient in gradients if gradient is not None]
-            norms[key] = float(nn.utils.get_total_norm(found)) if found else 0.0
-    return norms
+    return {key: gradient_norm(value, parameters) for key, value in weighted.items() if value.requires_grad}
 
 
 def _flat_gradient(parameters: Sequence[nn.Parameter], value: Tensor) -> Tensor:

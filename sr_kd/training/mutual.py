@@ -6,6 +6,7 @@ from torch import nn
 
 from ..config.phase import Phase
 from ..distributed import World
+from ..networks.base import Network
 from .frozen_teacher import FrozenTeacher
 from .loop import TrainingStage
 from .optimization import Optimizations
@@ -27,7 +28,7 @@ class MutualStudents(nn.Module):
         self.first, self.partner = first, partner
 
     @property
-    def student(self) -> nn.Module:
+    def student(self) -> Network:
         """The network whose scores and files are the phase's."""
         return self.first.student
 
@@ -66,7 +67,7 @@ class _Turn:
     """Two of the four updates: those that teach one network, the other being fixed."""
 
     def __init__(
-        self, options: Phase, total_iter: int, step: StudentWithLosses, fixed: nn.Module, task: Task, world: World
+        self, options: Phase, total_iter: int, step: StudentWithLosses, fixed: Network, task: Task, world: World
     ) -> None:
         self.step, self.fixed = step, fixed
         self.step.student.requires_grad_(True)

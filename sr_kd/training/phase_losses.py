@@ -6,15 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from torch import nn
-
 from ..config.phase import LossOptions, Phase
 from ..config.schema import TrainingRecipe
 from ..errors import UsageError, unknown_name
 from ..losses.base import Loss, TapPair
 from ..losses.build import LOSSES, build_loss
-from ..networks.base import Tap
-from ..networks.teacher import PrivilegedTeacher
+from ..networks.base import Network, Tap
 from .seeding import seeded
 
 
@@ -44,7 +41,7 @@ class PhaseLosses:
 
 
 def build_phase_losses(
-    recipe: TrainingRecipe, phase: str, seed: int, student: nn.Module, other: nn.Module | None
+    recipe: TrainingRecipe, phase: str, seed: int, student: Network, other: Network | None
 ) -> PhaseLosses:
     """The losses of a phase, in the order written; their adapters' first weights are a function of the seed.
 
@@ -64,7 +61,7 @@ def build_phase_losses(
         return PhaseLosses(losses, build_losses([each.reversed() for each in options.losses], other, student))
 
 
-def build_losses(options: Sequence[LossOptions], student: nn.Module, teacher: nn.Module | None) -> list[WeightedLoss]:
+def build_losses(options: Sequence[LossOptions], student: Network, teacher: Network | None) -> list[WeightedLoss]:
     """Losses with their weights and distinct names. Raises UsageError, as `build_phase_losses`."""
     kinds = [each.type for each in options]
     losses = []
@@ -85,7 +82,7 @@ def needs_teacher(options: LossOptions) -> bool:
     return bool(options.taps) or LOSSES.get(options.type).needs_teacher(options.options)
 
 
-def build_loss_from(options: LossOptions, student: nn.Module, teacher: nn.Module | None) -> Loss:
+def build_loss_from(options: LossOptions, student: Network, teacher: Network | None) -> Loss:
     """One loss for a student and (perhaps) a teacher. Raises UsageError, as `build_losses`."""
     if needs_teacher(options) and teacher is None:
         what = "compares taps with a teacher's" if options.taps else "needs a teacher"
@@ -98,21 +95,19 @@ def build_loss_from(options: LossOptions, student: nn.Module, teacher: nn.Module
     loss = build_loss(options.type, pairs, **options.options)
     if pairs and not loss.needs_pairs:
         raise UsageError(f"loss {options.type} compares no feature maps: remove 'taps'")
-    if loss.needs_compact and not isinstance(student, PrivilegedTeacher):
+    if loss.needs_compact and not student.sees_hr:
         raise UsageError(f"loss {options.type} is for a phase that trains a PrivilegedTeacher")
-    for layer in loss.teacher_layers:
-        _tap(teacher, layer, "teacher's ")
     _check_weights(options, loss)
     _check_colors(options.type, loss, student, teacher)
-    if loss.needs_teacher_tail:
-        for pair in pairs:
+    if teacher is not None:
+        for layer in loss.teacher_layers:
+            _tap(teacher, layer, "teacher's ")
+        for pair in pairs if loss.needs_teacher_tail else ():
             _check_cut(options.type, pair, teacher)
     return loss
 
 
-def _pair(
-    written: str | Mapping[Literal["student", "teacher"], str], student: nn.Module, teacher: nn.Module
-) -> TapPair:
+def _pair(written: str | Mapping[Literal["student", "teacher"], str], student: Network, teacher: Network) -> TapPair:
     """``"expanding"`` or ``{student: ..., teacher: ...}``; one given name stands for both."""
     if isinstance(written, str):
         ours = theirs = written
@@ -122,11 +117,10 @@ def _pair(
     return TapPair(ours, theirs, _tap(student, ours), _tap(teacher, theirs, "teacher's "))
 
 
-def _tap(network: nn.Module | None, name: str, whose: str = "") -> Tap:
-    taps: Mapping[str, Tap] = getattr(network, "taps", {})
-    if name not in taps:
-        raise unknown_name(f"tap of the {whose}{type(network).__name__}", name, taps)
-    return taps[name]
+def _tap(network: Network, name: str, whose: str = "") -> Tap:
+    if name not in network.taps:
+        raise unknown_name(f"tap of the {whose}{type(network).__name__}", name, network.taps)
+    return network.taps[name]
 
 
 def _check_weights(options: LossOptions, loss: Loss) -> None:
@@ -147,11 +141,11 @@ def _check_weights(options: LossOptions, loss: Loss) -> None:
             raise UsageError(f"loss {options.type} returns the term '{term}', which its weight mapping does not name")
 
 
-def _check_colors(name: str, loss: Loss, student: nn.Module, teacher: nn.Module | None) -> None:
+def _check_colors(name: str, loss: Loss, student: Network, teacher: Network | None) -> None:
     """Luma can be made of RGB, not the other way round; features may be of different colors."""
-    ours, theirs = getattr(student, "color", None), getattr(teacher, "color", None)
-    if teacher is None or ours == theirs:
+    if teacher is None or student.color == teacher.color:
         return
+    ours, theirs = student.color, teacher.color
     compares_images = loss.needs_teacher_output or loss.needs_teacher_tail
     if loss.needs_forwards or (compares_images and ours == "rgb") or (loss.teacher_layers and ours == "y"):
         raise UsageError(
@@ -160,9 +154,9 @@ def _check_colors(name: str, loss: Loss, student: nn.Module, teacher: nn.Module 
         )
 
 
-def _check_cut(loss: str, pair: TapPair, teacher: nn.Module | None) -> None:
+def _check_cut(loss: str, pair: TapPair, teacher: Network) -> None:
     if not pair.teacher_tap.cut:
-        cuts = [name for name, tap in getattr(teacher, "taps", {}).items() if tap.cut]
+        cuts = [name for name, tap in teacher.taps.items() if tap.cut]
         raise UsageError(
             f"loss {loss} continues from the teacher's tap '{pair.teacher}', which does not carry everything "
             f"downstream; taps that do: {', '.join(cuts)}"

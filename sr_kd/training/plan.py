@@ -12,8 +12,7 @@ from ..config.phase import Phase
 from ..config.schema import TrainingRecipe
 from ..distributed import World
 from ..losses.adversarial import Adversarial
-from ..networks.base import SRNetwork
-from ..networks.teacher import PrivilegedTeacher
+from ..networks.base import Network
 from .adversarial import AdversarialStage
 from .ema import EMA
 from .frozen_teacher import FrozenTeacher
@@ -31,8 +30,8 @@ Module = TypeVar("Module", bound=nn.Module)
 def plan_phase(
     recipe: TrainingRecipe,
     name: str,
-    student: nn.Module,
-    other: nn.Module | None,
+    student: Network,
+    other: Network | None,
     losses: PhaseLosses,
     task: Task,
     world: World,
@@ -50,13 +49,13 @@ def plan_phase(
         partner = _placed(StudentWithLosses(other, losses.partner, task), options, world)
         mutual = MutualStudents(step, partner)
         length = recipe.length(name)
-        return PhasePlan(mutual, [lambda: MutualStage(options, length, mutual, task, world)], [length], losses.student)
+        return PhasePlan(mutual, [lambda: MutualStage(options, length, mutual, task, world)], [length])
     frozen_teacher = None
     if other is not None and any(map(needs_teacher, options.losses)):
         # It is never trained here, so it may as well be fast: an image from its tail costs a third.
-        fast = other.deploy() if isinstance(other, SRNetwork | PrivilegedTeacher) else other
         precision = options.teacher_precision or options.precision
-        frozen_teacher = FrozenTeacher(_placed(fast, options, world), step, task, precision, bool(options.compile))
+        fast = _placed(other.deploy(), options, world)
+        frozen_teacher = FrozenTeacher(fast, step, task, precision, bool(options.compile))
     ema = EMA(step.student, options.ema_decay) if options.ema_decay else None
     stages: list[Callable[[], Stage]] = []
     lengths = []
@@ -77,7 +76,7 @@ def plan_phase(
         return AdversarialStage(training, adversarial) if adversarial else training
 
     stages.append(train)
-    return PhasePlan(step, stages, [*lengths, total_iter], losses.student, ema, frozen_teacher)
+    return PhasePlan(step, stages, [*lengths, total_iter], ema, frozen_teacher)
 
 
 def _placed(module: Module, options: Phase, world: World) -> Module:
@@ -87,7 +86,7 @@ def _placed(module: Module, options: Phase, world: World) -> Module:
     """
     module = module.to(world.device)
     if options.channels_last:
-        module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        module = module.to(memory_format=torch.channels_last)
         for owner in module.modules():
             for name, buffer in owner._buffers.items():
                 if buffer is not None:

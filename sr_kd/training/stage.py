@@ -6,12 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from torch import nn
-
+from ..networks.base import Network
 from .ema import EMA
 from .frozen_teacher import FrozenTeacher
 from .optimization import Optimization, Optimizations
-from .phase_losses import WeightedLoss
 from .student_with_losses import StudentWithLosses
 
 if TYPE_CHECKING:
@@ -43,13 +41,12 @@ class PhasePlan:
     Attributes:
         step: all that trains, and what a saved state holds of it; `step.student` is the phase's result.
         stages: factories, each called when its turn comes. lengths: their iterations.
-        losses: of the student. ema: its average, if any. teacher: frozen, if there is one.
+        ema: the average of the student, if any. teacher: frozen, if there is one.
     """
 
     step: StudentWithLosses | MutualStudents
     stages: Sequence[Callable[[], Stage]]
     lengths: Sequence[int]
-    losses: Sequence[WeightedLoss]
     ema: EMA | None = None
     teacher: FrozenTeacher | None = None
 
@@ -59,6 +56,6 @@ class PhasePlan:
         return sum(self.lengths)
 
     @property
-    def network(self) -> nn.Module:
+    def network(self) -> Network:
         """The network that counts: the average of the weights where there is one."""
         return self.ema.network if self.ema is not None else self.step.student

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from ..errors import SrKdError
 from ..losses.base import LossInputs
+from ..networks.base import Network
 from .gradient_ratio import GradientRatios
 from .phase_losses import WeightedLoss
 from .task import Task
@@ -22,7 +23,7 @@ class StudentWithLosses(nn.Module):
         task: how a network sees a batch.
     """
 
-    def __init__(self, student: nn.Module, losses: Sequence[WeightedLoss], task: Task) -> None:
+    def __init__(self, student: Network, losses: Sequence[WeightedLoss], task: Task) -> None:
         super().__init__()
         self.student = student
         self.losses = nn.ModuleDict({entry.name: entry.loss for entry in losses})
@@ -94,7 +95,7 @@ class StudentWithLosses(nn.Module):
         }
 
 
-def output_for(network: nn.Module, lr: Tensor, hr: Tensor, task: Task) -> Tensor:
+def output_for(network: Network, lr: Tensor, hr: Tensor, task: Task) -> Tensor:
     """A network's output for a pair other than the batch."""
     output = task.view(network, LossInputs(lr, hr), (), output=True).output
     if output is None:

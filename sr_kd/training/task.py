@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import numpy as np
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..losses.base import LossInputs, NetworkOutput, TeacherTail
+from ..networks.base import Network
 
 Scores = dict[str, dict[str, float]]
 # (set, image, pixels (H, W, C) uint8, a strip of what it is compared with for one image of a set, else None); may be
@@ -26,10 +27,10 @@ class Task(Protocol):
         """This rank's share of the global batch with this index, its images and labels: a pure function of seed and
         index. For classification and detection, `hr` is `lr`."""
 
-    def view(self, network: nn.Module, inputs: LossInputs, taps: Iterable[str], output: bool) -> NetworkOutput:
+    def view(self, network: Network, inputs: LossInputs, taps: Iterable[str], output: bool) -> NetworkOutput:
         """What a network makes of the batch; a privileged one is shown HR."""
 
-    def seen_by(self, network: nn.Module, image: Tensor) -> Tensor:
+    def seen_by(self, network: Network, image: Tensor) -> Tensor:
         """A batch of images, or another network's output, in the form that this network works in.
 
         Raises:
@@ -37,13 +38,13 @@ class Task(Protocol):
         """
         return image
 
-    def tail(self, network: nn.Module, inputs: LossInputs, view: NetworkOutput) -> TeacherTail:
+    def tail(self, network: Network, inputs: LossInputs, view: NetworkOutput) -> TeacherTail:
         """(tap, feature) -> output, through the network's layers behind the tap."""
 
-    def validate(self, network: nn.Module, keep: Keep | None = None) -> Scores:
+    def validate(self, network: Network, keep: Keep | None = None) -> Scores:
         """Set name -> metric -> mean; the same on every rank. `keep` is given this rank's images."""
 
-    def report(self, network: nn.Module) -> dict[str, float]:
+    def report(self, network: Network) -> dict[str, float]:
         """What is worth knowing of a trained network beyond its scores (a privileged teacher's nature)."""
         return {}
 

@@ -12,15 +12,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..distributed import World
 from ..images import Image, write_image
 from ..losses.base import LossInputs
 from .feature_maps import feature_maps, first_patches
-from .phase_files import PhaseFiles
-from .run_log import RunLog
-from .stage import PhasePlan
+from .running_phase import RunningPhase
 from .student_with_losses import StudentWithLosses
-from .task import Scores, Task
+from .task import Scores
 
 logger = logging.getLogger("sr_kd")
 
@@ -30,37 +27,31 @@ class Validation:
     """Measures, logs and exports.
 
     Attributes:
-        select_by: metric of the first validation set that chooses the best network, where it is measured.
-        less_is_better: metrics of which it does.
+        less_is_better: metrics whose smaller value is the better one; the recipe's first one chooses the best network.
         watch: called on rank 0 after every validation but the final one.
         best: its value, with the set and the metric that it was measured by.
     """
 
-    plan: PhasePlan
-    task: Task
-    files: PhaseFiles
-    log: RunLog
-    world: World
-    select_by: str = "psnr"
+    phase: RunningPhase
     less_is_better: Collection[str] = ()
     watch: Callable[[], None] | None = None
     best: dict[str, Any] = field(default_factory=dict)
 
     def run(self, clock: int, final: bool = False) -> Scores:
         """Validate after `clock` iterations of the phase; exports the network as "latest" if it is the final one."""
-        network = self.plan.network
-        self.plan.step.student.eval()
-        self.world.share_buffers(network)  # all measure the network that rank 0 writes
-        scores = self.task.validate(network, partial(self._keep, clock))
+        network = self.phase.plan.network
+        self.phase.plan.step.student.eval()
+        self.phase.world.share_buffers(network)  # all measure the network that rank 0 writes
+        scores = self.phase.task.validate(network, partial(self._keep, clock))
         self._log_features(clock)
-        self.plan.step.student.train()
+        self.phase.plan.step.student.train()
         flat = {f"metrics/{name}/{metric}": value for name, row in scores.items() for metric, value in row.items()}
-        self.log.scalars(clock, flat)
-        if self.world.leads:
+        self.phase.log.scalars(clock, flat)
+        if self.phase.world.leads:
             for name, row in scores.items():
                 shown = ", ".join(f"{metric} {value:.4f}" for metric, value in row.items())
-                logger.info("%s, iteration %d, %s: %s", self.files.label, clock, name, shown)
-            self.files.export("latest" if final else str(clock), self.plan, clock, scores)
+                logger.info("%s, iteration %d, %s: %s", self.phase.files.label, clock, name, shown)
+            self.phase.files.export("latest" if final else str(clock), self.phase.plan, clock, scores)
             self._keep_best(clock, scores)
             if self.watch is not None and not final:
                 self.watch()
@@ -68,20 +59,20 @@ class Validation:
 
     def _log_features(self, clock: int) -> None:
         """What the losses see, always of the same patches."""
-        step, teacher = self.plan.step, self.plan.teacher
-        if self.log.takes_images and teacher is not None and isinstance(step, StudentWithLosses):
+        step, teacher = self.phase.plan.step, self.phase.plan.teacher
+        if self.phase.log.takes_images and teacher is not None and isinstance(step, StudentWithLosses):
             for name, image in feature_maps(step, teacher, self._patches):
-                self.log.image(clock, name, image)
+                self.phase.log.image(clock, name, image)
 
     @cached_property
     def _patches(self) -> LossInputs:
-        return first_patches(self.task.batch(0))
+        return first_patches(self.phase.task.batch(0))
 
     def export_unmeasured(self, clock: int) -> None:
         """The network beside its state, as in BasicSR."""
-        self.world.share_buffers(self.plan.network)
-        if self.world.leads:
-            self.files.export(str(clock), self.plan, clock, {})
+        self.phase.world.share_buffers(self.phase.plan.network)
+        if self.phase.world.leads:
+            self.phase.files.export(str(clock), self.phase.plan, clock, {})
 
     def load_best(self, saved: Any) -> None:
         """What a saved state knows of the best network; in one of an earlier version, of an unnamed set and metric."""
@@ -89,21 +80,22 @@ class Validation:
 
     def _keep_best(self, clock: int, scores: Scores) -> None:
         """Export the network as "best" if it is; another set or metric than before begins anew."""
+        select_by = self.phase.recipe.val.metrics[0]
         for name, row in list(scores.items())[:1]:
-            metric = self.select_by if self.select_by in row else next(iter(row))
+            metric = select_by if select_by in row else next(iter(row))
             measured_by = {"set": name, "metric": metric}
             if measured_by != {key: self.best.get(key, value) for key, value in measured_by.items()}:
-                logger.warning("%s: the best network is chosen anew, by %s of %s", self.files.label, metric, name)
+                logger.warning("%s: the best network is chosen anew, by %s of %s", self.phase.files.label, metric, name)
                 self.best = {}
             value, sign = row[metric], -1 if metric in self.less_is_better else 1
             if sign * value > sign * self.best.get("value", -sign * math.inf):
                 self.best = {**measured_by, "value": value}
-                self.files.export("best", self.plan, clock, scores)
+                self.phase.files.export("best", self.phase.plan, clock, scores)
 
     def _keep(self, clock: int, images: str, name: str, pixels: np.ndarray, strip: np.ndarray | None) -> None:
         """One validated image: all of it as a file where that is asked for, and for TensorBoard its strip."""
-        if self.files.images is not None:
-            folder = self.files.images / images / name
-            write_image(folder / f"{name}_{self.files.label}_{clock}.png", Image(pixels))
+        if self.phase.files.images is not None:
+            folder = self.phase.files.images / images / name
+            write_image(folder / f"{name}_{self.phase.files.label}_{clock}.png", Image(pixels))
         if strip is not None:
-            self.log.image(clock, f"{images}/{name}", torch.from_numpy(strip).permute(2, 0, 1) / 255)
+            self.phase.log.image(clock, f"{images}/{name}", torch.from_numpy(strip).permute(2, 0, 1) / 255)

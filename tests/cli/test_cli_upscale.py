@@ -327,7 +327,7 @@ def test_no_library_speaks_into_the_progress_bar(run_cli, tmp_path):
 def test_what_is_no_factor(here, capsys, factor):
     with pytest.raises(SystemExit, match="2"):
         here("upscale", "-i", "a.png", "-o", "out", f"--scale={factor}", "--width", "100")
-    assert f"'{factor}' is not a valid factor: give a finite positive number" in capsys.readouterr().err
+    assert f"'{factor}' is not valid: give a finite positive number" in capsys.readouterr().err
 
 
 def test_a_path_the_system_refuses(here, tmp_path):

@@ -15,7 +15,7 @@ from sr_kd.errors import SrKdError, UsageError
 from sr_kd.networks.files import load_network
 from sr_kd.recipes.check import check_recipe
 from sr_kd.recipes.load import load_recipe
-from sr_kd.recipes.networks import FirstNetworks, first_network
+from sr_kd.recipes.networks import RecipeNetworks
 from sr_kd.recipes.run import run_recipe
 from sr_kd.recipes.workspace import Workspace
 from sr_kd.training.run_log import RunLog
@@ -62,14 +62,14 @@ def baseline():
 def test_arms_of_a_seed_begin_alike_and_a_warm_start_is_the_teachers_decoder(write_recipe, baseline):
     short = {"phases__teacher__total_iter": 2, "phases__student__total_iter": 2}
     path = write_recipe(**short, phases__baseline=baseline, phases__again=baseline, seeds=[3, 4])
-    networks, workspace = FirstNetworks(load_recipe(path)), run(path)
-    first, again = (first_network(networks, phase, 3, workspace) for phase in ("baseline", "again"))
+    networks, workspace = RecipeNetworks(load_recipe(path)), run(path)
+    first, again = (networks.student(phase, 3) for phase in ("baseline", "again"))
     assert same(first, again)
-    assert not same(first, first_network(networks, "baseline", 4, workspace))
+    assert not same(first, networks.student("baseline", 4))
     for seed in (3, 4):
         teacher = load_network(workspace.models("teacher", seed) / "net_g_latest.pth").network
         assert not same(teacher.decoder, networks.new("teacher", seed).decoder), "it was trained"
-        assert same(first_network(networks, "student", seed, workspace), teacher.decoder)
+        assert same(networks.student("student", seed), teacher.decoder)
 
 
 def test_a_teachers_decoder_may_start_from_a_finished_student(write_recipe, baseline):
@@ -81,9 +81,9 @@ def test_a_teachers_decoder_may_start_from_a_finished_student(write_recipe, base
         "losses": [{"type": "L1"}],
     }
     path = write_recipe(phases__teacher=teacher, phases__student__total_iter=1, phases__baseline=baseline)
-    networks, workspace = FirstNetworks(load_recipe(path)), run(path)
+    networks, workspace = RecipeNetworks(load_recipe(path)), run(path)
     finished = load_network(workspace.models("baseline", 0) / "net_g_latest.pth").network
-    begun = first_network(networks, "teacher", 0, workspace)
+    begun = networks.student("teacher", 0)
     assert same(begun.decoder, finished)
     assert same(begun.encoder, networks.new("teacher", 0).encoder)
 

@@ -15,7 +15,7 @@ from sr_kd.distributed import World, joined
 from sr_kd.recipes.check import check_recipe
 from sr_kd.recipes.graph import teacher_of
 from sr_kd.recipes.load import load_recipe
-from sr_kd.recipes.networks import FirstNetworks
+from sr_kd.recipes.networks import RecipeNetworks
 from sr_kd.tasks.super_resolution.options import SuperResolutionRecipe
 from sr_kd.tasks.super_resolution.task import SuperResolution
 from sr_kd.training.phase_losses import build_phase_losses
@@ -43,7 +43,7 @@ def phases(files: list[str]) -> Iterator[tuple[TrainingRecipe, str]]:
 def train(recipe: TrainingRecipe, name: str, world: World) -> None:
     options, source = recipe.phases[name], teacher_of(recipe, name)
     other = options.partner if source is None else source.network
-    networks = FirstNetworks(recipe)
+    networks = RecipeNetworks(recipe)
     student = networks.new(options.trains, seed=0)
     teacher = None if other is None else networks.new(other, seed=0)
     if isinstance(recipe, SuperResolutionRecipe):

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from torch import nn
-
 from ...config.origin import Problem
 from ...distributed import World
 from ...errors import SrKdError
+from ...networks.base import Network
 from ..base import Networks, TaskData, repeated_names
 from .images import LabeledImages, Part, open_labeled
 from .options import ClassificationRecipe, LabeledSet
@@ -74,7 +73,7 @@ class ClassificationData(TaskData):
     def listing(self) -> list[str]:
         return self._sets["train",].listing()
 
-    def task(self, phase: str, seed: int, networks: Sequence[nn.Module], world: World, quiet: bool) -> Classification:
+    def task(self, phase: str, seed: int, networks: Sequence[Network], world: World, quiet: bool) -> Classification:
         options = self.recipe.train
         return Classification(
             self._sets["train",],

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated, Any
+from collections.abc import Callable, Sequence
+from typing import Annotated
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ...errors import unknown_name
-from ...networks.base import Tap
+from ...networks.base import Network, Stage, Tap
 
 AtLeastOne = Annotated[int, Field(ge=1)]
 AtLeastTwo = Annotated[int, Field(ge=2)]
@@ -32,11 +31,10 @@ class ResidualBlock(nn.Module):
         return functional.relu(self.second(functional.relu(self.first(x))) + self.shortcut(x))
 
 
-class ResNet(nn.Module):
+class ResNet(Network):
     """Three stages of residual blocks at full, half and quarter resolution, and a linear classifier.
 
-    It offers what a super-resolution network offers to losses: taps, `features`, `tail`. The taps are
-    "stage1" to "stage3", each after its last ReLU, and "pooled", the spatial mean (N, 4 * width, 1, 1).
+    The taps are "stage1" to "stage3", each after its last ReLU, and "pooled", the spatial mean (N, 4 * width, 1, 1).
 
     Args:
         classes: number of classes.
@@ -53,7 +51,7 @@ class ResNet(nn.Module):
     ) -> None:
         super().__init__()
         self.classes, self.channels = classes, channels
-        self.arguments: dict[str, Any] = {"classes": classes, "channels": channels, "blocks": blocks, "width": width}
+        self.arguments = {"classes": classes, "channels": channels, "blocks": blocks, "width": width}
         self.taps = {
             "stage1": Tap(width, 1),
             "stage2": Tap(2 * width, 2),
@@ -66,60 +64,24 @@ class ResNet(nn.Module):
         self.stage3 = residual_stage(2 * width, 4 * width, 2, blocks)
         self.classifier = nn.Linear(4 * width, classes)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Images (N, C, H, W) in [0, 1] -> logits (N, classes)."""
-        for run in self._stages().values():
-            x = run(x)
-        return x
+    def stages(self) -> Sequence[Stage]:
+        """The last one gives logits (N, classes)."""
+        return [
+            ("stage1", lambda x, _: self.stage1(functional.relu(self.entry(x)))),
+            ("stage2", lambda x, _: self.stage2(x)),
+            ("stage3", lambda x, _: self.stage3(x)),
+            ("pooled", lambda x, _: x.mean((2, 3), keepdim=True)),
+            ("output", lambda x, _: self.classifier(torch.flatten(x, 1))),
+        ]
 
-    def features(self, x: Tensor, taps: Iterable[str], output: bool = True) -> tuple[Tensor | None, dict[str, Tensor]]:
-        """As `SRNetwork.features`, with logits in the place of the SR image."""
-        wanted = dict.fromkeys(taps)
-        for name in wanted:
-            self._check_tap(name)
-        found: dict[str, Tensor] = {}
-        for name, run in self._stages().items():
-            if not output and len(found) == len(wanted):
-                return None, found
-            x = run(x)
-            if name in wanted:
-                found[name] = x
-        return (x if output else None), found
+    def initializations(self) -> dict[str, Callable[[], None]]:
+        return {**super().initializations(), "kaiming": self._kaiming}
 
-    def tail(self, tap: str, feature: Tensor, x: Tensor) -> Tensor:
-        """Continue from a tap to the logits, as `SRNetwork.tail`; the images `x` are not needed."""
-        self._check_tap(tap)
-        names = list(self._stages())
-        for run in list(self._stages().values())[names.index(tap) + 1 :]:
-            feature = run(feature)
-        return feature
-
-    def initialize(self, how: str) -> None:
-        """ "default" (PyTorch's, already there) or "kaiming" (He-normal by fan-out, the paper's).
-
-        Raises:
-            UsageError: another initialization.
-        """
-        if how == "kaiming":
-            for module in self.modules():
-                if isinstance(module, nn.Conv2d):
-                    nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-        elif how != "default":
-            raise unknown_name("initialization of ResNet", how, ["default", "kaiming"])
-
-    def _stages(self) -> Mapping[str, Callable[[Tensor], Tensor]]:
-        """The forward pass, in order; every stage but the last is a tap of the same name."""
-        return {
-            "stage1": lambda x: self.stage1(functional.relu(self.entry(x))),
-            "stage2": self.stage2,
-            "stage3": self.stage3,
-            "pooled": lambda x: x.mean((2, 3), keepdim=True),
-            "output": lambda x: self.classifier(torch.flatten(x, 1)),
-        }
-
-    def _check_tap(self, name: str) -> None:
-        if name not in self.taps:
-            raise unknown_name("tap of ResNet", name, self.taps)
+    def _kaiming(self) -> None:
+        """He-normal by fan-out, the paper's."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
 
 def _normalized(cin: int, cout: int, kernel: int, stride: int) -> nn.Sequential:

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from ...data.batch import orient
 from ...losses.base import LossInputs, NetworkOutput, TeacherTail
+from ...networks.base import Network
 from ...training.task import Keep, Scores
 from ..in_memory import InMemoryTask, network_images
 from .images import LabeledImages
@@ -44,14 +44,14 @@ class Classification(InMemoryTask[LabeledImages]):
         images = orient(network_images(window).contiguous(), draw).to(self.world.device)
         return LossInputs(images, images, labels=self.labels[image].to(self.world.device))
 
-    def view(self, network: nn.Module, inputs: LossInputs, taps: Iterable[str], output: bool) -> NetworkOutput:
-        return NetworkOutput(*network.features(inputs.lr, taps, output))  # type: ignore[operator]
+    def view(self, network: Network, inputs: LossInputs, taps: Iterable[str], output: bool) -> NetworkOutput:
+        return NetworkOutput(*network.features(inputs.lr, taps, output))
 
-    def tail(self, network: nn.Module, inputs: LossInputs, view: NetworkOutput) -> TeacherTail:
-        return lambda tap, feature: network.tail(tap, feature, inputs.lr)  # type: ignore[operator]
+    def tail(self, network: Network, inputs: LossInputs, view: NetworkOutput) -> TeacherTail:
+        return lambda tap, feature: network.tail(tap, feature, inputs.lr)
 
     @torch.no_grad()
-    def validate(self, network: nn.Module, keep: Keep | None = None) -> Scores:
+    def validate(self, network: Network, keep: Keep | None = None) -> Scores:
         scores = {}
         for images in self.validation:
             right = 0

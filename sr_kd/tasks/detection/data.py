@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 
-from torch import nn
-
 from ...config.origin import Problem
 from ...distributed import World
+from ...networks.base import Network
 from ..base import Networks, TaskData, repeated_names
 from .options import DetectionRecipe, ShapesSet
 from .shapes import CLASSES, DetectionImages, Part, make_shapes
@@ -36,7 +35,7 @@ class DetectionData(TaskData):
         lines = [f"train on {shapes.images:,} images of {shapes.dataroot}, {shapes.batch_size_per_gpu} at a time"]
         return lines + [f"validate on {images.images:,} images" for images in self.recipe.validation_sets]
 
-    def task(self, phase: str, seed: int, networks: Sequence[nn.Module], world: World, quiet: bool) -> Detection:
+    def task(self, phase: str, seed: int, networks: Sequence[Network], world: World, quiet: bool) -> Detection:
         options = self.recipe.train
         return Detection(
             self._train,

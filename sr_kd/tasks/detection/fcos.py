@@ -13,8 +13,8 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ...errors import UsageError, unknown_name
-from ...networks.base import Tap
+from ...errors import UsageError
+from ...networks.base import Network, Tap
 from ...networks.foreign import recorded
 from ..classification.resnet import residual_stage
 
@@ -55,7 +55,7 @@ class Pyramid(nn.Module):
         return OrderedDict(level1=self.level1(self.lateral1(fine) + above), level2=self.level2(below))
 
 
-class FCOS(nn.Module):
+class FCOS(Network):
     """The detector: pyramid, and one convolution per prediction on each level.
 
     Taps are the backbone's "stage1" to "stage3" and the pyramid's "level1" and "level2", all behind a ReLU.
@@ -76,7 +76,7 @@ class FCOS(nn.Module):
         self, classes: AtLeastOne, blocks: AtLeastOne = 1, width: AtLeastOne = 16, pyramid: AtLeastOne = 32
     ) -> None:
         super().__init__()
-        self.arguments: dict[str, Any] = {"classes": classes, "blocks": blocks, "width": width, "pyramid": pyramid}
+        self.arguments = {"classes": classes, "blocks": blocks, "width": width, "pyramid": pyramid}
         self.classes = classes
         self.taps = {
             "stage1": Tap(width, 2, cut=False),
@@ -87,15 +87,15 @@ class FCOS(nn.Module):
         }
         self.detector: Any = _fcos(Pyramid(blocks, width, pyramid), classes)  # torchvision may not be there to say
 
-    def forward(self, x: Tensor) -> list[dict[str, Tensor]]:
+    def forward(self, x: Tensor) -> list[dict[str, Tensor]]:  # type: ignore[override]
         """Images (N, 3, H, W) in [0, 1] -> per image the objects found: boxes, labels, scores (in eval mode)."""
         return self.detector(list(x))
 
-    def features(self, x: Tensor, taps: Iterable[str]) -> dict[str, Tensor]:
+    def features(self, x: Tensor, taps: Iterable[str], output: bool = False) -> tuple[None, dict[str, Tensor]]:
         """Images (N, 3, H, W) in [0, 1] -> the tapped feature maps; nothing is detected."""
-        with recorded(self.detector.backbone, self._checked(taps)) as found:
+        with recorded(self.detector.backbone, self.check_taps(taps)) as found:
             self.detector.backbone(self.detector.transform(list(x))[0].tensors)
-        return {name: seen.tensor for name, seen in found.items()}
+        return None, {name: seen.tensor for name, seen in found.items()}
 
     def losses(
         self, x: Tensor, targets: Sequence[Target], taps: Iterable[str]
@@ -106,22 +106,10 @@ class FCOS(nn.Module):
             "classification" (focal loss), "box" (generalized IoU) and "center" (centerness), each a sum over
             the places that belong to an object, divided by their number; and name -> (N, C_tap, h, w).
         """
-        with recorded(self.detector.backbone, self._checked(taps)) as found:
+        with recorded(self.detector.backbone, self.check_taps(taps)) as found:
             losses = self.detector(list(x), targets)
         names = {"classification": "classification", "bbox_regression": "box", "bbox_ctrness": "center"}
         return {ours: losses[name] for name, ours in names.items()}, {tap: found[tap].tensor for tap in found}
-
-    def initialize(self, how: str) -> None:
-        """Only "default", PyTorch's and torchvision's, which is already there. Raises UsageError for another."""
-        if how != "default":
-            raise unknown_name("initialization of FCOS", how, ["default"])
-
-    def _checked(self, taps: Iterable[str]) -> list[str]:
-        names = list(dict.fromkeys(taps))
-        for name in names:
-            if name not in self.taps:
-                raise unknown_name("tap of FCOS", name, self.taps)
-        return names
 
 
 def _fcos(backbone: Pyramid, classes: int) -> nn.Module:

@@ -6,11 +6,12 @@ from collections.abc import Iterable
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ...data.batch import orient
 from ...errors import UsageError
 from ...losses.base import LossInputs, NetworkOutput, TeacherTail
+from ...networks.base import Network
 from ...training.task import Keep, Scores
 from ..in_memory import InMemoryTask, network_images
 from .average_precision import mean_average_precision
@@ -33,20 +34,20 @@ class Detection(InMemoryTask[DetectionImages]):
             labels=[self._objects(image, flip) for image, flip in zip(draw.image, draw.hflip, strict=True)],
         )
 
-    def view(self, network: nn.Module, inputs: LossInputs, taps: Iterable[str], output: bool) -> NetworkOutput:
+    def view(self, network: Network, inputs: LossInputs, taps: Iterable[str], output: bool) -> NetworkOutput:
         if not output:
-            return NetworkOutput(None, network.features(inputs.lr, taps))  # type: ignore[operator]
+            return NetworkOutput(*network.features(inputs.lr, taps))
         losses, features = network.losses(inputs.lr, inputs.labels, taps)  # type: ignore[operator]
         return NetworkOutput(None, features, losses)
 
-    def tail(self, network: nn.Module, inputs: LossInputs, view: NetworkOutput) -> TeacherTail:
+    def tail(self, network: Network, inputs: LossInputs, view: NetworkOutput) -> TeacherTail:
         def refuse(tap: str, feature: Tensor) -> Tensor:
             raise UsageError("a detector's feature maps lead to no single output: such a loss is for other tasks")
 
         return refuse
 
     @torch.no_grad()
-    def validate(self, network: nn.Module, keep: Keep | None = None) -> Scores:
+    def validate(self, network: Network, keep: Keep | None = None) -> Scores:
         scores = {}
         for images in self.validation:
             shares = self.world.gather(self._detected(network, images))
@@ -66,7 +67,7 @@ class Detection(InMemoryTask[DetectionImages]):
         objects = _objects(boxes, self.train.labels[image])
         return {key: value.to(self.world.device) for key, value in objects.items()}
 
-    def _detected(self, network: nn.Module, images: DetectionImages) -> list[list[Objects]]:
+    def _detected(self, network: Network, images: DetectionImages) -> list[list[Objects]]:
         """What the network finds in this process's batches of a set."""
         stride = self.world.size * VALIDATION_BATCH
         found = []

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 
 import torch
-from torch import nn
 
 from ...config.origin import KeyPath, Problem
 from ...data.degradation import Degradation
@@ -18,7 +17,7 @@ from ...data.sets import ImageSet, open_set
 from ...distributed import World
 from ...errors import SrKdError, UsageError
 from ...imaging.upscaler import Upscaler
-from ...networks.base import Color
+from ...networks.base import Color, Network
 from ..base import Networks, TaskData, repeated_names
 from .options import EvaluationSet, SuperResolutionRecipe
 from .options import ImageSet as SetOptions
@@ -101,7 +100,7 @@ class SuperResolutionData(TaskData):
             raise ValueError("the training set was not opened")
         return self._train
 
-    def task(self, phase: str, seed: int, networks: Sequence[nn.Module], world: World, quiet: bool) -> SuperResolution:
+    def task(self, phase: str, seed: int, networks: Sequence[Network], world: World, quiet: bool) -> SuperResolution:
         color: Color = "rgb" if any(network.color == "rgb" for network in networks) else "y"
         options = self.recipe.train
         batch_size, degraded = options.batch_size_per_gpu * world.size, options.degradation is not None
@@ -142,7 +141,7 @@ class SuperResolutionData(TaskData):
         )
 
     def _upscaled(
-        self, decoded: DecodedImages | None, phase: str, teacher: nn.Module, world: World, quiet: bool
+        self, decoded: DecodedImages | None, phase: str, teacher: Network, world: World, quiet: bool
     ) -> DecodedImages:
         """The training images with the teacher's in place of HR, kept for the next phases and seeds that it teaches."""
         if decoded is None:
@@ -169,7 +168,7 @@ class SuperResolutionData(TaskData):
         return images
 
 
-def _weights_digest(network: nn.Module) -> str:
+def _weights_digest(network: Network) -> str:
     """SHA-256 of a network's class and weights."""
     digest = hashlib.sha256(type(network).__name__.encode())
     for name, tensor in network.state_dict().items():

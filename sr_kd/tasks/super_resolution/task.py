@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 
 import numpy as np
-from torch import Tensor, nn
+from torch import Tensor
 
 from ...data.color import rgb_to_y
 from ...data.patches import PatchSource
@@ -17,6 +17,7 @@ from ...evaluation.benchmark import score_network
 from ...evaluation.scores import merge_scores
 from ...imaging.upscaler import Upscaler
 from ...losses.base import LossInputs, NetworkOutput, TeacherTail
+from ...networks.base import Network
 from ...networks.teacher import PrivilegedTeacher
 from ...training.task import Keep, Scores, Task
 from .strip import make_strip
@@ -47,12 +48,12 @@ class SuperResolution(Task):
     def batch(self, index: int) -> LossInputs:
         return LossInputs(*self.patches.batch(index, self.world.rank, self.world.size))
 
-    def view(self, network: nn.Module, inputs: LossInputs, taps: Iterable[str], output: bool) -> NetworkOutput:
-        image = inputs.hr if isinstance(network, PrivilegedTeacher) else inputs.lr
-        sr, features = network.features(self.seen_by(network, image), taps, output)  # type: ignore[operator]
+    def view(self, network: Network, inputs: LossInputs, taps: Iterable[str], output: bool) -> NetworkOutput:
+        image = inputs.hr if network.sees_hr else inputs.lr
+        sr, features = network.features(self.seen_by(network, image), taps, output)
         return NetworkOutput(sr, features)
 
-    def seen_by(self, network: nn.Module, image: Tensor) -> Tensor:
+    def seen_by(self, network: Network, image: Tensor) -> Tensor:
         """In the network's color: RGB becomes luma for a "y" network."""
         if image.shape[1] == (1 if network.color == "y" else 3):
             return image
@@ -60,24 +61,20 @@ class SuperResolution(Task):
             return rgb_to_y(image)
         raise UsageError("a 'y' image cannot serve an 'rgb' network")
 
-    def tail(self, network: nn.Module, inputs: LossInputs, view: NetworkOutput) -> TeacherTail:
-        if isinstance(network, PrivilegedTeacher):
-            compact = view.features["compact"]
-            return lambda tap, feature: network.decoder.tail(tap, feature, compact)
-        lr = self.seen_by(network, inputs.lr)
-        return lambda tap, feature: network.tail(tap, feature, lr)  # type: ignore[operator]
+    def tail(self, network: Network, inputs: LossInputs, view: NetworkOutput) -> TeacherTail:
+        x = view.features["compact"] if network.sees_hr else self.seen_by(network, inputs.lr)
+        return lambda tap, feature: network.tail(tap, feature, x)
 
-    def validate(self, network: nn.Module, keep: Keep | None = None) -> Scores:
+    def validate(self, network: Network, keep: Keep | None = None) -> Scores:
         scores: Scores = {}
-        upscaler = None
-        if self.validation and not isinstance(network, PrivilegedTeacher):
-            upscaler = Upscaler(network, scale=self.scale, device=self.world.device)  # type: ignore[arg-type]
-        for images, protocol in self.validation:
-            if upscaler is None:
-                shares = self.world.gather(privileged_scores(network, images, self.world))  # type: ignore[arg-type]
-                values = [value for share in shares for value in share]
+        if isinstance(network, PrivilegedTeacher):
+            for images, _ in self.validation:
+                values = self.world.gather_shares(privileged_scores(network, images, self.world))
                 scores[images.name] = {"psnr": sum(values) / len(values)}
-                continue
+        if isinstance(network, PrivilegedTeacher) or not self.validation:
+            return scores
+        upscaler = Upscaler(network, scale=self.scale, device=self.world.device)  # type: ignore[arg-type]
+        for images, protocol in self.validation:
             share = score_network(
                 upscaler,
                 images,
@@ -90,7 +87,7 @@ class SuperResolution(Task):
             scores[images.name] = merge_scores(self.world.gather(share)).means
         return scores
 
-    def report(self, network: nn.Module) -> dict[str, float]:
+    def report(self, network: Network) -> dict[str, float]:
         if not isinstance(network, PrivilegedTeacher) or not self.validation:
             return {}
         images, _ = self.validation[0]

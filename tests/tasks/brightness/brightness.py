@@ -13,7 +13,7 @@ from sr_kd.config.schema import TrainingRecipe, Validation
 from sr_kd.config.section import Section
 from sr_kd.losses.base import Loss, LossInputs, NetworkOutput
 from sr_kd.losses.build import LOSSES
-from sr_kd.networks.base import Tap
+from sr_kd.networks.base import Network, Tap
 from sr_kd.networks.build import NETWORKS
 from sr_kd.tasks import TASKS
 from sr_kd.tasks.base import TaskDefinition
@@ -36,7 +36,7 @@ class BrightnessRecipe(TrainingRecipe):
     val: BrightnessValidation = BrightnessValidation()
 
 
-class Meter(nn.Module):
+class Meter(Network):
     """Images (N, 1, 8, 8) -> brightness (N, 1)."""
 
     type_name, task = "Meter", "brightness"
@@ -47,18 +47,11 @@ class Meter(nn.Module):
         self.taps = {"hidden": Tap(width, 1)}
         self.hidden, self.out = nn.Conv2d(1, width, 3, padding=1), nn.Linear(width, 1)
 
-    def initialize(self, name: str = "default") -> None:
-        """Those of PyTorch."""
-
-    def forward(self, x):
-        return self.tail("hidden", self.hidden(x), x)
-
-    def features(self, x, taps, output=True):
-        hidden = self.hidden(x)
-        return self.tail("hidden", hidden, x) if output else None, dict.fromkeys(taps, hidden)
-
-    def tail(self, tap, feature, x):
-        return self.out(feature.relu().mean((2, 3)))
+    def stages(self):
+        return [
+            ("hidden", lambda x, _: self.hidden(x)),
+            ("output", lambda hidden, _: self.out(hidden.relu().mean((2, 3)))),
+        ]
 
 
 class Brightness(Loss):
