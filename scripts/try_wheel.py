@@ -18,7 +18,7 @@ from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
 CLONE = Path(__file__).resolve().parent.parent
-FEW_STEPS = ["phases:teacher:total_iter=20", "phases:student:total_iter=20"]
+FEW_STEPS = ["seeds=[0]", *(f"phases:{name}:total_iter=20" for name in ("taught", "teacher", "pisr"))]
 
 
 def main() -> None:

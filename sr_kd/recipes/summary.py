@@ -19,6 +19,7 @@ def describe_recipe(checked: CheckedRecipe) -> list[str]:
         network = checked.network(phase.trains)
         teacher = teacher_of(recipe, name)
         taught = "" if teacher is None else f", taught by {teacher.phase or teacher.network}"
+        taught += "'s images" if phase.targets == "teacher" else ""
         if phase.partner is not None:
             partner = checked.network(phase.partner)
             taught = f", with {phase.partner} ({_size(partner)}), each the other's teacher"
