@@ -65,17 +65,26 @@ def is_srgb(icc: bytes) -> bool:
     """Whether a profile's colors are those of sRGB, whatever its name: found by converting some."""
     levels = np.arange(0, 256, 51, dtype=np.uint8)
     cube = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(1, -1, 3)
+    if is_gray(icc):
+        cube = levels.reshape(1, -1, 1)
     return int(np.abs(to_srgb(cube, icc).astype(int) - cube).max()) <= _UNSEEN
 
 
+def is_gray(icc: bytes | None) -> bool:
+    """Whether a profile is one of gray."""
+    return icc is not None and icc[16:20] == b"GRAY"
+
+
 def to_srgb(pixels: np.ndarray, icc: bytes) -> np.ndarray:
-    """RGB pixels (H, W, 3) of the profile's colors as sRGB, of the same depth; as they are if it cannot be used."""
+    """Pixels (H, W, 1 or 3) of the profile's colors as sRGB, as many and of the same depth; as they are if it fails."""
     from .vips import fetch, vips, wrap
 
-    image = wrap(pixels)
+    channels = pixels.shape[2]
+    image = wrap(pixels if is_gray(icc) else np.broadcast_to(pixels, (*pixels.shape[:2], 3)))
     image.set_type(vips().GValue.blob_type, "icc-profile-data", icc)
     try:
-        return fetch(image.icc_transform("srgb", embedded=True, depth=8 * pixels.itemsize), 3, None)[0]
+        converted = image.icc_transform("srgb", embedded=True, depth=8 * pixels.itemsize)
+        return fetch(converted, 3, None)[0][..., :channels]
     except vips().Error:
         return pixels
 

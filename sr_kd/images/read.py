@@ -10,6 +10,7 @@ import numpy as np
 import PIL.Image
 
 from ..errors import SrKdError
+from .color import is_gray
 from .formats import format_of
 from .image import Image
 from .metadata import orient
@@ -126,6 +127,9 @@ def _decode(data: bytes) -> Image:
         found = read_tiff(data)
     else:
         found = read_by_pillow(data, kind)
-    pixels = np.ascontiguousarray(orient(found.pixels, found.orientation))
+    pixels = found.pixels
+    if is_gray(found.metadata.icc) and pixels.shape[2] == 3 and not np.ptp(pixels, axis=2).any():
+        pixels = pixels[..., :1]  # a format without gray: WebP
+    pixels = np.ascontiguousarray(orient(pixels, found.orientation))
     alpha = None if found.alpha is None else np.ascontiguousarray(orient(found.alpha, found.orientation))
     return Image(pixels, alpha, found.metadata, tuple(dict.fromkeys(found.notes)))

@@ -91,7 +91,7 @@ class _Page:
 
     @property
     def _palette(self) -> bool:
-        return self.photometric == _PALETTE and self.extra == 0
+        return self.photometric == _PALETTE and self.extra == 0 and self.depths[0] <= 8
 
     @property
     def _jpeg(self) -> bool:
@@ -113,9 +113,11 @@ def read_tiff(data: bytes) -> Decoded:
         metadata = _metadata(file, page, data, notes)
         if page.by_vips:
             opened = vips().Image.tiffload_buffer(data, page=page.index, access="sequential", fail_on="error")
-            if opened.bands != (page.channels if page.photometric == _PALETTE else page.channels + page.extra):
+            gray_palette = page.photometric == _PALETTE and opened.bands == 1
+            channels = 1 if gray_palette else page.channels
+            if opened.bands != channels + (0 if page.photometric == _PALETTE else page.extra):
                 raise SrKdError(f"its {opened.bands} samples a pixel are not what its tags say")
-            return Decoded(*fetch(opened, page.channels, page.alpha), page.orientation, metadata, notes)
+            return Decoded(*fetch(opened, channels, page.alpha), page.orientation, metadata, notes)
         if page.by_tifffile:
             return Decoded(*_as_stored(page), page.orientation, metadata, notes)
     return _by_pillow(data, page, metadata, notes)

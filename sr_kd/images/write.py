@@ -13,7 +13,7 @@ import PIL.Image
 
 from ..errors import SrKdError
 from ..files import atomic_path
-from .color import fitting_profile, is_srgb, to_srgb
+from .color import beyond_srgb, fitting_profile, is_gray, is_srgb, to_srgb
 from .formats import OPAQUE, check_holds, output_format
 from .image import Image, Metadata
 from .metadata import resized
@@ -66,14 +66,16 @@ def encode_image(file: BinaryIO, image: Image, kind: str, quality: int | None = 
     """
     metadata = resized(image.metadata, image.width, image.height)
     metadata = replace(metadata, icc=fitting_profile(metadata.icc, image.channels))
+    said = beyond_srgb(metadata.png_color)  # beside a profile: else the image was refused
+    unsaid = [f"the statement that its colors are {said}"] if said and kind != "PNG" else []
     if kind == "TIFF":
         from .tiff_writer import write_tiff
 
-        lost = (["text"] if metadata.text else []) + write_tiff(file, image, metadata)
+        lost = unsaid + (["text"] if metadata.text else []) + write_tiff(file, image, metadata)
         return _notes(image.metadata, metadata, lost, kind)
-    pieces = {name: _kept(kind, options) for name, options in _pieces(kind, metadata).items()}
-    lost = [name for name, kept in pieces.items() if kept is None]
-    if _PROFILE in lost and metadata.icc and image.channels == 3 and not is_srgb(metadata.icc):
+    pieces = {name: _kept(kind, options) for name, options in _pieces(kind, metadata, image.samples).items()}
+    lost = unsaid + [name for name, kept in pieces.items() if kept is None]
+    if _PROFILE in lost and metadata.icc and not is_srgb(metadata.icc):
         image = replace(image, pixels=to_srgb(image.pixels, metadata.icc))
         lost[lost.index(_PROFILE)] = f"{_PROFILE} (colors were converted to sRGB)"
     if kind == "PNG":
@@ -81,14 +83,14 @@ def encode_image(file: BinaryIO, image: Image, kind: str, quality: int | None = 
 
         write_png(file, image, b"".join(kept for kept in pieces.values() if kept))
     else:
-        options = _quality_options(kind, quality)
+        options = _quality_options(kind, quality, image.samples)
         for kept in pieces.values():
             options |= kept or {}
         _write_by_pillow(file, image, kind, options)
     return _notes(image.metadata, metadata, lost, kind)
 
 
-def _pieces(kind: str, metadata: Metadata) -> dict[str, dict[str, Any] | None]:
+def _pieces(kind: str, metadata: Metadata, samples: int) -> dict[str, dict[str, Any] | None]:
     """What there is to say beside the pixels, by name: Pillow's options for it, or None where the format has no place.
 
     WebP and AVIF have a place for dots per inch in EXIF alone, where they already are.
@@ -96,13 +98,15 @@ def _pieces(kind: str, metadata: Metadata) -> dict[str, dict[str, Any] | None]:
     modern, profile = kind in ("PNG", "JPEG", "WEBP", "AVIF"), metadata.icc
     pieces: dict[str, dict[str, Any] | None] = {}
     if profile:
-        pieces[_PROFILE] = {"icc_profile": profile} if modern else None
+        becomes_rgb = kind == "WEBP" or (kind == "AVIF" and samples == 2)  # gray, as Pillow writes it
+        held = modern and not (becomes_rgb and is_gray(profile))
+        pieces[_PROFILE] = {"icc_profile": profile} if held else None
     if metadata.exif:
         pieces["EXIF"] = {"exif": metadata.exif} if modern else None
     if metadata.xmp:
         packet = metadata.xmp.decode("utf-8", "replace")
-        held: dict[str, Any] = {"text": ("XML:com.adobe.xmp", packet)} if kind == "PNG" else {"xmp": metadata.xmp}
-        pieces["XMP"] = held if modern else None
+        xmp: dict[str, Any] = {"text": ("XML:com.adobe.xmp", packet)} if kind == "PNG" else {"xmp": metadata.xmp}
+        pieces["XMP"] = xmp if modern else None
     if metadata.iptc:
         segment = _iptc_segment(metadata.iptc) if kind == "JPEG" else None
         pieces["IPTC"] = {"extra": segment} if segment else None
@@ -172,11 +176,12 @@ def _eight_bits(image: Image) -> np.ndarray:
     return result
 
 
-def _quality_options(kind: str, quality: int | None) -> dict[str, Any]:
+def _quality_options(kind: str, quality: int | None, samples: int) -> dict[str, Any]:
     if kind == "WEBP":
         return {"lossless": True, "exact": True} if quality is None else {"quality": quality}
     if kind in _DEFAULT_QUALITY:
-        return {"quality": _DEFAULT_QUALITY[kind] if quality is None else quality, "subsampling": "4:4:4"}
+        sampling = "4:0:0" if kind == "AVIF" and samples == 1 else "4:4:4"
+        return {"quality": _DEFAULT_QUALITY[kind] if quality is None else quality, "subsampling": sampling}
     return {}
 
 

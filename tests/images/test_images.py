@@ -259,7 +259,8 @@ def test_metadata_survives(suffix, depth, tmp_path):
 def test_a_profile_stays_where_it_belongs_to_the_pixels(suffix, space, channels, stays, tmp_path):
     write_image(tmp_path / f"x{suffix}", Image(PHOTOGRAPH[..., :channels].copy(), None, Metadata(profile(space))))
     with PIL.Image.open(tmp_path / f"x{suffix}") as opened:
-        assert opened.info.get("icc_profile") == (profile(space) if stays else None)
+        held = stays and not (suffix == ".webp" and space == "GRAY")  # its pixels are always RGB
+        assert opened.info.get("icc_profile") == (profile(space) if held else None)
 
 
 COLOR = {

@@ -221,6 +221,62 @@ def test_colors_of_another_profile_are_converted_where_none_can_be_kept(dtype, t
     assert np.abs(again.pixels / again.peak - PHOTOGRAPH[..., [1, 0, 2]] / 255).max() <= 3 / 255
 
 
+def gamma_gray_profile() -> bytes:
+    """Of gray with a gamma of 1.5: ICC.1, with the tags that it must have."""
+    tags = {
+        b"desc": b"desc\0\0\0\0\0\0\0\x02x\0" + bytes(78),
+        b"cprt": b"text\0\0\0\0x\0\0\0",
+        b"wtpt": b"XYZ \0\0\0\0" + struct.pack(">3i", 63_190, 65_536, 54_061),
+        b"kTRC": b"curv\0\0\0\0" + struct.pack(">IHxx", 1, round(1.5 * 256)),
+    }
+    table, body = struct.pack(">I", len(tags)), b""
+    for name, content in tags.items():
+        table += name + struct.pack(">II", 132 + 12 * len(tags) + len(body), len(content))
+        body += content + bytes(-len(content) % 4)
+    head = struct.pack(
+        ">I4xI4s4s4s12x4s", 132 + len(table) - 4 + len(body), 0x2100000, b"mntr", b"GRAY", b"XYZ ", b"acsp"
+    )
+    head = head.ljust(68, b"\0") + struct.pack(">3i", 63_190, 65_536, 54_061)
+    return head.ljust(128, b"\0") + table + body
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tiff", ".avif", ".bmp"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("transparent", [False, True])
+def test_gray_of_another_profile_keeps_it_or_is_converted(transparent, dtype, suffix, tmp_path):
+    gray, peak = np.tile(np.arange(256), (16, 1))[..., None], np.iinfo(dtype).max
+    alpha = np.full((16, 256), peak if suffix in (".jpg", ".bmp") else peak // 2, dtype) if transparent else None
+    image = Image((gray * (peak // 255)).astype(dtype), alpha, Metadata(gamma_gray_profile()))
+    notes = write_image(tmp_path / f"x{suffix}", image)
+    again = read_image(tmp_path / f"x{suffix}")
+    expected = gray / 255
+    if suffix in (".webp", ".bmp") or (transparent and suffix == ".avif"):
+        assert notes == [f"left out of the {suffix[1:].upper()} file: color profile (colors were converted to sRGB)"]
+        expected = expected**1.5  # as light; then IEC 61966-2-1
+        expected = np.where(expected <= 0.0031308, 12.92 * expected, 1.055 * expected ** (1 / 2.4) - 0.055)
+        assert again.metadata.icc is None
+    else:
+        assert notes == [] and again.metadata.icc == image.metadata.icc and again.channels == 1
+    assert np.abs(again.pixels / again.peak - expected).max() <= 3 / 255
+
+
+def test_gray_webp_with_a_profile_of_gray_is_gray(tmp_path):
+    picture = PIL.Image.fromarray(PHOTOGRAPH[..., 0])
+    picture.save(tmp_path / "x.webp", lossless=True, icc_profile=gamma_gray_profile())
+    image = read_image(tmp_path / "x.webp")
+    np.testing.assert_array_equal(image.pixels[..., 0], PHOTOGRAPH[..., 0])
+    assert write_image(tmp_path / "x.png", image) == []
+    assert read_image(tmp_path / "x.png").metadata.icc == gamma_gray_profile()
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".webp", ".tiff", ".avif", ".bmp"])
+def test_code_points_beside_a_profile_are_named_where_they_are_lost(suffix, tmp_path):
+    metadata = Metadata(srgb_profile(), png_color={b"cICP": bytes([9, 16, 0, 1])})
+    notes = write_image(tmp_path / f"x{suffix}", Image(PHOTOGRAPH, None, metadata))
+    said = "the statement that its colors are BT.2020, HDR (PQ)"
+    assert f"left out of the {FORMATS[suffix]} file: {said}" in notes
+
+
 PRIMARIES = (31_270, 32_900, 68_000, 32_000, 26_500, 69_000, 15_000, 6_000)  # Display P3
 
 

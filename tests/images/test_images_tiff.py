@@ -140,19 +140,49 @@ def test_compressions(compression):
         np.testing.assert_array_equal(decode_image(data, "x.tif").pixels, np.asarray(opened))
 
 
+def by_hand(levels: np.ndarray, depth: int, photometric: int, colors: np.ndarray | None = None) -> bytes:
+    """Rows of 8 levels, a few bits each; `colors` (levels, 3) uint16 is a palette."""
+    bits = "".join(format(int(level), f"0{depth}b") for level in levels.ravel())
+    packed = bytes(int(bits[at : at + 8], 2) for at in range(0, len(bits), 8))
+    palette = b"" if colors is None else colors.T.astype("<u2").tobytes()
+    height, start = len(levels), 8 + len(packed) + len(palette)
+    numbers = {256: 8, 257: height, 258: depth, 259: 1, 262: photometric, 273: 8, 277: 1, 278: height, 279: len(packed)}
+    fields = [struct.pack("<HHII", tag, 4, 1, value) for tag, value in numbers.items()]
+    if palette:
+        fields.append(struct.pack("<HHII", 320, 3, len(palette) // 2, 8 + len(packed)))
+    head = b"II*\0" + struct.pack("<I", start) + packed + palette
+    return head + struct.pack("<H", len(fields)) + b"".join(fields) + b"\0\0\0\0"
+
+
 @pytest.mark.parametrize("depth", [1, 2, 4])
 @pytest.mark.parametrize("photometric", [0, 1])
 def test_few_bits_are_stretched(depth, photometric):
     levels = np.arange(16).reshape(2, 8) % 2**depth
-    bits = "".join(format(int(level), f"0{depth}b") for level in levels.ravel())
-    packed = bytes(int(bits[at : at + 8], 2) for at in range(0, len(bits), 8))
-    fields = {256: 8, 257: 2, 258: depth, 259: 1, 262: photometric, 273: 8, 277: 1, 278: 2, 279: len(packed)}
-    start = 8 + len(packed)
-    data = b"II*\0" + struct.pack("<I", start) + packed + struct.pack("<H", len(fields))
-    data += b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in fields.items()) + b"\0\0\0\0"
     shown = levels if photometric == 1 else 2**depth - 1 - levels
     expected = np.rint(shown * 255 / (2**depth - 1))
+    data = by_hand(levels, depth, photometric)
     np.testing.assert_array_equal(decode_image(data, "x.tif").pixels[..., 0], expected)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4, 8])
+@pytest.mark.parametrize("gray", [False, True])
+def test_a_palette_is_looked_up(depth, gray):
+    levels = np.arange(64).reshape(8, 8) * 5 % 2**depth
+    colors = np.random.default_rng(depth).integers(0, 256, (2**depth, 1 if gray else 3))
+    colors = np.broadcast_to(colors, (2**depth, 3))
+    image = decode_image(by_hand(levels, depth, 3, colors * 257), "x.tif")
+    shown = colors[levels]
+    np.testing.assert_array_equal(np.broadcast_to(image.pixels, shown.shape), shown)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("tile", [None, (16, 16)])
+def test_a_palette_of_sixteen_bits_is_refused_for_what_it_is(order, tile):
+    levels = np.arange(37 * 53, dtype=np.uint16).reshape(37, 53) * 33
+    colors = np.random.default_rng(0).integers(0, 65536, (3, 65536)).astype(np.uint16)
+    data = stored(levels, photometric="palette", colormap=colors, byteorder=order, tile=tile)
+    with pytest.raises(SrKdError, match=r"16 bits a sample with colors of kind 3.*save it as RGB"):
+        decode_image(data, "x.tif")
 
 
 @pytest.mark.parametrize(
