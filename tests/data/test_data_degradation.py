@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from dataclasses import replace
 
 import numpy as np
 import PIL.Image
@@ -22,12 +21,16 @@ from sr_kd.data.resize import make_lr
 from sr_kd.data.sets import open_set
 
 CPU = torch.device("cpu")
-NOTHING = Degradation(0, (1, 1), 0, ("area",), 0, 0, (0, 0), (0, 0), 0, 0, (50, 50))
-ALL = Degradation(
-    0.8, (0.2, 3), 0.5, ("area", "bilinear", "bicubic", "matlab_bicubic"), 0.8, 0.5, (1, 25), (0.05, 2.5), 0.4, 0.8,
-    (30, 95),
-)  # fmt: skip
+NEVER = dict.fromkeys(("blur_prob", "anisotropic_prob", "noise_prob", "gaussian_noise_prob", "gray_noise_prob"), 0)
+NOTHING = Degradation(
+    **NEVER, jpeg_prob=0, blur_sigma=(1, 1), resize_kernels=["area"], noise_range=(0, 0), poisson_scale_range=(0, 0)
+)
+ALL = Degradation(resize_kernels=["area", "bilinear", "bicubic", "matlab_bicubic"])
 PHOTOGRAPH = data.astronaut()[100:196, 180:276]
+
+
+def replace(options, **changes):
+    return options.model_copy(update=changes)
 
 
 def random(index: int = 0) -> np.random.Generator:

@@ -9,7 +9,6 @@ from functools import cached_property
 import torch
 
 from ...config.origin import KeyPath, Problem
-from ...data.degradation import Degradation
 from ...data.degraded import DegradedPatches
 from ...data.patches import PatchSource, check_patch_size, decode, open_patches
 from ...data.pool import DecodedImages
@@ -128,7 +127,7 @@ class SuperResolutionData(TaskData):
         if options.degradation is not None:
             patches = DegradedPatches(
                 patches,
-                Degradation(**options.degradation.model_dump()),
+                options.degradation,
                 scale=self.recipe.scale,
                 color=color,
                 batch_size=batch_size,
