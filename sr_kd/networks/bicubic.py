@@ -7,7 +7,7 @@ import math
 from typing import TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 Shift = tuple[int, int]
@@ -172,3 +172,15 @@ def kaiming_(weight: Tensor, slope: float = 0.25) -> None:
     """He's normal initialization for a convolution followed by a PReLU of this slope."""
     fan_in = weight[0].numel()
     weight.normal_(0.0, math.sqrt(2 / ((1 + slope**2) * fan_in)))
+
+
+def kaiming_network_(network: nn.Module, slope: float = 0.25) -> None:
+    """He's initialization of all convolutions, transposed ones of size 0.001, and biases of zero."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            if isinstance(module, nn.Conv2d):
+                kaiming_(module.weight, slope)
+            else:
+                module.weight.normal_(0.0, 0.001)
+            if module.bias is not None:
+                module.bias.zero_()

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from .base import Color, SRNetwork, Stage, Tap, check_scales
-from .bicubic import kaiming_
+from .bicubic import kaiming_network_
 from .recognize import Recognized, color_of
 from .subpixel import SubPixelConvolution, TransposedConvolution
 
@@ -71,21 +71,11 @@ class IDN(SRNetwork):
         return network
 
     def initializations(self) -> dict[str, Callable[[], None]]:
-        return {**super().initializations(), "kaiming": self._kaiming, "bicubic": self._bicubic}
-
-    def _kaiming(self) -> None:
-        """He-normal convolutions, a small transposed convolution, zero biases."""
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                kaiming_(module.weight, SLOPE)
-            elif isinstance(module, nn.ConvTranspose2d):
-                module.weight.normal_(0.0, 0.001)
-            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d) and module.bias is not None:
-                module.bias.zero_()
+        return {**super().initializations(), "kaiming": lambda: kaiming_network_(self, SLOPE), "bicubic": self._bicubic}
 
     def _bicubic(self) -> None:
         """Start as bicubic upscaling: no residual."""
-        self._kaiming()
+        kaiming_network_(self, SLOPE)
         for parameter in self.reconstruction.parameters():
             parameter.zero_()
 
