@@ -260,9 +260,9 @@ def test_pretrained_weights_belong_to_the_network(write_options):
         (
             "# network structures",
             "network_d: {type: VGG}",
-            "key 'network_d' cannot be honored: there is no adversarial",
+            "key 'network_d' cannot be honored: a discriminator belongs to",
         ),
-        ("  # losses", "  gan_opt: {type: GANLoss}", "key 'train.gan_opt' cannot be honored: there is no adversarial"),
+        ("  # losses", "  gan_opt: {type: GANLoss}", "key 'train.gan_opt' cannot be honored: a discriminator belongs to"),
         ("  # losses", "  perceptual_opt: {a: 1}", "key 'train.perceptual_opt' cannot be honored"),
         (
             "type: PairedImageDataset",
