@@ -116,16 +116,17 @@ def _padded(x: Tensor, axis: int) -> Tensor:
     return x.index_select(axis, torch.maximum(positions, -1 - positions))  # again: for one pixel
 
 
-def shifted_upscale_kernels(scale: int, size: int = 9, padding: int = 4) -> dict[Shift, Tensor]:
+def shifted_upscale_kernels(scale: int) -> dict[Shift, Tensor]:
     """Bicubic upscaling as a sum of transposed convolutions over shifted copies of LR.
 
-    A transposed convolution of `size` taps covers ``size / scale`` LR pixels, fewer than the four
+    A transposed convolution of 9 taps covers ``9 / scale`` LR pixels, fewer than the four
     that bicubic needs at x3 and x4; what falls outside is held by kernels that act on LR shifted by
     one pixel, or two.
 
     Returns:
-        (dy, dx) -> (size, size) kernel acting on ``x[y + dy, x + dx]``, the heaviest first.
+        (dy, dx) -> (9, 9) kernel acting on ``x[y + dy, x + dx]``, the heaviest first.
     """
+    size, padding = 9, 4
     half: dict[int, Tensor] = {}
     reach = 2 * scale
     for offset in range(-reach - padding, reach + padding + 1):

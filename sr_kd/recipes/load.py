@@ -37,9 +37,9 @@ def load_recipe(path: Path | str, overrides: Sequence[str] = (), *, debug: bool 
     return trial(recipe) if debug else recipe
 
 
-def load_test_recipe(path: Path | str, overrides: Sequence[str] = ()) -> TestRecipe:
+def load_test_recipe(path: Path | str) -> TestRecipe:
     """A test option file, ours or BasicSR's. Arguments and errors as in `load_recipe`."""
-    recipe, problems = parse_test(document := read_options(path, overrides))
+    recipe, problems = parse_test(document := read_options(path))
     if recipe is None or problems:
         raise refusal(problems, document)
     return recipe
