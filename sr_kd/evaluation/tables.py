@@ -38,7 +38,7 @@ def comparison_table(
 
 
 def result_tables(results: Mapping[str, Sequence[SetScore]], command: str, baseline: str | None = None) -> str:
-    """The comparison of one run of each model, and with several the differences from the baseline (default: the first)."""
+    """The comparison of one run of each model, and the differences of several from `baseline` (default: the first)."""
     runs = {label: [scores] for label, scores in results.items()}
     table = comparison_table(runs, command)
     return table if len(runs) == 1 else f"{table}\n{difference_table(runs, baseline or next(iter(runs)))}"
