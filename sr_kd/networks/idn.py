@@ -58,11 +58,8 @@ class IDN(SRNetwork):
         return [
             ("feature_extraction", lambda _, context: self.feature_extraction(context[0])),
             *((f"block{number}", _apply(block)) for number, block in enumerate(self.blocks, start=1)),
-            ("output", lambda state, context: self._reconstruct(state, context[1])),
+            ("output", lambda state, context: context[1] + self.reconstruction(state)),
         ]
-
-    def _reconstruct(self, state: Tensor, upscaled: Tensor) -> Tensor:
-        return upscaled + self.reconstruction(state)
 
     def deploy(self) -> Self:
         network = super().deploy()
