@@ -51,7 +51,10 @@ def check_arguments(kind: str, cls: type, arguments: Mapping[str, Any], given: t
     checked = {}
     for name, parameter in known.items():
         if name in arguments:
-            adapter = TypeAdapter(hints.get(name, Any), config=_config(hints.get(name, Any)))
+            hint = hints.get(name, Any)
+            # Pydantic takes a config for plain types only; our classes among the hints need one.
+            config = None if hasattr(hint, "__pydantic_config__") else ConfigDict(arbitrary_types_allowed=True)
+            adapter = TypeAdapter(hint, config=config)
             try:
                 checked[name] = adapter.validate_python(arguments[name])
             except ValidationError as error:
@@ -62,8 +65,3 @@ def check_arguments(kind: str, cls: type, arguments: Mapping[str, Any], given: t
     if problems:
         raise OptionError(problems)
     return checked
-
-
-def _config(hint: Any) -> ConfigDict | None:
-    """Pydantic takes a config for plain types only; our classes among the hints need one."""
-    return None if hasattr(hint, "__pydantic_config__") else ConfigDict(arbitrary_types_allowed=True)

@@ -28,7 +28,7 @@ HEAVY = {"torch", "torchvision", "basicsr", "numpy", "cv2", "pydantic", "skimage
 BELOW = {
     "images": set(),
     "networks": set(),
-    "data": {"images", "networks"},
+    "data": {"images", "networks", "config"},
     "losses": {"networks", "data"},
     "zoo": set(),
     "config": set(),

@@ -51,7 +51,7 @@ class OneBatch:
     lr: Tensor
     hr: Tensor
 
-    def batch(self, iteration: int, rank: int = 0, world_size: int = 1) -> tuple[Tensor, Tensor]:
+    def batch(self, iteration: int) -> tuple[Tensor, Tensor]:
         return self.lr, self.hr
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError
-from .summary import write_json
+from .console import write_json
 from .values import count, number, size
 
 if TYPE_CHECKING:

@@ -1,15 +1,17 @@
-"""What commands have in common: messages above whatever progress bar is running, and the command line as text."""
+"""What commands have in common: messages above whatever progress bar is running, the command line, JSON."""
 
 from __future__ import annotations
 
+import json
 import logging
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import printable
+from ..files import check_target, write_text
 
 if TYPE_CHECKING:
     from ..imaging.folder import Outcome
@@ -53,3 +55,19 @@ def command_line(command: str, option_file: str, overrides: Sequence[str]) -> st
     """The command that made a result, for the foot of its table; it can be pasted into a shell."""
     forced = ["--force_yml", *overrides] if overrides else []
     return shlex.join(["sr-kd", command, "-opt", option_file, *forced])
+
+
+def check_json(target: str | None) -> None:
+    """Refuse, with a UsageError, a ``--json`` file that could not be written once the work is done."""
+    if target not in (None, "-"):
+        check_target(target, "--json")
+
+
+def write_json(target: str, document: Any) -> None:
+    """UTF-8; what other encodings of standard output might not hold is escaped."""
+    utf8 = target != "-" or (sys.stdout.encoding or "utf-8").lower().replace("-", "") == "utf8"
+    text = json.dumps(document, indent=2, ensure_ascii=not utf8, allow_nan=False) + "\n"
+    if target == "-":
+        sys.stdout.write(text)
+    else:
+        write_text(target, text)

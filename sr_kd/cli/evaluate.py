@@ -68,11 +68,10 @@ def run(args: argparse.Namespace) -> int:
     """Measure and print a table."""
     from ..evaluation.latex import latex_table
     from ..evaluation.metrics import find_metrics
-    from ..evaluation.tables import comparison_table, csv_text, difference_table, json_document
+    from ..evaluation.tables import csv_text, json_document, result_tables
     from ..files import check_folder, check_target, write_text
     from ..images import output_format
-    from .console import log_to_console
-    from .summary import check_json, write_json
+    from .console import check_json, log_to_console, write_json
 
     if bool(args.model) == bool(args.sr):
         both = "not both" if args.sr else "one of them"
@@ -91,10 +90,7 @@ def run(args: argparse.Namespace) -> int:
     with log_to_console(args.quiet):
         results = _score_images(args) if args.sr else _score_models(args)
     command = shlex.join(["sr-kd", *sys.argv[1:]])
-    runs = {label: [scores] for label, scores in results.items()}
-    text = comparison_table(runs, command)
-    if len(runs) > 1:
-        text += "\n" + difference_table(runs, next(iter(runs)))
+    text = result_tables(results, command)
     for target, content in (
         (args.markdown, text),
         (args.latex, latex_table(results, command)),

@@ -25,8 +25,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..device import pick_device
     from ..errors import UsageError
     from ..files import check_target
-    from ..recipes.outcome import describe_arms
-    from ..recipes.report import write_report
+    from ..recipes.report import describe_arms, write_report
     from ..recipes.workspace import finished_arms
     from ..report.run import find_run
     from ..report.write import FILE, page_path, write_page

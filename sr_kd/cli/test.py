@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
 
     from ..data.image_set import ImageSet
     from ..evaluation.suite import TestSet, load_models, measure
-    from ..evaluation.tables import comparison_table, csv_text, difference_table, json_document
+    from ..evaluation.tables import csv_text, json_document, result_tables
     from ..files import write_text
     from ..images import Image, write_image
     from ..recipes.check import check_test_file
@@ -52,10 +52,7 @@ def run(args: argparse.Namespace) -> int:
             models, sets, metrics=recipe.metrics, quiet=args.quiet, keep=save if recipe.save_img else None
         )
     command = command_line("test", args.opt, args.force_yml)
-    runs = {label: [scores] for label, scores in results.items()}
-    table = comparison_table(runs, command)
-    if len(runs) > 1:
-        table += "\n" + difference_table(runs, recipe.baseline or next(iter(runs)))
+    table = result_tables(results, command, recipe.baseline)
     write_text(folder / "table.md", table)
     write_text(folder / "results.json", json.dumps(json_document(results), indent=2, allow_nan=False) + "\n")
     write_text(folder / "scores.csv", csv_text(results))

@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..recipes.api import train_checked
     from ..recipes.check import check_training_file
     from ..recipes.jobs import OptionFile
-    from ..recipes.outcome import describe_arms
+    from ..recipes.report import describe_arms
     from ..recipes.workspace import Workspace
     from ..report.run import Run
     from ..report.write import page_path, refresh_page, write_page

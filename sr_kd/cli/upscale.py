@@ -13,8 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..errors import SrKdError, UsageError, printable
-from .console import print_failure
-from .summary import check_json, write_json
+from .console import check_json, print_failure, write_json
 from .values import number, size
 
 if TYPE_CHECKING:

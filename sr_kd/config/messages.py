@@ -70,13 +70,10 @@ def explain(error: ValidationError, model: type[BaseModel], data: Mapping[str, A
         if any(other != path and other[: len(path)] == path for other in expected):
             continue  # another member of a union went deeper and says more
         value = _value(path, data)
-        found = {None: "nothing", True: "true", False: "false"}.get(value) if _plain(value) else repr(value)
+        plain = value is None or isinstance(value, bool)
+        found = {None: "nothing", True: "true", False: "false"}[value] if plain else repr(value)
         hint = nearest(value, _literals(error, path, data)) if isinstance(value, str) else ""
         yield path, f"must be {' or '.join(dict.fromkeys(wanted))}; found {found}{hint}"
-
-
-def _plain(value: Any) -> bool:
-    return value is None or isinstance(value, bool)
 
 
 def _expectation(item: Mapping[str, Any]) -> str:

@@ -60,7 +60,8 @@ class _Rest:
                 if not all(map(self._stand_in, missing)):
                     return None
                 # From the last to the first, so that entries of lists keep their numbers.
-                for path in sorted(found, key=lambda path: [_number(part) for part in path], reverse=True):
+                numbers = {path: [part if isinstance(part, int) else -1 for part in path] for path in found}
+                for path in sorted(found, key=numbers.__getitem__, reverse=True):
                     self._mend(path, found[path])
         return None
 
@@ -102,7 +103,3 @@ class _Rest:
             return False
         self.damaged.add((key,))
         return True
-
-
-def _number(part: int | str) -> int:
-    return part if isinstance(part, int) else -1

@@ -56,19 +56,11 @@ def _turn_all(patches: Tensor, draw: Draw) -> Tensor:
 
 def orient(image: Tensor, draw: Draw) -> Tensor:
     """Flip, then transpose the patches that the draw says, in place: (N, C, S, S)."""
-    for chosen, turn in ((draw.hflip, _mirror), (draw.vflip, _upend), (draw.transpose, _transpose)):
+    for chosen, turn in (
+        (draw.hflip, lambda chosen: chosen.flip(-1)),
+        (draw.vflip, lambda chosen: chosen.flip(-2)),
+        (draw.transpose, lambda chosen: chosen.transpose(-1, -2)),
+    ):
         rows = torch.from_numpy(np.flatnonzero(chosen)).to(image.device, non_blocking=True)
         image.index_copy_(0, rows, turn(image.index_select(0, rows)))
     return image
-
-
-def _mirror(image: Tensor) -> Tensor:
-    return image.flip(-1)
-
-
-def _upend(image: Tensor) -> Tensor:
-    return image.flip(-2)
-
-
-def _transpose(image: Tensor) -> Tensor:
-    return image.transpose(-1, -2)

@@ -7,49 +7,61 @@ their names: Real-ESRGAN (Wang, Xie, Dong, Shan, ICCVW 2021), <https://arxiv.org
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import cv2
 import numpy as np
+from pydantic import AfterValidator, Field
 
+from ..config.section import Fraction, NonNegative, Positive, Section
 from .resize import resize_pixels
 from .sampler import key_of
 
 _OPENCV = {"area": cv2.INTER_AREA, "bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC}
-Range = tuple[float, float]
 
 
-@dataclass(frozen=True)
-class Degradation:
-    """Probabilities and (lowest, highest) of what happens to a patch; drawn uniformly.
+def _ascending(limits: tuple[float, float]) -> tuple[float, float]:
+    if limits[0] > limits[1]:
+        raise ValueError(f"[lowest, highest], such as [{limits[1]:g}, {limits[0]:g}]")
+    return limits
+
+
+Quality = Annotated[int, Field(ge=1, le=100)]
+PositiveRange = Annotated[tuple[Positive, Positive], AfterValidator(_ascending)]
+NonNegativeRange = Annotated[tuple[NonNegative, NonNegative], AfterValidator(_ascending)]
+QualityRange = Annotated[tuple[Quality, Quality], AfterValidator(_ascending)]
+
+
+class Degradation(Section):
+    """How LR patches are made of HR patches in training: blur, shrinking, noise and JPEG in random order.
 
     Attributes:
-        blur_prob: of a Gaussian blur.
-        blur_sigma: its standard deviation, in HR pixels.
-        anisotropic_prob: of two standard deviations, along axes at a random angle.
-        resize_kernels: one of them shrinks the patch: "area" and "matlab_bicubic" antialias, "bilinear" and "bicubic"
-            do not.
-        noise_prob: of noise.
-        gaussian_noise_prob: that it is Gaussian; otherwise it is Poisson.
-        noise_range: standard deviation of Gaussian noise, in levels of 255.
-        poisson_scale_range: of Poisson noise: 1 is that of 255 photons in white.
-        gray_noise_prob: of the same noise in all channels.
-        jpeg_prob: of JPEG compression.
-        jpeg_range: its quality, 1 to 100.
+        blur_prob: probability of a Gaussian blur.
+        blur_sigma: [lowest, highest] standard deviation of the blur, in HR pixels.
+        anisotropic_prob: probability that the blur has two of them, along axes at a random angle.
+        resize_kernels: one of them, at random, shrinks the patch; bilinear and bicubic do not antialias.
+        noise_prob: probability of noise.
+        gaussian_noise_prob: probability that noise is Gaussian; otherwise it is Poisson.
+        noise_range: [lowest, highest] standard deviation of Gaussian noise, in levels of 255.
+        poisson_scale_range: [lowest, highest] factor of Poisson noise: 1 is that of 255 photons in white.
+        gray_noise_prob: probability of the same noise in all channels.
+        jpeg_prob: probability of JPEG compression.
+        jpeg_range: [lowest, highest] quality, 1 to 100.
     """
 
-    blur_prob: float
-    blur_sigma: Range
-    anisotropic_prob: float
-    resize_kernels: Sequence[str]
-    noise_prob: float
-    gaussian_noise_prob: float
-    noise_range: Range
-    poisson_scale_range: Range
-    gray_noise_prob: float
-    jpeg_prob: float
-    jpeg_range: tuple[int, int]
+    blur_prob: Fraction = 0.8
+    blur_sigma: PositiveRange = (0.2, 3.0)
+    anisotropic_prob: Fraction = 0.5
+    resize_kernels: list[Literal["area", "bilinear", "bicubic", "matlab_bicubic"]] = Field(
+        ["area", "bilinear", "bicubic"], min_length=1
+    )
+    noise_prob: Fraction = 0.8
+    gaussian_noise_prob: Fraction = 0.5
+    noise_range: NonNegativeRange = (1.0, 25.0)
+    poisson_scale_range: NonNegativeRange = (0.05, 2.5)
+    gray_noise_prob: Fraction = 0.4
+    jpeg_prob: Fraction = 0.8
+    jpeg_range: QualityRange = (30, 95)
 
 
 def generator_of(seed: int, stream: str, iteration: int, index: int) -> np.random.Generator:
@@ -69,8 +81,7 @@ def degrade(hr: np.ndarray, scale: int, options: Degradation, random: np.random.
     Returns:
         (H / scale, W / scale, C) uint8, rounded once at the end and wherever JPEG or "matlab_bicubic" need it.
 
-    >>> kernels = Degradation(1, (1, 2), 0.5, ["area"], 1, 0.5, (1, 10), (0.1, 2), 0.5, 1, (50, 90))
-    >>> degrade(np.zeros((96, 96, 3), np.uint8), 4, kernels, generator_of(0, "student", 0, 0)).shape
+    >>> degrade(np.zeros((96, 96, 3), np.uint8), 4, Degradation(), generator_of(0, "student", 0, 0)).shape
     (24, 24, 3)
     """
     small = hr.shape[0] // scale, hr.shape[1] // scale

@@ -34,7 +34,7 @@ class DegradedPatches:
         options: how patches are degraded.
         scale: how many times smaller LR is.
         color: what the network takes: Y is computed from the degraded RGB.
-        batch_size: patches per iteration over all processes.
+        first: place of this process's first patch in the batch of an iteration.
         seed, stream: of the random numbers.
         device: where the batches go.
     """
@@ -46,21 +46,20 @@ class DegradedPatches:
         *,
         scale: int,
         color: Color,
-        batch_size: int,
+        first: int,
         seed: int,
         stream: str,
         device: torch.device,
     ) -> None:
         self._patches, self._options, self._scale, self._color = patches, options, scale, color
-        self._batch_size, self._seed, self._stream, self._device = batch_size, seed, stream, device
+        self._first, self._seed, self._stream, self._device = first, seed, stream, device
         self._threads = ThreadPoolExecutor()
-        self._ahead: tuple[tuple[int, int, int], _Batch] | None = None
+        self._ahead: tuple[int, _Batch] | None = None
 
-    def batch(self, iteration: int, rank: int = 0, world_size: int = 1) -> tuple[Tensor, Tensor]:
+    def batch(self, iteration: int) -> tuple[Tensor, Tensor]:
         """This process's part of an iteration's batch; see `PatchSource`."""
-        wanted = iteration, rank, world_size
-        current = self._ahead[1] if self._ahead and self._ahead[0] == wanted else self._begin(*wanted)
-        self._ahead = (iteration + 1, rank, world_size), self._begin(iteration + 1, rank, world_size)
+        current = self._ahead[1] if self._ahead and self._ahead[0] == iteration else self._begin(iteration)
+        self._ahead = iteration + 1, self._begin(iteration + 1)
         lr = np.stack([patch.result() for patch in current.lr]).transpose(0, 3, 1, 2)
         return self._seen(torch.from_numpy(np.ascontiguousarray(lr)).float() / 255), self._seen(current.hr)
 
@@ -69,9 +68,8 @@ class DegradedPatches:
         self._threads.shutdown(cancel_futures=True)
         self._patches.close()
 
-    def _begin(self, iteration: int, rank: int, world_size: int) -> _Batch:
-        _, hr = self._patches.batch(iteration, rank, world_size)
-        first = self._batch_size * rank // world_size
+    def _begin(self, iteration: int) -> _Batch:
+        _, hr = self._patches.batch(iteration)
         # What a byte was before it became a float.
         pixels = (hr * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
         return _Batch(
@@ -82,7 +80,7 @@ class DegradedPatches:
                     patch,
                     self._scale,
                     self._options,
-                    generator_of(self._seed, self._stream, iteration, first + index),
+                    generator_of(self._seed, self._stream, iteration, self._first + index),
                 )
                 for index, patch in enumerate(pixels)
             ],

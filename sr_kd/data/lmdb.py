@@ -176,7 +176,7 @@ def _read_meta(file: Path) -> list[tuple[str, Header]]:
         parts = _LINE.fullmatch(line.rstrip())
         if parts is None:
             raise UsageError(f"{file}, line {number}: expected 'name.png (480,480,3) 1', found '{line[:80]}'")
-        name = _without_suffix(parts["file"])
+        name = parts["file"].rpartition(".")[0] or parts["file"]
         if name in (".", "..") or any(character in name for character in "/\\\0"):
             raise UsageError(
                 f"{file}, line {number}: '{name[:80]}' is a path; files are called after names without '/'"
@@ -187,7 +187,3 @@ def _read_meta(file: Path) -> list[tuple[str, Header]]:
     if not images:
         raise UsageError(f"{file} lists no image")
     return images
-
-
-def _without_suffix(file: str) -> str:
-    return file.rpartition(".")[0] or file

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from ..errors import UsageError, nearest
 from .stored import StoredImage
@@ -47,13 +47,13 @@ def match(
     templates = [template] if template != "{}" else ["{}", f"{{}}x{scale}"]
     candidates = [_renamed(names, each) for each in templates]
     candidates.append({name: f"{name.removesuffix('_HR')}_LR" for name in names})
-    rename = max(candidates, key=lambda each: _count(each, partners))
+    rename = max(candidates, key=lambda each: sum(new in partners for new in each.values()))
     _require_partners(hr, lr, rename, partners)
     surplus = sorted(partners.keys() - rename.values())
     if surplus and not subset:
         raise UsageError(
             f"{len(surplus)} of {len(lr)} LR images have no HR image: "
-            + "; ".join(f"{partners[name]}{_near(name, rename.values())}" for name in surplus[:_SHOWN])
+            + "; ".join(f"{partners[name]}{nearest(name, rename.values())}" for name in surplus[:_SHOWN])
         )
     return [partners[rename[name]] for name in names]
 
@@ -66,7 +66,7 @@ def _require_partners(
 ) -> None:
     missing = [image for image in hr if rename[image.name] not in partners]
     if missing:
-        shown = [f"{i} (expected '{rename[i.name]}'{_near(rename[i.name], partners)})" for i in missing[:_SHOWN]]
+        shown = [f"{i} (expected '{rename[i.name]}'{nearest(rename[i.name], partners)})" for i in missing[:_SHOWN]]
         raise UsageError(
             f"{len(missing)} of {len(hr)} HR images have no LR image in {os.path.dirname(str(lr[0]))}: "  # noqa: PTH120
             f"{'; '.join(shown)}; set filename_tmpl if LR names differ from HR names"
@@ -81,11 +81,3 @@ def _renamed(names: Sequence[str], template: str) -> dict[str, str]:
     if any(name not in new for name, new in renamed.items()) or not renamed:
         raise UsageError(f"filename_tmpl must hold {{}} once, for the HR name, such as '{{}}x2'; found '{template}'")
     return renamed
-
-
-def _count(rename: Mapping[str, str], partners: Mapping[str, StoredImage]) -> int:
-    return sum(new in partners for new in rename.values())
-
-
-def _near(name: str, known: Iterable[str]) -> str:
-    return nearest(name, known)

@@ -12,7 +12,7 @@ from ..errors import UsageError
 from ..networks.base import Color
 from .image_set import ImageSet
 from .pool import DecodedImages, PooledPatches
-from .sampler import PatchSampler
+from .sampler import ALONE, PatchSampler, Share
 from .streaming import StreamedPatches
 
 _GIB = 2**30
@@ -21,8 +21,8 @@ _GIB = 2**30
 class PatchSource(Protocol):
     """Gives the batch of any iteration."""
 
-    def batch(self, iteration: int, rank: int = 0, world_size: int = 1) -> tuple[Tensor, Tensor]:
-        """This process's consecutive part of the global batch of an iteration.
+    def batch(self, iteration: int) -> tuple[Tensor, Tensor]:
+        """This process's part of the batch of an iteration.
 
         Returns:
             lr (N, C, patch, patch) and hr (N, C, gt_size, gt_size), float32 in [0, 1], in the
@@ -47,6 +47,7 @@ def open_patches(
     use_rot: bool,
     seed: int,
     stream: str,
+    share: Share = ALONE,
     device: torch.device,
     memory_budget_gib: float,
     workers: int,
@@ -64,6 +65,7 @@ def open_patches(
         use_rot: flip vertically and transpose, each half of the time.
         seed: of the samples.
         stream: a name that sets independent streams of one seed apart, such as the phase.
+        share: this process and how many there are.
         device: where the batches go.
         memory_budget_gib: GiB of decoded pixels that may be kept.
         workers: processes that read, when streaming.
@@ -76,7 +78,7 @@ def open_patches(
     """
     patch = check_patch_size(images, gt_size)
     sampler = PatchSampler(
-        images.lr_sizes, patch, batch_size, hflip=use_hflip, rotate=use_rot, seed=seed, stream=stream
+        images.lr_sizes, patch, batch_size, hflip=use_hflip, rotate=use_rot, seed=seed, stream=stream, share=share
     )
     decoded = decoded or decode(images, device, memory_budget_gib, quiet)
     if decoded is not None:

@@ -125,9 +125,9 @@ class PooledPatches:
         self._decoded, self._sampler, self._patch = decoded, sampler, patch
         self._color, self._device = color, device
 
-    def batch(self, iteration: int, rank: int = 0, world_size: int = 1) -> tuple[Tensor, Tensor]:
+    def batch(self, iteration: int) -> tuple[Tensor, Tensor]:
         """This process's part of an iteration's batch; see `PatchSource`."""
-        draw = self._sampler.draw(iteration).share(rank, world_size)
+        draw = self._sampler.draw(iteration)
         return self._crop(self._decoded.lr, draw, 1), self._crop(self._decoded.hr, draw, self._decoded.scale)
 
     def close(self) -> None:

@@ -31,7 +31,7 @@ class Slot(NamedTuple):
     hr: Tensor
 
 
-class SizeRequest(NamedTuple):
+class PatchRequest(NamedTuple):
     """A patch, and its place in the batch."""
 
     place: int
@@ -60,17 +60,17 @@ def make_slots(images: ImageSet, patch: int, batch_size: int, count: int, shared
     return slots
 
 
-def fill(slot: Slot, wishes: Sequence[SizeRequest], reader: PatchReader) -> None:
+def fill(slot: Slot, requests: Sequence[PatchRequest], reader: PatchReader) -> None:
     """Cut the patches into their places."""
     lr, hr = slot.lr.numpy(), slot.hr.numpy()
-    for wish in wishes:
-        lr[wish.place], hr[wish.place] = reader.cut(wish.image, wish.top, wish.left)
+    for request in requests:
+        lr[request.place], hr[request.place] = reader.cut(request.image, request.top, request.left)
 
 
-def wishes_of(draw: Draw) -> list[SizeRequest]:
+def requests_of(draw: Draw) -> list[PatchRequest]:
     """The patches of a draw."""
     return [
-        SizeRequest(place, *where)
+        PatchRequest(place, *where)
         for place, where in enumerate(zip(draw.image.tolist(), draw.top.tolist(), draw.left.tolist(), strict=True))
     ]
 
@@ -108,9 +108,9 @@ class Readers:
         Raises:
             SrKdError: a worker has died.
         """
-        wishes = wishes_of(draw)
+        requests = requests_of(draw)
         for worker, connection in enumerate(self._connections):
-            share = [wish for wish in wishes if wish.image % len(self._connections) == worker]
+            share = [request for request in requests if request.image % len(self._connections) == worker]
             if share:
                 try:
                     connection.send((slot, share))
@@ -164,9 +164,9 @@ def _serve(connection: Connection, images: ImageSet, patch: int, slots: list[Slo
     reader = PatchReader(images, patch, cache_bytes)
     with suppress(EOFError, OSError):
         while True:
-            slot, wishes = connection.recv()
+            slot, requests = connection.recv()
             try:
-                fill(slots[slot], wishes, reader)
+                fill(slots[slot], requests, reader)
             except SrKdError as error:
                 connection.send((slot, str(error)))
             else:

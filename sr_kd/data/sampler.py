@@ -15,6 +15,8 @@ import numpy as np
 
 from ..errors import UsageError
 
+Share = tuple[int, int]  # this process, from 0 on, and the number of processes
+ALONE: Share = (0, 1)
 _WORDS = 4  # words of one Philox block: image, top, left, orientation
 
 
@@ -49,6 +51,7 @@ class PatchSampler:
         rotate: flip vertically and transpose, each with probability 1/2 (BasicSR's `use_rot`).
         seed: any integer.
         stream: a name; different streams of one seed are independent.
+        share: this process and how many there are: every one draws its consecutive part of the batch.
 
     Raises:
         UsageError: a patch larger than an image (by index; `open_patches` names it).
@@ -64,6 +67,7 @@ class PatchSampler:
         rotate: bool,
         seed: int,
         stream: str,
+        share: Share = ALONE,
     ) -> None:
         places = lr_sizes.astype(np.int64) - patch + 1
         if batch_size < 1 or patch < 1 or not len(places) or places.min() < 1:
@@ -73,9 +77,10 @@ class PatchSampler:
         self._hflip = hflip
         self._rotate = rotate
         self._key = key_of(seed, stream)
+        self._share = share
 
     def draw(self, iteration: int) -> Draw:
-        """The global batch of one iteration."""
+        """This process's part of the batch of one iteration."""
         # The lowest counter word counts the samples, the next one the iterations.
         generator = np.random.Philox(counter=np.array([0, iteration, 0, 0], np.uint64), key=self._key)
         words = generator.random_raw(self.batch_size * _WORDS).reshape(self.batch_size, _WORDS)
@@ -83,7 +88,7 @@ class PatchSampler:
         height, width = self._places[image].T
         bits = words[:, 3, None] >> np.uint64(61) >> np.arange(3, dtype=np.uint64) & np.uint64(1)
         hflip, vflip, transpose = bits.astype(bool).T & np.array([[self._hflip], [self._rotate], [self._rotate]])
-        return Draw(
+        whole = Draw(
             image,
             _below(words[:, 1], height).astype(np.int64),
             _below(words[:, 2], width).astype(np.int64),
@@ -91,6 +96,7 @@ class PatchSampler:
             vflip,
             transpose,
         )
+        return whole.share(*self._share)
 
 
 def key_of(seed: int, stream: str) -> np.ndarray:

@@ -63,7 +63,7 @@ def open_set(
     if lr_roots and len(lr_roots) != len(hr_roots):
         raise UsageError(f"dataroot_gt names {len(hr_roots)} folder(s) and dataroot_lq {len(lr_roots)}: one for each")
     listed = None if meta_info_file is None else read_meta_info(meta_info_file)
-    hr_parts = [_open_root(root, _hr_folders(scale), lmdb, "HR") for root in hr_roots]
+    hr_parts = [_open_root(root, ["HR", "GT", "GTmod12", f"GTmod{scale}", "*_HR"], lmdb, "HR") for root in hr_roots]
     lr_parts = [lr_images(root, scale, lmdb) for root in lr_roots]
     for root, part, partner in zip_longest(hr_roots, hr_parts, lr_parts):
         check_labels(Path(root).expanduser(), part, partner, scale)
@@ -81,7 +81,8 @@ def open_set(
 
 def lr_images(dataroot: str, scale: int, lmdb: bool = False) -> list[StoredImage]:
     """The LR images of a folder, or of a parent that holds ``X2``. Raises UsageError where there are none."""
-    return _open_root(dataroot, _lr_folders(scale), lmdb, "LR")
+    inside = [f"{folder}{scale}" for folder in ("X", "x", "LR_bicubic/X", "LR/X", "LRbicx", "*_LR_bicubic/X")]
+    return _open_root(dataroot, inside, lmdb, "LR")
 
 
 def _note_reductions(images: ImageSet) -> None:
@@ -104,21 +105,6 @@ def set_name(dataroot: str) -> str:
     while _ROLE.fullmatch(name) and len(parents) > 1:
         name = parents.pop()
     return name
-
-
-def _hr_folders(scale: int) -> list[str]:
-    return ["HR", "GT", "GTmod12", f"GTmod{scale}", "*_HR"]
-
-
-def _lr_folders(scale: int) -> list[str]:
-    return [
-        f"X{scale}",
-        f"x{scale}",
-        f"LR_bicubic/X{scale}",
-        f"LR/X{scale}",
-        f"LRbicx{scale}",
-        f"*_LR_bicubic/X{scale}",
-    ]
 
 
 def _open_root(dataroot: str, inside: list[str], lmdb: bool, role: Literal["HR", "LR"]) -> list[StoredImage]:

@@ -15,7 +15,7 @@ from ..networks.base import Color
 from .batch import network_batch
 from .image_set import ImageSet
 from .patch_reader import PatchReader
-from .readers import Readers, fill, make_slots, wishes_of
+from .readers import Readers, Slot, fill, make_slots, requests_of
 from .sampler import Draw, PatchSampler
 
 _AHEAD = 8  # batches that are read ahead
@@ -51,20 +51,20 @@ class StreamedPatches:
         self._cache_bytes, self._workers = cache_bytes, workers
         self._readers: Readers | None = None
         self._reader = PatchReader(images, patch, 0 if workers else cache_bytes)
-        self._share = (0, 0)  # rank and number of processes that the slots are made for
+        self._slots: list[Slot] = []
         self._asked: deque[tuple[int, int, Draw]] = deque()  # iteration, slot, draw
 
-    def batch(self, iteration: int, rank: int = 0, world_size: int = 1) -> tuple[Tensor, Tensor]:
+    def batch(self, iteration: int) -> tuple[Tensor, Tensor]:
         """This process's part of an iteration's batch; see `PatchSource`.
 
         Raises:
             SrKdError: an image that cannot be read, a worker that died, too little shared memory.
         """
-        if self._share != (rank, world_size) or not self._asked or self._asked[0][0] != iteration:
-            self._start_at(iteration, rank, world_size)
+        if not self._asked or self._asked[0][0] != iteration:
+            self._start_at(iteration)
         _, slot, draw = self._asked.popleft()
         if self._readers is None:
-            fill(self._slots[slot], wishes_of(draw), self._reader)
+            fill(self._slots[slot], requests_of(draw), self._reader)
         else:
             self._readers.wait(slot)
         lr, hr = (network_batch(patches[: len(draw)], draw, self._color, self._device) for patches in self._slots[slot])
@@ -77,16 +77,12 @@ class StreamedPatches:
             self._readers.close()
             self._readers = None
         self._asked.clear()
-        self._share = (0, 0)
+        self._slots = []
 
-    def _start_at(self, iteration: int, rank: int, world_size: int) -> None:
-        if self._share != (rank, world_size):
-            self.close()
-            self._share = rank, world_size
-            size = len(self._sampler.draw(0).share(rank, world_size))
-            self._slots = make_slots(
-                self._images, self._patch, size, _AHEAD if self._workers else 1, shared=self._workers > 0
-            )
+    def _start_at(self, iteration: int) -> None:
+        if not self._slots:
+            size, ahead = len(self._sampler.draw(0)), _AHEAD if self._workers else 1
+            self._slots = make_slots(self._images, self._patch, size, ahead, shared=self._workers > 0)
             if self._workers:
                 self._readers = Readers(self._images, self._patch, self._slots, self._cache_bytes, self._workers)
         for _, slot, _ in self._asked:  # what was read ahead in vain
@@ -97,7 +93,7 @@ class StreamedPatches:
             self._ask(iteration + slot, slot)
 
     def _ask(self, iteration: int, slot: int) -> None:
-        draw = self._sampler.draw(iteration).share(*self._share)
+        draw = self._sampler.draw(iteration)
         if self._readers is not None:
             self._readers.submit(slot, draw)
         self._asked.append((iteration, slot, draw))

@@ -50,7 +50,6 @@ def compare_visually(
     image_set: ImageSet,
     *,
     images: int = 3,
-    side: int = 56,
     quiet: bool = True,
 ) -> np.ndarray:
     """Draw the images, and the places in them, where the models differ most.
@@ -61,7 +60,6 @@ def compare_visually(
         models: by label; bicubic is added if it is missing.
         image_set: opened at the same scale.
         images: how many images to show at most.
-        side: of the square crops, in HR pixels.
         quiet: no progress bar.
 
     Returns:
@@ -70,7 +68,7 @@ def compare_visually(
     Raises:
         SrKdError: an image that cannot be read.
     """
-    rows = find_rows(models, image_set, images=images, side=side, quiet=quiet)
+    rows = find_rows(models, image_set, images=images, quiet=quiet)
     return paint(arrange(rows, title_of(image_set)))
 
 
@@ -92,7 +90,8 @@ def find_rows(
     """The images, and the places in them, where the models differ most.
 
     Args:
-        models, image_set, images, side, quiet: as in `compare_visually`.
+        models, image_set, images, quiet: as in `compare_visually`.
+        side: of the square crops, in HR pixels.
         chosen: names of the images to show, in this order; by default those in which the models differ most.
         crop: left and top of the crop in HR pixels, in every image; by default where the models differ most.
 

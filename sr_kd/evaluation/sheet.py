@@ -12,6 +12,7 @@ from PIL import ImageDraw, ImageFont
 
 INK, PAPER, BOX = (20, 20, 20), (255, 255, 255), (230, 30, 30)
 LINE = 3  # width of a frame's
+POINTS = 0.5  # of a PDF, for each pixel
 
 
 @dataclass(frozen=True)
@@ -81,16 +82,12 @@ def text_width(text: str, size: float) -> float:
     return float(ImageFont.load_default(size).getlength(text))
 
 
-def to_pdf(sheet: Sheet, scale: float = 0.5) -> bytes:
-    """The sheet as a PDF of one page: images without loss, words and boxes as vectors (Helvetica, Latin letters).
-
-    Args:
-        scale: points per pixel.
-    """
+def to_pdf(sheet: Sheet) -> bytes:
+    """The sheet as a PDF of one page: images without loss, words and boxes as vectors (Helvetica, Latin letters)."""
     names = " ".join(f"/I{number} {number + 6} 0 R" for number in range(len(sheet.images)))
-    box = f"[0 0 {sheet.width * scale:g} {sheet.height * scale:g}]"
+    box = f"[0 0 {sheet.width * POINTS:g} {sheet.height * POINTS:g}]"
     resources = f"<< /Font << /F 5 0 R >> /XObject << {names} >> >>"
-    content = "\n".join([f"{scale:g} 0 0 {scale:g} 0 0 cm", *_pdf_content(sheet)])
+    content = "\n".join([f"{POINTS:g} 0 0 {POINTS:g} 0 0 cm", *_pdf_content(sheet)])
     objects = [
         b"<< /Type /Catalog /Pages 2 0 R >>",
         b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",

@@ -37,6 +37,13 @@ def comparison_table(
     return "\n".join([*markdown_table(["model", *_set_names(first), *more], rows), "", *_notes(results, command), ""])
 
 
+def result_tables(results: Mapping[str, Sequence[SetScore]], command: str, baseline: str | None = None) -> str:
+    """The comparison of one run of each model, and the differences of several from `baseline` (default: the first)."""
+    runs = {label: [scores] for label, scores in results.items()}
+    table = comparison_table(runs, command)
+    return table if len(runs) == 1 else f"{table}\n{difference_table(runs, baseline or next(iter(runs)))}"
+
+
 def difference_table(results: Runs, baseline: str) -> str:
     """Every other model minus the baseline, with 95 % intervals: a row for each model and metric.
 

@@ -13,6 +13,7 @@ from torch.nn import functional
 from ..errors import SrKdError, UsageError
 from ..networks.foreign import PROBE, ForeignNetwork
 from .graph import check_onnx_packages
+from .runtimes import open_session
 
 OVERLAP = 64  # LR pixels: how far its pixels look at most; what they do is measured
 FAR = 0.1  # mean distance of a result, scaled down, from the image, in 0..1: above it, it is another image
@@ -54,13 +55,8 @@ def load_onnx_teacher(path: Path) -> ForeignNetwork:
         SrKdError: an unreadable file.
     """
     check_onnx_packages()
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    options.log_severity_level = 4
     try:
-        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        session = open_session(path)
     except Exception as error:  # its exceptions have no common base
         problem = " ".join(str(error).split())[:120]
         raise SrKdError(f"{path} cannot be read as an ONNX file ({problem}), or there is no such file") from None

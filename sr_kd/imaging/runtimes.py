@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -68,13 +68,19 @@ def open_exported(path: Path, runtime: str, precision: str = "fp32") -> TensorFu
     return open_onnx(path) if runtime == "onnxruntime" else _openvino(path, precision)
 
 
-def open_onnx(path: Path) -> TensorFunction:
-    """An ONNX file of a network as a function of tensors, (N, C, H, W) float32 on the CPU."""
+def open_session(path: Path) -> Any:
+    """An ``onnxruntime.InferenceSession`` on the CPU, with as many threads as torch has."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    options.log_severity_level = 4  # what fails raises, too
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def open_onnx(path: Path) -> TensorFunction:
+    """An ONNX file of a network as a function of tensors, (N, C, H, W) float32 on the CPU."""
+    session = open_session(path)
     return lambda x: torch.from_numpy(session.run(["sr"], {"lr": x.cpu().contiguous().numpy()})[0])
 
 

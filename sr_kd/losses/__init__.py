@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .base import Loss, LossInputs, NetworkOutput, PretrainingObjective, TapPair
 from .build import LOSSES, build_loss
+from .taps import TapLoss
 
 if TYPE_CHECKING:
     from .adversarial import Adversarial
@@ -56,6 +57,7 @@ __all__ = [
     "Perceptual",
     "PretrainingObjective",
     "Response",
+    "TapLoss",
     "TapPair",
     "Upcycling",
     "build_loss",

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import torch
 from torch import Tensor
 
-from .base import MIDDLE, ComparedMaps, Loss, LossInputs, Place, TapPair
+from .base import MIDDLE, ComparedMaps, LossInputs, Place, TapPair
 from .numerics import full_precision, unit, widen
 from .options import Count
 from .shapes import match_size, pool_positions, position
+from .taps import TapLoss
 
 
 def affinity(feature: Tensor) -> Tensor:
@@ -43,7 +43,7 @@ def _unit_vectors(feature: Tensor) -> Tensor:
     return unit(feature.flatten(2).transpose(1, 2), eps=1e-6)
 
 
-class Affinity(Loss):
+class Affinity(TapLoss):
     """FAKD's spatial affinity (He, Dai, Lu, Jiang, Xia, ICIP 2020), summed over the taps.
 
     mean |A_S - A_T|, A = V V^T of the feature vectors at all positions, each scaled to length 1. Widths may
@@ -61,25 +61,20 @@ class Affinity(Loss):
     """
 
     terms = ("affinity",)
-    needs_pairs = True
     shows_any_taps = True
 
     def __init__(self, pairs: Sequence[TapPair], positions: Count = 576) -> None:
         super().__init__(pairs)
         self.positions = positions
 
-    def forward(self, inputs: LossInputs) -> dict[str, Tensor]:
-        losses = []
-        for _, student_map, teacher_map in self.compared(inputs):
-            student, teacher = match_size(widen(student_map), widen(teacher_map))
-            with full_precision(student):
-                of_student = affinity(pool_positions(student, self.positions))
-                of_teacher = affinity(pool_positions(teacher, self.positions))
-                losses.append((of_student - of_teacher).abs().mean())
-        return {"affinity": torch.stack(losses).sum()}
+    def compare(self, student: Tensor, teacher: Tensor) -> Tensor:
+        student, teacher = match_size(widen(student), widen(teacher))
+        with full_precision(student):
+            of_student = affinity(pool_positions(student, self.positions))
+            of_teacher = affinity(pool_positions(teacher, self.positions))
+            return (of_student - of_teacher).abs().mean()
 
     def maps(self, inputs: LossInputs, place: Place = MIDDLE) -> Iterator[ComparedMaps]:
         """Which positions resemble the one at `place`; maps are not averaged down."""
-        for pair, *features in self.compared(inputs):
-            title, text = "affinity with the marked position", "Cosine of the feature vectors, as Affinity compares it."
-            yield ComparedMaps.both(pair, title, text, lambda each: affinity_with(each, place), *features, marked=True)
+        title, text = "affinity with the marked position", "Cosine of the feature vectors, as Affinity compares it."
+        return self.both_maps(inputs, title, text, lambda each: affinity_with(each, place), marked=True)

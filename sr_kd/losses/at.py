@@ -8,10 +8,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from .base import MIDDLE, ComparedMaps, Loss, LossInputs, Place, TapPair
+from .base import MIDDLE, ComparedMaps, LossInputs, Place, TapPair
 from .numerics import unit, widen
 from .options import AtLeastOne
 from .shapes import match_size
+from .taps import TapLoss
 
 Form = Literal["code", "paper"]
 
@@ -48,7 +49,7 @@ def attention_transfer(student: Tensor, teacher: Tensor, p: float = 2, form: For
     return torch.linalg.vector_norm(difference, dim=1).mean() / 2
 
 
-class AT(Loss):
+class AT(TapLoss):
     """Attention transfer (Zagoruyko, Komodakis, ICLR 2017, equation 2), summed over the taps.
 
     Published numbers come from the form of the authors' code, the default; the equation's un-squared
@@ -66,23 +67,19 @@ class AT(Loss):
     """
 
     terms = ("at",)
-    needs_pairs = True
     shows_any_taps = True
 
     def __init__(self, pairs: Sequence[TapPair], p: AtLeastOne = 2.0, form: Form = "code") -> None:
         super().__init__(pairs)
         self.p, self.form = p, form
 
-    def forward(self, inputs: LossInputs) -> dict[str, Tensor]:
-        maps = [match_size(student, teacher) for _, student, teacher in self.compared(inputs)]
-        losses = [attention_transfer(widen(student), widen(teacher), self.p, self.form) for student, teacher in maps]
-        return {"at": torch.stack(losses).sum()}
+    def compare(self, student: Tensor, teacher: Tensor) -> Tensor:
+        student, teacher = match_size(student, teacher)
+        return attention_transfer(widen(student), widen(teacher), self.p, self.form)
 
     def maps(self, inputs: LossInputs, place: Place = MIDDLE) -> Iterator[ComparedMaps]:
         """The attention maps: energy, scaled to length 1."""
-        for pair, *features in self.compared(inputs):
-            text = "Energy at every position, as AT compares it."
-            yield ComparedMaps.both(pair, "attention", text, self._attention, *features)
+        return self.both_maps(inputs, "attention", "Energy at every position, as AT compares it.", self._attention)
 
     def _attention(self, feature: Tensor) -> Tensor:
         return unit(energy(feature, self.p)).view(-1, *feature.shape[2:])

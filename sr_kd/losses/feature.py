@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .base import Loss, LossInputs, TapPair
+from .base import TapPair
 from .numerics import widen
 from .shapes import match_size
+from .taps import TapLoss
 
 Distance = Literal["l1", "l2"]
 
@@ -22,7 +22,7 @@ def feature_distance(student: Tensor, teacher: Tensor, distance: Distance) -> Te
     return measure(*match_size(widen(student), widen(teacher)))
 
 
-class Feature(Loss):
+class Feature(TapLoss):
     """mean |S - T| or mean (S - T)^2 per tap, summed over the taps; the baseline of every feature loss.
 
     Args:
@@ -35,7 +35,6 @@ class Feature(Loss):
     """
 
     terms = ("feature",)
-    needs_pairs = True
 
     def __init__(self, pairs: Sequence[TapPair], distance: Distance = "l1") -> None:
         super().__init__(pairs)
@@ -49,9 +48,8 @@ class Feature(Loss):
             }
         )
 
-    def forward(self, inputs: LossInputs) -> dict[str, Tensor]:
-        losses = [
-            feature_distance(self.adapters[pair.key](student), teacher, self.distance)
-            for pair, student, teacher in self.compared(inputs)
-        ]
-        return {"feature": torch.stack(losses).sum()}
+    def compare(self, student: Tensor, teacher: Tensor) -> Tensor:
+        return feature_distance(student, teacher, self.distance)
+
+    def adapted(self, pair: TapPair, student: Tensor) -> Tensor:
+        return self.adapters[pair.key](student)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
-from .base import MIDDLE, ComparedMaps, Loss, LossInputs, Place, TapPair
+from .base import TapPair
 from .feature import Distance, feature_distance
-from .shapes import match_size
+from .taps import TapLoss
 
 
-class Hint(Loss):
+class Hint(TapLoss):
     """FitNets' hint loss (Romero et al., ICLR 2015, equation 3, without its 1/2), summed over the taps.
 
     A convolution, trained with the student, regresses the teacher's feature from the student's. It has
@@ -30,7 +29,6 @@ class Hint(Loss):
     """
 
     terms = ("hint",)
-    needs_pairs = True
 
     def __init__(self, pairs: Sequence[TapPair], distance: Distance = "l2") -> None:
         super().__init__(pairs)
@@ -39,14 +37,8 @@ class Hint(Loss):
             {pair.key: nn.Conv2d(pair.student_tap.channels, pair.teacher_tap.channels, 1) for pair in self.pairs}
         )
 
-    def forward(self, inputs: LossInputs) -> dict[str, Tensor]:
-        losses = [
-            feature_distance(self.regressors[pair.key](student), teacher, self.distance)
-            for pair, student, teacher in self.compared(inputs)
-        ]
-        return {"hint": torch.stack(losses).sum()}
+    def compare(self, student: Tensor, teacher: Tensor) -> Tensor:
+        return feature_distance(student, teacher, self.distance)
 
-    def maps(self, inputs: LossInputs, place: Place = MIDDLE) -> Iterator[ComparedMaps]:
-        """The regressor's error."""
-        for pair, student, teacher in self.compared(inputs):
-            yield ComparedMaps.error(pair, *match_size(self.regressors[pair.key](student), teacher))
+    def adapted(self, pair: TapPair, student: Tensor) -> Tensor:
+        return self.regressors[pair.key](student)

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from ..errors import UsageError
-from .base import MIDDLE, ComparedMaps, Loss, LossInputs, Place, TapPair
+from .base import MIDDLE, ComparedMaps, LossInputs, Place, TapPair
 from .numerics import full_precision, unit, widen
 from .options import Count, NonNegative, Positive
 from .shapes import match_size, position
+from .taps import TapLoss
 
 Kernel = Literal["linear", "poly", "gaussian"]
 
@@ -93,7 +94,7 @@ def selected_with(feature: Tensor, place: Place, eps: float = 1e-6) -> Tensor:
     return (maps[:, None, :, position(feature, place)] @ maps).view(-1, *feature.shape[2:])
 
 
-class NST(Loss):
+class NST(TapLoss):
     """Neuron selectivity transfer (Huang, Wang, "Like What You Like", 2017), summed over the taps.
 
     The squared maximum mean discrepancy between the sets of channel maps f, each a point in R^(H*W)
@@ -121,7 +122,6 @@ class NST(Loss):
     """
 
     terms = ("nst",)
-    needs_pairs = True
     shows_any_taps = True
 
     def __init__(
@@ -140,21 +140,15 @@ class NST(Loss):
             raise UsageError(f"loss NST: sigma is an option of the kernel 'gaussian'; here it is '{kernel}'")
         self.kernel, self.d, self.c, self.sigma, self.eps = kernel, d, c, sigma, eps
 
-    def forward(self, inputs: LossInputs) -> dict[str, Tensor]:
-        losses = []
-        for _, student, teacher in self.compared(inputs):
-            with full_precision(student):
-                losses.append(self._discrepancy(*match_size(widen(student), widen(teacher))))
-        return {"nst": torch.stack(losses).sum()}
+    def compare(self, student: Tensor, teacher: Tensor) -> Tensor:
+        with full_precision(student):
+            return self._discrepancy(*match_size(widen(student), widen(teacher)))
 
     def maps(self, inputs: LossInputs, place: Place = MIDDLE) -> Iterator[ComparedMaps]:
         """Which positions the same channels select as the one at `place`, whatever the kernel: `selected_with`."""
-        for pair, *features in self.compared(inputs):
-            title = "selected with the marked position"
-            text = "Which positions the same channels select, as NST compares it."
-            yield ComparedMaps.both(
-                pair, title, text, lambda each: selected_with(each, place, self.eps), *features, marked=True
-            )
+        title = "selected with the marked position"
+        text = "Which positions the same channels select, as NST compares it."
+        return self.both_maps(inputs, title, text, lambda each: selected_with(each, place, self.eps), marked=True)
 
     def _discrepancy(self, student: Tensor, teacher: Tensor) -> Tensor:
         if self.kernel == "linear":

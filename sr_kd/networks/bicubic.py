@@ -7,7 +7,7 @@ import math
 from typing import TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 Shift = tuple[int, int]
@@ -116,16 +116,17 @@ def _padded(x: Tensor, axis: int) -> Tensor:
     return x.index_select(axis, torch.maximum(positions, -1 - positions))  # again: for one pixel
 
 
-def shifted_upscale_kernels(scale: int, size: int = 9, padding: int = 4) -> dict[Shift, Tensor]:
+def shifted_upscale_kernels(scale: int) -> dict[Shift, Tensor]:
     """Bicubic upscaling as a sum of transposed convolutions over shifted copies of LR.
 
-    A transposed convolution of `size` taps covers ``size / scale`` LR pixels, fewer than the four
+    A transposed convolution of 9 taps covers ``9 / scale`` LR pixels, fewer than the four
     that bicubic needs at x3 and x4; what falls outside is held by kernels that act on LR shifted by
     one pixel, or two.
 
     Returns:
-        (dy, dx) -> (size, size) kernel acting on ``x[y + dy, x + dx]``, the heaviest first.
+        (dy, dx) -> (9, 9) kernel acting on ``x[y + dy, x + dx]``, the heaviest first.
     """
+    size, padding = 9, 4
     half: dict[int, Tensor] = {}
     reach = 2 * scale
     for offset in range(-reach - padding, reach + padding + 1):
@@ -172,3 +173,15 @@ def kaiming_(weight: Tensor, slope: float = 0.25) -> None:
     """He's normal initialization for a convolution followed by a PReLU of this slope."""
     fan_in = weight[0].numel()
     weight.normal_(0.0, math.sqrt(2 / ((1 + slope**2) * fan_in)))
+
+
+def kaiming_network_(network: nn.Module, slope: float = 0.25) -> None:
+    """He's initialization of all convolutions, transposed ones of size 0.001, and biases of zero."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            if isinstance(module, nn.Conv2d):
+                kaiming_(module.weight, slope)
+            else:
+                module.weight.normal_(0.0, 0.001)
+            if module.bias is not None:
+                module.bias.zero_()

@@ -19,6 +19,7 @@ from ..files import atomic_path
 from .base import Network
 from .bounded import bounded_by, check_numbers
 from .build import NETWORKS, build_network
+from .fitting import load_strictly
 from .recognize import recognize
 from .spandrel import SpandrelNetwork, load_with_spandrel
 from .state_files import DESCRIPTION_KEY, SCALES_KEY, TORCH_SUFFIXES, read_state, without_prefixes
@@ -151,7 +152,7 @@ def load_network(
             unknown = "." not in kind and kind not in NETWORKS.names()
             hint = "; is it a plug-in's? name that with --plugin FILE, or 'plugins'" if unknown else ""
             raise SrKdError(f"{path}: {error}{hint}") from None
-    _load_strictly(network, tensors, path)
+    load_strictly(network, tensors, path)
     if scale is not None:
         network = _serve(network, scale, path)
     return LoadedNetwork(network.eval(), metadata)
@@ -192,7 +193,7 @@ def load_weights(
         kept = [name for name, value in expected.items() if name not in tensors or tensors[name].shape != value.shape]
         if len(kept) < len(expected):  # else the sentence about what does not fit
             tensors = {name: expected[name] if name in kept else tensors[name] for name in expected}
-    _load_strictly(network, tensors, path)
+    load_strictly(network, tensors, path)
     return LoadedWeights(tuple((file.description or {}).get("scales", ())), tuple(kept))
 
 
@@ -246,40 +247,3 @@ def _serve(network: Network, scale: int, path: Path) -> Network:
         return network.for_scale(scale)
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from None
-
-
-def _load_strictly(network: Network, tensors: Mapping[str, Tensor], path: Path) -> None:
-    expected = network.state_dict()
-    problems = [
-        _list_keys("missing", [key for key in expected if key not in tensors], tensors),
-        _list_keys("surplus", [key for key in tensors if key not in expected], expected),
-        _list_shapes({key: value for key, value in tensors.items() if key in expected}, expected),
-    ]
-    kinds = {
-        str(value.dtype).removeprefix("torch.") for key, value in tensors.items() if _loses(value, expected.get(key))
-    }
-    if kinds:
-        problems.append(f"its weights are no floating-point numbers but {', '.join(sorted(kinds))}")
-    if any(problems):
-        raise SrKdError(f"{path} does not fit {network.type_name}: {'; '.join(filter(None, problems))}")
-    network.load_state_dict(dict(tensors))
-
-
-def _loses(given: Tensor, expected: Tensor | None) -> bool:
-    """Whether loading would quietly turn integers or complex numbers into weights."""
-    return expected is not None and expected.is_floating_point() and not given.is_floating_point()
-
-
-def _list_keys(what: str, keys: list[str], others: Mapping[str, Tensor], shown: int = 3) -> str:
-    if not keys:
-        return ""
-    names = ", ".join(f"{key}{nearest(key, others)}" for key in keys[:shown])
-    return f"{len(keys)} {what}: {names}{', ...' if len(keys) > shown else ''}"
-
-
-def _list_shapes(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], shown: int = 3) -> str:
-    wrong = [key for key, value in tensors.items() if value.shape != expected[key].shape]
-    if not wrong:
-        return ""
-    names = ", ".join(f"{key} {tuple(tensors[key].shape)} for {tuple(expected[key].shape)}" for key in wrong[:shown])
-    return f"{len(wrong)} of another shape: {names}{', ...' if len(wrong) > shown else ''}"

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from .activation import PReLU, fix_slopes
 from .base import Color, Skip, SRNetwork, Stage, Tap, check_scales
-from .bicubic import kaiming_, set_delta, shifted_upscale_kernels
+from .bicubic import kaiming_network_, set_delta, shifted_upscale_kernels
 from .recognize import OWN_KEYS, Recognized, color_of, input_channels_of, inside, skip_of
 from .subpixel import SubPixelConvolution, TransposedConvolution
 
@@ -123,18 +123,7 @@ class FSRCNN(SRNetwork):
         return network
 
     def initializations(self) -> dict[str, Callable[[], None]]:
-        return {**super().initializations(), "kaiming": self._kaiming, "bicubic": self._bicubic}
-
-    def _kaiming(self) -> None:
-        """He-normal convolutions, a small transposed convolution, zero biases."""
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-                if module is self.last_layer:
-                    module.weight.normal_(0.0, 0.001)
-                else:
-                    kaiming_(module.weight)
-                if module.bias is not None:
-                    module.bias.zero_()
+        return {**super().initializations(), "kaiming": lambda: kaiming_network_(self), "bicubic": self._bicubic}
 
     def _bicubic(self) -> None:
         """Start as (most of) a bicubic interpolator: exact at x2 and x3, nearly so at x4, where s = 16 makes it so.
@@ -143,7 +132,7 @@ class FSRCNN(SRNetwork):
         deltas through every layer (PReLU passes them, images being positive) and the transposed
         convolution holds the kernel; the others stay random.
         """
-        self._kaiming()
+        kaiming_network_(self)
         last = self.last_layer
         if "skip" in self._buffers:
             last.weight.zero_()  # type: ignore[operator]

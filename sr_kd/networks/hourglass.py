@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ..errors import UsageError
 from .activation import PReLU
 from .base import Color, Network, check_scales
-from .bicubic import downscale_segments, kaiming_, set_delta
+from .bicubic import downscale_segments, kaiming_network_, set_delta
 from .recognize import Recognized, color_of
 
 
@@ -63,16 +63,10 @@ class Hourglass(Network):
 
     def initializations(self) -> dict[str, Callable[[], None]]:
         """Also "kaiming", and "bicubic": start as the antialiased bicubic down-scaler."""
-        return {**super().initializations(), "kaiming": self._kaiming, "bicubic": self._bicubic}
+        return {**super().initializations(), "kaiming": lambda: kaiming_network_(self), "bicubic": self._bicubic}
 
     def _convolutions(self) -> list[nn.Conv2d]:
         return [layer for layer in self.layers if isinstance(layer, nn.Conv2d)]
-
-    def _kaiming(self) -> None:
-        for convolution in self._convolutions():
-            kaiming_(convolution.weight)
-            if convolution.bias is not None:
-                convolution.bias.zero_()
 
     def _bicubic(self) -> None:
         """Make the encoder the separable antialiased bicubic, up to its zero padding at the border.
@@ -84,7 +78,7 @@ class Hourglass(Network):
         The random filters beside it sum to zero: an image's mean, passed by 1,400 weights that all move
         alike, would otherwise throw the encoder far off within its first steps.
         """
-        self._kaiming()
+        kaiming_network_(self)
         first, strided, narrow, last = self._convolutions()
         pieces = downscale_segments(self.scale)
         groups = [(dy, dx) for dy in (0, -1, 1) for dx in (0, -1, 1)]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from .base import Color, SRNetwork, Stage, Tap, check_scales
-from .bicubic import kaiming_
+from .bicubic import kaiming_network_
 from .recognize import Recognized, color_of
 from .subpixel import SubPixelConvolution, TransposedConvolution
 
@@ -58,11 +58,8 @@ class IDN(SRNetwork):
         return [
             ("feature_extraction", lambda _, context: self.feature_extraction(context[0])),
             *((f"block{number}", _apply(block)) for number, block in enumerate(self.blocks, start=1)),
-            ("output", lambda state, context: self._reconstruct(state, context[1])),
+            ("output", lambda state, context: context[1] + self.reconstruction(state)),
         ]
-
-    def _reconstruct(self, state: Tensor, upscaled: Tensor) -> Tensor:
-        return upscaled + self.reconstruction(state)
 
     def deploy(self) -> Self:
         network = super().deploy()
@@ -71,21 +68,11 @@ class IDN(SRNetwork):
         return network
 
     def initializations(self) -> dict[str, Callable[[], None]]:
-        return {**super().initializations(), "kaiming": self._kaiming, "bicubic": self._bicubic}
-
-    def _kaiming(self) -> None:
-        """He-normal convolutions, a small transposed convolution, zero biases."""
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                kaiming_(module.weight, SLOPE)
-            elif isinstance(module, nn.ConvTranspose2d):
-                module.weight.normal_(0.0, 0.001)
-            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d) and module.bias is not None:
-                module.bias.zero_()
+        return {**super().initializations(), "kaiming": lambda: kaiming_network_(self, SLOPE), "bicubic": self._bicubic}
 
     def _bicubic(self) -> None:
         """Start as bicubic upscaling: no residual."""
-        self._kaiming()
+        kaiming_network_(self, SLOPE)
         for parameter in self.reconstruction.parameters():
             parameter.zero_()
 

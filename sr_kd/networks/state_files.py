@@ -184,9 +184,6 @@ def _is_deep(value: Any) -> bool:
     """Whether a mapping holds mappings beyond `NESTING` levels."""
     level = [value]
     for _ in range(NESTING):
-        level = [inner for outer in level if isinstance(outer, dict | list) for inner in _items(outer)]
+        lists = [list(outer.values()) if isinstance(outer, dict) else outer for outer in level]
+        level = [inner for outer in lists if isinstance(outer, list) for inner in outer]
     return bool(level)
-
-
-def _items(outer: dict[str, Any] | list[Any]) -> list[Any]:
-    return list(outer.values()) if isinstance(outer, dict) else outer

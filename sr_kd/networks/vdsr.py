@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from ..errors import UsageError
 from .base import Color, SRNetwork, Stage, Tap, check_scales
-from .bicubic import kaiming_, upscale_reach
+from .bicubic import kaiming_network_, upscale_reach
 from .recognize import OWN_KEYS, Recognized, color_of
 
 
@@ -95,14 +95,14 @@ class VDSR(SRNetwork):
         return run
 
     def initializations(self) -> dict[str, Callable[[], None]]:
-        return {**super().initializations(), "kaiming": self._kaiming, "bicubic": self._bicubic}
-
-    def _kaiming(self) -> None:
-        for weight in self.parameters():
-            kaiming_(weight, slope=0.0)
+        return {
+            **super().initializations(),
+            "kaiming": lambda: kaiming_network_(self, slope=0.0),
+            "bicubic": self._bicubic,
+        }
 
     def _bicubic(self) -> None:
         """Start as bicubic upscaling: no residual."""
-        self._kaiming()
+        kaiming_network_(self, slope=0.0)
         for weight in self.layers[-1].parameters():
             weight.zero_()

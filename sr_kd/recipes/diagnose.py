@@ -32,7 +32,7 @@ class PhaseDiagnosis:
     rows: list[Diagnosis]
 
 
-def diagnose_recipe(checked: CheckedRecipe, world: World, quiet: bool = False) -> Iterator[PhaseDiagnosis]:
+def diagnose_recipe(checked: CheckedRecipe, world: World) -> Iterator[PhaseDiagnosis]:
     """Measure the losses of every phase that has more than one, for the first seed.
 
     The student has its first weights. A teacher that is another phase's result is read if that phase is
@@ -44,17 +44,17 @@ def diagnose_recipe(checked: CheckedRecipe, world: World, quiet: bool = False) -
     """
     for name in phase_order(checked.recipe):
         if len(checked.recipe.phases[name].losses) > 1:
-            yield _diagnose_phase(checked, name, world, quiet)
+            yield _diagnose_phase(checked, name, world)
 
 
-def _diagnose_phase(checked: CheckedRecipe, name: str, world: World, quiet: bool) -> PhaseDiagnosis:
+def _diagnose_phase(checked: CheckedRecipe, name: str, world: World) -> PhaseDiagnosis:
     seed = checked.recipe.seeds[0]
     student, of_student = _student(checked.networks, name, seed)
     teacher, of_teacher = _teacher(checked.networks, name, seed)
     losses = checked.losses[name].student
     goal, *others = losses
     networks = [student] if teacher is None else [student, teacher]
-    with closing(checked.data.task(name, seed, networks, world, quiet)) as task:
+    with closing(checked.data.task(name, seed, networks, world, quiet=False)) as task:
         step = StudentWithLosses(student, losses, task).to(world.device).train()
         inputs = task.batch(0)
         if teacher is not None:

@@ -37,14 +37,6 @@ def load_recipe(path: Path | str, overrides: Sequence[str] = (), *, debug: bool 
     return trial(recipe) if debug else recipe
 
 
-def load_test_recipe(path: Path | str, overrides: Sequence[str] = ()) -> TestRecipe:
-    """A test option file, ours or BasicSR's. Arguments and errors as in `load_recipe`."""
-    recipe, problems = parse_test(document := read_options(path, overrides))
-    if recipe is None or problems:
-        raise refusal(problems, document)
-    return recipe
-
-
 def read_options(path: Path | str, overrides: Sequence[str] = ()) -> Document:
     """An option file with its overrides. A list of images that lies beside it is found from any working directory."""
     document = apply_overrides(read_document(path), overrides)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -47,3 +48,12 @@ def write_report(
         quiet,
     )
     return TASKS.get(recipe.task).report(run)
+
+
+def describe_arms(arms: Iterable[FinishedArm]) -> list[str]:
+    """A line for each seed of each arm: the scores of its last validation, and its network's file."""
+    lines = []
+    for arm in arms:
+        scores = [f"{name} {metric} {value:.4f}" for name, row in arm.scores.items() for metric, value in row.items()]
+        lines.append(f"{arm.label}, seed {arm.seed}: {', '.join([*scores, str(arm.file)])}")
+    return lines

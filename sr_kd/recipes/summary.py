@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ..config.phase import Initialization
-from ..config.schema import TrainingRecipe
 from ..networks.base import Network
 from ..networks.complexity import count_parameters
 from .check import CheckedRecipe, CheckedTest
@@ -13,7 +12,8 @@ from .graph import phase_order, teacher_of
 def describe_recipe(checked: CheckedRecipe) -> list[str]:
     """Phases in order with their networks, lengths and losses; data with numbers of images; arms."""
     recipe = checked.recipe
-    lines = [f"{recipe.name}: a training recipe, {_task(recipe)}"]
+    task = recipe.task if recipe.scale is None else f"x{recipe.scale}"
+    lines = [f"{recipe.name}: a training recipe, {task}"]
     for name in phase_order(recipe):
         phase = recipe.phases[name]
         network = checked.network(phase.trains)
@@ -45,10 +45,6 @@ def describe_test(checked: CheckedTest) -> list[str]:
 
 def _size(network: Network) -> str:
     return f"{type(network).__name__}, {count_parameters(network):,} parameters"
-
-
-def _task(recipe: TrainingRecipe) -> str:
-    return recipe.task if recipe.scale is None else f"x{recipe.scale}"
 
 
 def _begun(init: Initialization) -> str:

@@ -9,6 +9,13 @@ from typing import Any
 from ..errors import UsageError
 from .facts import FileFacts
 
+HEAD = """---
+library_name: sr_kd
+pipeline_tag: image-to-image
+tags:
+- super-resolution
+- knowledge-distillation
+---"""
 UNKNOWN = "The file does not tell."
 LIMITS = (
     "It expects sharp, clean images, as bicubic interpolation makes them small. Noise, blur and strong compression "
@@ -19,12 +26,9 @@ LIMITS = (
 )
 
 
-def model_card(facts: FileFacts, license_name: str = "") -> str:
-    """The card as Markdown, with the fields that model hubs read at its head.
-
-    Args:
-        facts: of a network's file.
-        license_name: of the weights, as hubs write it ("apache-2.0"); empty: left for its author to fill in.
+def model_card(facts: FileFacts) -> str:
+    """The card of a network's file as Markdown, with the fields that model hubs read at its head but the license, which
+    is left for its author to fill in.
 
     Raises:
         UsageError: a file that is no super-resolution network.
@@ -34,7 +38,7 @@ def model_card(facts: FileFacts, license_name: str = "") -> str:
     scales = ", ".join(f"x{scale}" for scale in facts.scales)
     name = Path(facts.file).stem
     blocks = [
-        _head(license_name),
+        HEAD,
         f"# {name}",
         f"{facts.network} for super-resolution at {scales}, {facts.parameters:,} parameters, on "
         f"{'luma (Y); Cb and Cr are bicubic' if facts.color == 'y' else 'RGB'}.",
@@ -53,12 +57,6 @@ def model_card(facts: FileFacts, license_name: str = "") -> str:
         f"{facts.made_by or 'an unknown program'}.",
     ]
     return "\n\n".join(blocks) + "\n"
-
-
-def _head(license_name: str) -> str:
-    lines = ["---", "library_name: sr_kd", "pipeline_tag: image-to-image"]
-    lines += [f"license: {license_name}"] if license_name else []
-    return "\n".join([*lines, "tags:", "- super-resolution", "- knowledge-distillation", "---"])
 
 
 def _architecture(facts: FileFacts) -> Iterator[str]:

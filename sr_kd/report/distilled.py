@@ -35,7 +35,7 @@ class ImagePart:
     hr: Tensor
     pixels: np.ndarray
 
-    def batch(self, iteration: int, rank: int = 0, world_size: int = 1) -> tuple[Tensor, Tensor]:
+    def batch(self, iteration: int) -> tuple[Tensor, Tensor]:
         """The image as the only batch of a `PatchSource`."""
         return self.lr, self.hr
 

@@ -56,7 +56,10 @@ class InMemoryTask(Task, Generic[Set]):
         self.train, self.validation, self.world = train, tuple(validation), world
         self.side = train.images.shape[1]
         sizes = np.full((len(train.images), 2), self.side + 2 * shift)
-        self.sampler = PatchSampler(sizes, self.side, batch_size, hflip=hflip, rotate=False, seed=seed, stream=stream)
+        share = world.rank, world.size
+        self.sampler = PatchSampler(
+            sizes, self.side, batch_size, hflip=hflip, rotate=False, seed=seed, stream=stream, share=share
+        )
 
     def close(self) -> None:
         """Nothing is open."""

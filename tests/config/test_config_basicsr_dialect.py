@@ -7,8 +7,8 @@ import logging
 import pytest
 
 from sr_kd.errors import UsageError
-from sr_kd.recipes.check import check_file
-from sr_kd.recipes.load import load_recipe, load_test_recipe
+from sr_kd.recipes.check import check_file, check_test_file
+from sr_kd.recipes.load import load_recipe, parse_test, read_options
 
 TRAINING = """\
 # general settings
@@ -260,9 +260,13 @@ def test_pretrained_weights_belong_to_the_network(write_options):
         (
             "# network structures",
             "network_d: {type: VGG}",
-            "key 'network_d' cannot be honored: there is no adversarial",
+            "key 'network_d' cannot be honored: a discriminator belongs to",
         ),
-        ("  # losses", "  gan_opt: {type: GANLoss}", "key 'train.gan_opt' cannot be honored: there is no adversarial"),
+        (
+            "  # losses",
+            "  gan_opt: {type: GANLoss}",
+            "key 'train.gan_opt' cannot be honored: a discriminator belongs to",
+        ),
         ("  # losses", "  perceptual_opt: {a: 1}", "key 'train.perceptual_opt' cannot be honored"),
         (
             "type: PairedImageDataset",
@@ -307,7 +311,7 @@ def test_a_state_to_continue_from_is_refused_with_the_way_that_works(write_optio
 @pytest.mark.parametrize("key", ["params", "params_ema"])
 def test_the_chosen_weights_are_those_of_the_file(write_options, key):
     chosen = ("  strict_load_g: true", f"  strict_load_g: true\n  param_key_g: {key}")
-    assert load_test_recipe(write_options(TEST, chosen)).param_key == key
+    assert parse_test(read_options(write_options(TEST, chosen)))[0].param_key == key
     assert load_recipe(write_options(TRAINING, chosen)).networks["network_g"].param_key == key
 
 
@@ -329,7 +333,7 @@ def test_a_border_other_than_the_scale_is_pointed_out(write_options, caplog):
 
 
 def test_the_test_file_becomes_one_model(write_options, caplog):
-    recipe = load_test_recipe(write_options(TEST))
+    recipe = parse_test(read_options(write_options(TEST)))[0]
     assert recipe.models == {recipe.name: "experiments/pretrained_models/EDSR/EDSR_Mx2.pth"}
     assert [(images.name, images.protocol) for images in recipe.sets] == [("Set5", "basicsr"), ("Set14", "basicsr")]
     assert recipe.save_img
@@ -339,4 +343,4 @@ def test_the_test_file_becomes_one_model(write_options, caplog):
 def test_a_test_file_without_weights_is_refused(write_options):
     path = write_options(TEST, ("  pretrain_network_g: experiments/pretrained_models/EDSR/EDSR_Mx2.pth\n", ""))
     with pytest.raises(UsageError, match=r"key 'path.pretrain_network_g' is missing"):
-        load_test_recipe(path)
+        check_test_file(path, data=False)

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from sr_kd.config.document import parse_value, read_document
 from sr_kd.errors import UsageError
-from sr_kd.recipes.load import load_recipe, load_test_recipe
+from sr_kd.recipes.check import check_test_file
+from sr_kd.recipes.load import load_recipe, parse_test, read_options
 from sr_kd.tasks.super_resolution.options import EvaluationSet, SuperResolutionRecipe
 
 
@@ -208,7 +209,7 @@ def test_a_binary_file_is_refused(tmp_path):
 
 
 def test_training_and_test_files_are_not_mixed_up(pisr, write_options):
-    assert "sr-kd train" in refusal(pisr(), load=load_test_recipe)
+    assert "sr-kd train" in refusal(pisr(), load=check_test_file)
     test = write_options("name: t\ndatasets: {test_1: {dataroot_gt: a}}\nmodels: {a: bicubic}\n")
     assert "sr-kd test" in refusal(test)
 
@@ -218,7 +219,7 @@ def test_a_test_file_is_read(write_options):
         "name: t\nscale: 3\nmodels: {Bicubic: bicubic, ours: a.pth}\n"
         "datasets:\n  test_1: {dataroot_gt: a, protocol: yfloat}\n  test_2: {dataroot_gt: b}\nval: {save_img: true}\n"
     )
-    recipe = load_test_recipe(path)
+    recipe = parse_test(read_options(path))[0]
     assert recipe.models == {"Bicubic": "bicubic", "ours": "a.pth"}
     assert [(images.dataroot_gt, images.protocol) for images in recipe.sets] == [(["a"], "yfloat"), (["b"], "rgb8")]
     assert recipe.save_img

@@ -13,7 +13,7 @@ from sr_kd.config.schema import TrainingRecipe
 from sr_kd.data.embedded import embedded_files
 from sr_kd.distributed import World
 from sr_kd.recipes.check import check_recipe
-from sr_kd.recipes.load import load_recipe, load_test_recipe
+from sr_kd.recipes.load import load_recipe, parse_test, read_options
 from sr_kd.recipes.run import run_recipe
 from sr_kd.recipes.trial import trial
 
@@ -64,7 +64,7 @@ def test_a_training_file_passes_every_check_but_its_images(file, caplog, weights
 
 @pytest.mark.parametrize("file", TESTS)
 def test_a_test_file_loads(file):
-    recipe = load_test_recipe(OPTIONS / file)
+    recipe = parse_test(read_options(OPTIONS / file))[0]
     assert recipe.models["bicubic"] == "bicubic"
     assert [images.name for images in recipe.sets] == ["Set5", "Set14", "B100", "Urban100"]
 
@@ -81,7 +81,7 @@ def test_a_file_begins_with_what_it_is_and_the_command_that_runs_it(file):
 
 def test_no_two_files_write_to_the_same_folder():
     names = [load_recipe(OPTIONS / file).name for file in TRAINING]
-    names += [load_test_recipe(OPTIONS / file).name for file in TESTS]
+    names += [parse_test(read_options(OPTIONS / file))[0].name for file in TESTS]
     assert len(set(names)) == len(names)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from dataclasses import replace
 
 import numpy as np
 import PIL.Image
@@ -22,12 +21,16 @@ from sr_kd.data.resize import make_lr
 from sr_kd.data.sets import open_set
 
 CPU = torch.device("cpu")
-NOTHING = Degradation(0, (1, 1), 0, ("area",), 0, 0, (0, 0), (0, 0), 0, 0, (50, 50))
-ALL = Degradation(
-    0.8, (0.2, 3), 0.5, ("area", "bilinear", "bicubic", "matlab_bicubic"), 0.8, 0.5, (1, 25), (0.05, 2.5), 0.4, 0.8,
-    (30, 95),
-)  # fmt: skip
+NEVER = dict.fromkeys(("blur_prob", "anisotropic_prob", "noise_prob", "gaussian_noise_prob", "gray_noise_prob"), 0)
+NOTHING = Degradation(
+    **NEVER, jpeg_prob=0, blur_sigma=(1, 1), resize_kernels=["area"], noise_range=(0, 0), poisson_scale_range=(0, 0)
+)
+ALL = Degradation(resize_kernels=["area", "bilinear", "bicubic", "matlab_bicubic"])
 PHOTOGRAPH = data.astronaut()[100:196, 180:276]
+
+
+def replace(options, **changes):
+    return options.model_copy(update=changes)
 
 
 def random(index: int = 0) -> np.random.Generator:
@@ -132,15 +135,24 @@ def sources():
     images = open_set("scikit-image:train", scale=2)
     options = {"gt_size": 32, "batch_size": 6, "seed": 5, "stream": "student", "device": CPU, "workers": 0}
 
-    def make(color: str, budget: float = 4.0) -> tuple[DegradedPatches, DegradedPatches]:
+    def make(
+        color: str, budget: float = 4.0, rank: int = 0, processes: int = 1
+    ) -> tuple[DegradedPatches, DegradedPatches]:
         opened = [
             open_patches(
-                images, color=each, use_hflip=True, use_rot=True, memory_budget_gib=budget, quiet=True, **options
+                images,
+                color=each,
+                use_hflip=True,
+                use_rot=True,
+                memory_budget_gib=budget,
+                quiet=True,
+                share=(rank, processes),
+                **options,
             )
             for each in ("rgb", color)
         ]
         degraded = DegradedPatches(
-            opened[0], ALL, scale=2, color=color, batch_size=6, seed=5, stream="student", device=CPU
+            opened[0], ALL, scale=2, color=color, first=6 * rank // processes, seed=5, stream="student", device=CPU
         )
         return degraded, opened[1]
 
@@ -161,11 +173,12 @@ def test_a_batch_has_the_plain_hr_and_degraded_lr(sources, color):
 
 
 def test_order_memory_and_processes_do_not_matter(sources):
-    whole, streamed = sources("rgb")[0], sources("rgb", budget=0.001)[0]
+    whole = sources("rgb")[0]
+    shares = [sources("rgb", 0.001, rank, 2)[0] for rank in (0, 1)]
     batches = {iteration: whole.batch(iteration) for iteration in (0, 1, 2, 7)}
     for iteration in (7, 1, 2):
-        for rank in (0, 1):
-            for part, expected in zip(streamed.batch(iteration, rank, 2), batches[iteration], strict=True):
+        for rank, streamed in enumerate(shares):
+            for part, expected in zip(streamed.batch(iteration), batches[iteration], strict=True):
                 assert torch.equal(part, expected[3 * rank : 3 * rank + 3])
-    whole.close()
-    streamed.close()
+    for source in (whole, *shares):
+        source.close()

@@ -108,9 +108,8 @@ def test_gray_sets_keep_one_channel_and_serve_rgb_networks(gray):
 
 @pytest.mark.parametrize("world_size", [2, 3, 5])
 def test_the_ranks_together_see_the_global_batch(mixed, world_size):
-    patches = source(mixed)
-    whole = patches.batch(9)
-    parts = [patches.batch(9, rank, world_size) for rank in range(world_size)]
+    whole = source(mixed).batch(9)
+    parts = [source(mixed, share=(rank, world_size)).batch(9) for rank in range(world_size)]
     for index in range(2):
         assert torch.equal(torch.cat([part[index] for part in parts]), whole[index])
 

@@ -54,7 +54,9 @@ def open_kind(prepared: Path, kind: str) -> ImageSet:
     return open_set(str(folder / "HR.lmdb"), scale=3, dataroot_lq=str(folder / "LR_bicubic_X3.lmdb"))
 
 
-def open_source(images: ImageSet, budget_mib: float, workers: int = 0, color: str = "y") -> PatchSource:
+def open_source(
+    images: ImageSet, budget_mib: float, workers: int = 0, color: str = "y", share: tuple[int, int] = (0, 1)
+) -> PatchSource:
     return open_patches(
         images,
         color=color,
@@ -64,6 +66,7 @@ def open_source(images: ImageSet, budget_mib: float, workers: int = 0, color: st
         use_rot=True,
         seed=1,
         stream="student",
+        share=share,
         device=torch.device("cpu"),
         memory_budget_gib=budget_mib / 1024,
         workers=workers,
@@ -110,8 +113,7 @@ def test_any_number_of_workers_gives_the_same_batches(prepared, kind, workers):
 def test_the_ranks_together_see_the_global_batch(prepared):
     images = open_kind(prepared, "hr")
     whole = open_source(images, 500).batch(4)
-    sources = [open_source(images, 1) for _ in range(3)]
-    parts = [source.batch(4, rank, 3) for rank, source in enumerate(sources)]
+    parts = [open_source(images, 1, share=(rank, 3)).batch(4) for rank in range(3)]
     assert_equal(tuple(torch.cat(sizes) for sizes in zip(*parts, strict=True)), whole)
 
 

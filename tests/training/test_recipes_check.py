@@ -17,7 +17,7 @@ from sr_kd.networks.files import save_network
 from sr_kd.recipes import networks as recipe_networks
 from sr_kd.recipes.check import check_file, check_recipe, check_training_file
 from sr_kd.recipes.load import load_recipe
-from sr_kd.recipes.outcome import describe_arms
+from sr_kd.recipes.report import describe_arms
 from sr_kd.recipes.run import run_recipe
 from sr_kd.recipes.summary import describe_recipe
 from sr_kd.recipes.workspace import finished_arms

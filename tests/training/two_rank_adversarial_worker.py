@@ -4,11 +4,9 @@ import copy
 import sys
 
 import torch
-from two_rank_worker import DoubleTask
+from two_rank_worker import double_task
 
 from sr_kd.config.phase import Optimizer, Phase
-from sr_kd.data.patches import open_patches
-from sr_kd.data.sets import open_set
 from sr_kd.distributed import joined
 from sr_kd.losses import build_loss
 from sr_kd.networks import build_network
@@ -23,11 +21,7 @@ def main() -> None:
     with joined("cpu") as world:
         torch.manual_seed(0)
         student = build_network("FSRCNN", scale=2, init="bicubic", d=12, s=8, m=1)
-        patches = open_patches(
-            open_set([folder], scale=2), color="y", gt_size=24, batch_size=4, use_hflip=True, use_rot=True,
-            seed=0, stream="adversarial", device=world.device, memory_budget_gib=1, workers=0, quiet=True,
-        )  # fmt: skip
-        task = DoubleTask(patches, [], 2, ["psnr"], world)
+        task = double_task(folder, world, gt_size=24, stream="adversarial")
         deceives = build_loss("Adversarial", width=4, r1=0.1, lr=1e-3)
         losses = [WeightedLoss(build_loss("L1"), 1.0, "L1"), WeightedLoss(deceives, 0.1, "Adversarial")]
         step = StudentWithLosses(student, losses, task).double()

@@ -4,11 +4,9 @@ import copy
 import sys
 
 import torch
-from two_rank_worker import DoubleTask
+from two_rank_worker import double_task
 
 from sr_kd.config.phase import Optimizer, Phase
-from sr_kd.data.patches import open_patches
-from sr_kd.data.sets import open_set
 from sr_kd.distributed import joined
 from sr_kd.losses import TapPair, build_loss
 from sr_kd.networks import build_network
@@ -22,11 +20,7 @@ def main() -> None:
     with joined("cpu") as world:
         torch.manual_seed(0)
         first, partner = (build_network("FSRCNN", scale=2, init="bicubic", d=d, s=8, m=1) for d in (12, 16))
-        patches = open_patches(
-            open_set([folder], scale=2), color="y", gt_size=24, batch_size=4, use_hflip=True, use_rot=True,
-            seed=0, stream="mutual", device=world.device, memory_budget_gib=1, workers=0, quiet=True,
-        )  # fmt: skip
-        task = DoubleTask(patches, [], 2, ["psnr"], world)
+        task = double_task(folder, world, gt_size=24, stream="mutual")
 
         def taught(network, teacher):
             pair = TapPair("expanding", "expanding", network.taps["expanding"], teacher.taps["expanding"])

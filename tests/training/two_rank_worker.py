@@ -31,6 +31,15 @@ class DoubleTask(SuperResolution):
         return replace(batch, lr=batch.lr.double(), hr=batch.hr.double())
 
 
+def double_task(folder, world, gt_size, stream):
+    """This rank's patches of a folder, four at a time over all ranks."""
+    patches = open_patches(
+        open_set([folder], scale=2), color="y", gt_size=gt_size, batch_size=4, use_hflip=True, use_rot=True, seed=0,
+        stream=stream, share=(world.rank, world.size), device=world.device, memory_budget_gib=1, workers=0, quiet=True,
+    )  # fmt: skip
+    return DoubleTask(patches, [], 2, ["psnr"], world)
+
+
 def main() -> None:
     output, folder, steps = sys.argv[1], sys.argv[2], int(sys.argv[3])
     dying = len(sys.argv) > 4
@@ -45,11 +54,7 @@ def main() -> None:
             WeightedLoss(build_loss("L1"), 1.0, "L1"),
             WeightedLoss(build_loss("VID", [pair]), 1.0, "VID", gradient_ratio=0.1),
         ]
-        patches = open_patches(
-            open_set([folder], scale=2), color="y", gt_size=32, batch_size=4, use_hflip=True, use_rot=True,
-            seed=0, stream="student", device=world.device, memory_budget_gib=1, workers=0, quiet=True,
-        )  # fmt: skip
-        task = DoubleTask(patches, [], 2, ["psnr"], world)
+        task = double_task(folder, world, gt_size=32, stream="student")
         step = StudentWithLosses(student.double(), losses, task).double()
         options = Phase(trains="student", total_iter=steps, optim=Optimizer(type="SGD", lr=1e-2))
         stage = TrainingStage(options, steps, step, FrozenTeacher(teacher.double(), step, task), task, None, world)

@@ -11,10 +11,8 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ...losses.options import Count
 from ...networks.base import Network, Stage, Tap
-
-AtLeastOne = Annotated[int, Field(ge=1)]
-AtLeastTwo = Annotated[int, Field(ge=2)]
 
 
 class ResidualBlock(nn.Module):
@@ -47,7 +45,7 @@ class ResNet(Network):
     task = "classification"
 
     def __init__(
-        self, classes: AtLeastTwo, channels: AtLeastOne = 3, blocks: AtLeastOne = 3, width: AtLeastOne = 16
+        self, classes: Annotated[int, Field(ge=2)], channels: Count = 3, blocks: Count = 3, width: Count = 16
     ) -> None:
         super().__init__()
         self.classes, self.channels = classes, channels

@@ -36,7 +36,7 @@ class Classification(InMemoryTask[LabeledImages]):
         self.labels = torch.from_numpy(train.labels).to(self.home)
 
     def batch(self, index: int) -> LossInputs:
-        draw = self.sampler.draw(index).share(self.world.rank, self.world.size)
+        draw = self.sampler.draw(index)
         image, top, left = (torch.from_numpy(part).to(self.home) for part in (draw.image, draw.top, draw.left))
         along = torch.arange(self.side, device=self.home)
         rows, columns = top[:, None] + along, left[:, None] + along

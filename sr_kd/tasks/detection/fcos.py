@@ -7,18 +7,17 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ...errors import UsageError
+from ...losses.options import Count
 from ...networks.base import Network, Tap
 from ...networks.foreign import recorded
 from ..classification.resnet import residual_stage
 
-AtLeastOne = Annotated[int, Field(ge=1)]
 Target = Mapping[str, Tensor]  # "boxes" (K, 4) in pixels and "labels" (K,); of a detection also "scores" (K,)
 
 STRIDES = (4, 8)  # of the two pyramid levels
@@ -72,9 +71,7 @@ class FCOS(Network):
     type_name = "FCOS"
     task = "detection"
 
-    def __init__(
-        self, classes: AtLeastOne, blocks: AtLeastOne = 1, width: AtLeastOne = 16, pyramid: AtLeastOne = 32
-    ) -> None:
+    def __init__(self, classes: Count, blocks: Count = 1, width: Count = 16, pyramid: Count = 32) -> None:
         super().__init__()
         self.arguments = {"classes": classes, "blocks": blocks, "width": width, "pyramid": pyramid}
         self.classes = classes

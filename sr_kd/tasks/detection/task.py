@@ -25,7 +25,7 @@ class Detection(InMemoryTask[DetectionImages]):
     """Random images for training, whole sets for validation; arguments as of `InMemoryTask`."""
 
     def batch(self, index: int) -> LossInputs:
-        draw = self.sampler.draw(index).share(self.world.rank, self.world.size)
+        draw = self.sampler.draw(index)
         images = orient(network_images(torch.from_numpy(self.train.images[draw.image])).contiguous(), draw)
         images = images.to(self.world.device)
         return LossInputs(

@@ -9,7 +9,6 @@ from functools import cached_property
 import torch
 
 from ...config.origin import KeyPath, Problem
-from ...data.degradation import Degradation
 from ...data.degraded import DegradedPatches
 from ...data.patches import PatchSource, check_patch_size, decode, open_patches
 from ...data.pool import DecodedImages
@@ -126,6 +125,7 @@ class SuperResolutionData(TaskData):
             use_rot=options.use_rot,
             seed=seed,
             stream=phase,
+            share=(world.rank, world.size),
             device=home,
             memory_budget_gib=options.memory_budget,
             workers=options.num_worker_per_gpu,
@@ -135,10 +135,10 @@ class SuperResolutionData(TaskData):
         if options.degradation is not None:
             patches = DegradedPatches(
                 patches,
-                Degradation(**options.degradation.model_dump()),
+                options.degradation,
                 scale=self.recipe.scale,
                 color=color,
-                batch_size=batch_size,
+                first=batch_size * world.rank // world.size,
                 seed=seed,
                 stream=phase,
                 device=world.device,

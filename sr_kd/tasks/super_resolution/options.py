@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    AfterValidator,
     Field,
     PositiveInt,
     ValidationInfo,
@@ -15,21 +14,10 @@ from pydantic import (
 )
 
 from ...config.schema import OptionFile, Paths, TrainingRecipe
-from ...config.section import FolderName, Fraction, NonNegative, ParamKey, PathText, Positive, Section
+from ...config.section import FolderName, ParamKey, PathText, Positive, Section
+from ...data.degradation import Degradation
 
 _ONE_OR_SEVERAL = WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]})
-
-
-def _ascending(limits: tuple[float, float]) -> tuple[float, float]:
-    if limits[0] > limits[1]:
-        raise ValueError(f"[lowest, highest], such as [{limits[1]:g}, {limits[0]:g}]")
-    return limits
-
-
-Quality = Annotated[int, Field(ge=1, le=100)]
-PositiveRange = Annotated[tuple[Positive, Positive], AfterValidator(_ascending)]
-NonNegativeRange = Annotated[tuple[NonNegative, NonNegative], AfterValidator(_ascending)]
-QualityRange = Annotated[tuple[Quality, Quality], AfterValidator(_ascending)]
 
 
 class IOBackend(Section):
@@ -76,40 +64,6 @@ class ImageSet(Section):
     @classmethod
     def _as_list(cls, value: Any) -> Any:
         return [value] if isinstance(value, str) else value
-
-
-class Degradation(Section):
-    """How LR patches are made of HR patches in training: blur, shrinking, noise and JPEG in random order.
-
-    Attributes:
-        blur_prob: probability of a Gaussian blur.
-        blur_sigma: [lowest, highest] standard deviation of the blur, in HR pixels.
-        anisotropic_prob: probability that the blur has two of them, along axes at a random angle.
-        resize_kernels: one of them, at random, shrinks the patch; bilinear and bicubic do not antialias.
-        noise_prob: probability of noise.
-        gaussian_noise_prob: probability that noise is Gaussian; otherwise it is Poisson.
-        noise_range: [lowest, highest] standard deviation of Gaussian noise, in levels of 255.
-        poisson_scale_range: [lowest, highest] factor of Poisson noise: 1 is that of 255 photons in white.
-        gray_noise_prob: probability of the same noise in all channels.
-        jpeg_prob: probability of JPEG compression.
-        jpeg_range: [lowest, highest] quality, 1 to 100.
-    """
-
-    blur_prob: Fraction = 0.8
-    blur_sigma: PositiveRange = (0.2, 3.0)
-    anisotropic_prob: Fraction = 0.5
-    resize_kernels: Annotated[list[Literal["area", "bilinear", "bicubic", "matlab_bicubic"]], Field(min_length=1)] = [
-        "area",
-        "bilinear",
-        "bicubic",
-    ]
-    noise_prob: Fraction = 0.8
-    gaussian_noise_prob: Fraction = 0.5
-    noise_range: NonNegativeRange = (1.0, 25.0)
-    poisson_scale_range: NonNegativeRange = (0.05, 2.5)
-    gray_noise_prob: Fraction = 0.4
-    jpeg_prob: Fraction = 0.8
-    jpeg_range: QualityRange = (30, 95)
 
 
 class TrainSet(ImageSet):

@@ -46,7 +46,7 @@ class SuperResolution(Task):
         self.validation, self.metrics, self.world = tuple(validation), tuple(metrics), world
 
     def batch(self, index: int) -> LossInputs:
-        return LossInputs(*self.patches.batch(index, self.world.rank, self.world.size))
+        return LossInputs(*self.patches.batch(index))
 
     def view(self, network: Network, inputs: LossInputs, taps: Iterable[str], output: bool) -> NetworkOutput:
         image = inputs.hr if network.sees_hr else inputs.lr
