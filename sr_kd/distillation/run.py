@@ -3,36 +3,29 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from ..config.document import read_document
-from ..data.sets import open_set
 from ..device import pick_device
 from ..errors import SrKdError, UsageError, unknown_name
-from ..export.export import FORMATS, export_network
-from ..export.int8 import export_int8
-from ..files import write_text
+from ..export.export import FORMATS
 from ..imaging.graph import check_onnx_packages
 from ..imaging.label import free_bytes, make_labels, measure_cost, plan_labels
-from ..imaging.load import load_model
 from ..networks.complexity import count_parameters
-from ..networks.files import save_network
 from ..recipes.api import train
 from ..recipes.lock import only_run_of
-from ..report.card import model_card
-from ..report.facts import file_facts
-from ..report.run import find_run
-from ..report.write import write_page
-from .answer import SHOWN, Answer, license_of, measure, read_answer, seconds_for
+from .answer import SHOWN, Answer, read_answer, seconds_for
+from .finish import finish
 from .plan import Plan, find_images, make_plan, write_images
 from .student import (
     add_last_phase,
     affordable_iterations,
     build_student,
+    first_iterations,
+    last_iterations,
     measured_step,
     step_seconds,
     wants_last_phase,
@@ -42,8 +35,7 @@ from .teacher import Teacher, open_teacher
 
 logger = logging.getLogger("sr_kd")
 DEFAULT_SECONDS = 1200.0
-FIRST_SHARE = 0.5  # of the training, after which the pace is known and the rest is planned
-AFTER, AFTER_SHARE = 35.0, 0.03  # seconds, and share of the time, for what comes after the training
+FIRST_SHARE = 0.4  # of the time after labeling; then the pace is known and the rest is planned
 
 
 @dataclass(frozen=True)
@@ -133,11 +125,23 @@ def distil(
         recipe = folder / "recipe.yml"
         if not recipe.exists():
             recipe = write_recipe(plan, folder, _iterations(plan, device, began))
+        files = partial(finish, plan, folder, teacher, teaching, export, int8, device, quiet)
+        started = time.monotonic()
         experiment = train(recipe, device=device, resume=True, quiet=quiet).experiment
         if plan.seconds is not None and wants_last_phase(recipe):
-            add_last_phase(recipe, _last_iterations(plan, recipe, experiment, began))
-            experiment = train(recipe, device=device, resume=True, quiet=quiet).experiment
-        answer = _finish(plan, folder, teacher, teaching, experiment, tuple(export), int8, device, quiet)
+            trained = time.monotonic()
+            logger.info("the first phase is done, and its student written; %s", files(experiment).brief())
+            step, steps, now = measured_step(experiment), first_iterations(recipe), time.monotonic()
+            # Beside its iterations, the last phase will cost what the first has cost.
+            beside = now - trained + max(0.0, trained - started - step * steps)
+            spent = max(now - began, step * steps)  # a run that was killed has spent more than this call
+            more = last_iterations(plan.seconds - spent - beside, step, steps)
+            logger.info("%d more iterations fit into the time, at %.3g ms each", more, 1000 * step)
+            add_last_phase(recipe, more)
+            train(recipe, device=device, resume=True, quiet=quiet)
+        answer = files(experiment)
+        answer.write(folder)
+        logger.info("that took %.0f s", time.monotonic() - began)
     return Distillation(folder, plan, answer)
 
 
@@ -182,28 +186,13 @@ def _label(plan: Plan, folder: Path, teacher: str | Path, device: str, quiet: bo
 
 def _iterations(plan: Plan, device: str, began: float) -> int:
     """As many as were asked for, or of the first phase as many as fit into its share of the rest of the time."""
-    if plan.iterations is not None:
-        return plan.iterations
+    if plan.iterations is not None or plan.seconds is None:
+        return plan.iterations or 0
     step = step_seconds(plan.size, plan.scale, device)
-    left = _training_seconds(plan) - (time.monotonic() - began)
+    left = plan.seconds - (time.monotonic() - began)
     count = affordable_iterations(FIRST_SHARE * left, step)
     logger.info("about %d iterations fit into the time, at %.3g ms each", int(count / FIRST_SHARE), 1000 * step)
     return count
-
-
-def _last_iterations(plan: Plan, recipe: Path, experiment: Path, began: float) -> int:
-    """As many as fit into the time at the pace of the first phase; fewer than it had where it was no guide."""
-    first = int(read_document(recipe).data["phases"]["student"]["total_iter"])
-    step = measured_step(experiment)
-    fitting = int((_training_seconds(plan) - (time.monotonic() - began)) / step)
-    count = min(max(fitting, first // 5, 1), 2 * first)
-    logger.info("%d more iterations fit into the time, at %.3g ms each", count, 1000 * step)
-    return count
-
-
-def _training_seconds(plan: Plan) -> float:
-    """When training has to end, counted from the beginning."""
-    return (plan.seconds or 0.0) * (1 - AFTER_SHARE) - AFTER
 
 
 def _announce(plan: Plan, teacher: Teacher, device: str) -> None:
@@ -214,61 +203,6 @@ def _announce(plan: Plan, teacher: Teacher, device: str) -> None:
     if teacher.upscaler is not None:
         labels = pixels * seconds_for(teacher.upscaler) * plan.scale**2 / (SHOWN[0] * SHOWN[1])
         logger.info("labeling: at most about %.0f s and %.0f MB", labels, 2 * pixels * plan.scale**2 / 1e6)
-    seconds = plan.iterations * step if plan.iterations else max(0.0, _training_seconds(plan) - labels)
-    count = plan.iterations or int(seconds / step)
-    logger.info("training: about %d iterations in %.0f s (%.3g ms each)", count, seconds, 1000 * step)
-
-
-def _finish(
-    plan: Plan,
-    folder: Path,
-    name: str | Path,
-    teacher: Teacher,
-    experiment: Path,
-    export: tuple[str, ...],
-    int8: bool,
-    device: str,
-    quiet: bool,
-) -> Answer:
-    """The student's files, checked by running them; the report, the card and the answer."""
-    last = experiment / "models" / "last" / "net_g_latest.pth"
-    made = last if last.is_file() else experiment / "models" / "net_g_latest.pth"
-    network = load_model(made, scale=plan.scale, device="cpu").network
-    if network is None:
-        raise SrKdError(f"{experiment} holds no student")
-    license_name, license_file = license_of(name, teacher.path)
-    held_out, train_set = (
-        open_set(str(folder / "labels" / part), dataroot_lq=str(folder / "images" / part), scale=plan.scale)
-        for part in ("held_out", "train")
-    )
-    student = folder / f"{plan.name}.safetensors"
-    metadata = {
-        "note": f"Distilled from {teacher.path.name} (SHA-256 {plan.teacher_sha256}): it gives what that gives.",
-        "trained_on": f"{len(plan.train)} images, labeled by the teacher",
-        "recipe": plan.name,
-        "license": f"that of the teacher: {license_name}",
-    }
-    save_network(student, network, metadata=metadata)
-    files, notes = [student], []
-    for each in export:
-        path = folder / f"{plan.name}.{each}"
-        if each != "safetensors":
-            files.append(export_network(network, path, rgb=network.color == "y").path)
-    if int8:
-        try:
-            target = folder / f"{plan.name}_int8.onnx"
-            files.append(export_int8(network, target, train_set, rgb=network.color == "y").path)
-        except SrKdError as error:
-            notes.append(str(error))
-    if license_file is None:
-        notes.append("no license file lies beside the teacher: find out what its author allows before you ship this")
-    else:
-        files.append(Path(shutil.copyfile(license_file, folder / "TEACHER_LICENSE.txt")))
-    run = find_run(folder / "recipe.yml")
-    files.append(write_page([run], folder / "report.html", pick_device(device), quiet=quiet))
-    card = folder / "README.md"
-    write_text(card, model_card(file_facts(student)))
-    shown = tuple(str(path) for path in [*files, card, folder / "recipe.yml"])
-    answer = measure(teacher, student, plan.name, held_out, pick_device(device), license_name, shown, tuple(notes))
-    answer.write(folder)
-    return answer
+    count = plan.iterations or max(0, int(((plan.seconds or 0.0) - labels) / step))
+    about = "about" if plan.iterations else "at most about"
+    logger.info("training: %s %d iterations in %.0f s (%.3g ms each)", about, count, count * step, 1000 * step)

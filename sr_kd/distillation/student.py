@@ -30,7 +30,6 @@ SIZES: dict[str, dict[str, Any]] = {
 PATCH = 24  # side of a training patch in LR pixels
 PROBE_STEPS, PROBE_INTERVAL = 49, 8
 SHIPPED = {"small": "fsrcnn_x{scale}", "large": "fsrcnn_x{scale}_large"}  # a better start than bicubic
-OVERHEAD = 1.05  # what logging and saving add to the steps
 
 RECIPE = """\
 # {title}
@@ -128,7 +127,12 @@ def measured_step(experiment: Path) -> float:
     """Seconds of a step as they were in the later half of the first phase."""
     file = experiment / "training_states" / "student" / "step_times.json"
     times = json.loads(file.read_text(encoding="utf-8"))
-    return OVERHEAD * mean(times[len(times) // 2 :])
+    return mean(times[len(times) // 2 :])
+
+
+def first_iterations(recipe: Path) -> int:
+    """Of the first phase."""
+    return int(read_document(recipe).data["phases"]["student"]["total_iter"])
 
 
 def write_recipe(plan: Plan, output: Path, iterations: int) -> Path:
@@ -169,6 +173,15 @@ def affordable_iterations(seconds: float, step: float) -> int:
     if count < PROBE_STEPS:
         raise SrKdError(f"{max(0.0, seconds):.0f} s are left for training at {step:.2g} s a step: give more time")
     return count // 10 * 10 if count > 100 else count
+
+
+def last_iterations(seconds: float, step: float, first: int) -> int:
+    """How many more fit after `first` iterations: a fifth of these where the time is over, at most three times these.
+
+    >>> last_iterations(20.0, 0.1, 100), last_iterations(-5.0, 0.1, 100)
+    (200, 20)
+    """
+    return min(max(int(seconds / step), first // 5, 1), 3 * first)
 
 
 def _recipe(

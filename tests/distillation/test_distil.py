@@ -119,6 +119,37 @@ def test_killed_in_each_part_it_ends_with_the_same_files(
     assert [name for name in found if found[name] != expected[name]] == []
 
 
+def test_a_time_is_kept_by_a_last_phase_whose_length_is_planned_after_the_first(
+    work: Path, tmp_path: Path, run_cli, start_cli
+) -> None:
+    teacher, size, output = work / "teacher" / "my_teacher.pth", work / "student.yml", tmp_path / "out"
+    wanted = ["distil", "-n", teacher, "-i", work / "photos", "-o", output, "--size", size, "--name", "tiny"]
+    wanted += ["--device", "cpu", "--time", "25s"]
+    process = start_cli(*wanted, "--quiet")
+    deadline = time.monotonic() + 300
+    while not (output / "tiny.onnx").exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.kill()  # between the two phases, when the first student's files are written
+    process.communicate()
+    assert (output / "tiny.onnx").exists()
+    assert list(load_recipe(output / "recipe.yml").phases) == ["student"]
+    first = output / "experiments" / "tiny" / "models" / "net_g_latest.pth"
+    trained = first.read_bytes()
+    finished = run_cli(*wanted, timeout=600)
+    assert finished.returncode == 0, finished.stderr
+    assert first.read_bytes() == trained
+    recipe = load_recipe(output / "recipe.yml")
+    assert list(recipe.phases) == ["student", "last"]
+    steps, more = recipe.length("student"), recipe.length("last")
+    assert steps // 5 <= more <= 3 * steps
+    said = finished.stderr
+    assert (
+        said.index("its student written; tiny ") < said.index(f"{more} more iterations fit") < said.index("that took ")
+    )
+    assert (output / "experiments" / "tiny" / "models" / "last" / "net_g_latest.pth").is_file()
+    assert (output / "answer.json").is_file()
+
+
 def test_a_dry_run_writes_nothing(work: Path, tmp_path: Path, run_cli) -> None:
     finished = run_cli(*command(work, tmp_path / "out", "--dry-run"), cwd=tmp_path)
     assert finished.returncode == 0, finished.stderr
