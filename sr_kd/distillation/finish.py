@@ -56,9 +56,10 @@ def finish(
         for part in ("held_out", "train")
     )
     student = folder / f"{plan.name}.safetensors"
+    copies = " and a degraded copy of each" if plan.degrade else ""
     metadata = {
         "note": f"Distilled from {teacher.path.name} (SHA-256 {plan.teacher_sha256}): it gives what that gives.",
-        "trained_on": f"{len(plan.train)} images, labeled by the teacher",
+        "trained_on": f"{len(plan.train)} images{copies}, labeled by the teacher",
         "recipe": plan.name,
         "license": f"that of the teacher: {license_name}",
     }

@@ -19,7 +19,8 @@ from ..recipes.api import train
 from ..recipes.lock import only_run_of
 from .answer import SHOWN, Answer, read_answer, seconds_for
 from .finish import finish
-from .plan import Plan, find_images, make_plan, write_images
+from .inputs import PARTS, write_images
+from .plan import Plan, find_images, make_plan, write_plan
 from .student import (
     add_last_phase,
     affordable_iterations,
@@ -64,6 +65,7 @@ def distil(
     int8: bool = False,
     scale: int | None = None,
     name: str | None = None,
+    degrade: bool = False,
     device: str = "auto",
     dry_run: bool = False,
     quiet: bool = True,
@@ -86,6 +88,7 @@ def distil(
         int8: an ONNX file in int8, too.
         scale: for teachers that serve several.
         name: of the student's files; default: the teacher's and the size.
+        degrade: let the teacher answer a copy of each image, too, with blur, noise and JPEG.
         device: as in `load_model`.
         dry_run: say what would be done, and how long it takes; write nothing.
         quiet: no progress bars.
@@ -102,7 +105,9 @@ def distil(
     teaching = open_teacher(teacher, list(found.values()), scale=scale, device=str(pick_device(device)))
     student = build_student(size, teaching.scale)
     name = name or f"{teaching.path.stem}_{Path(size).stem}_x{teaching.scale}"
-    plan = make_plan(teaching, found, folder, name=name, size=size, iterations=iterations, seconds=budget)
+    plan = make_plan(
+        teaching, found, folder, name=name, size=size, iterations=iterations, seconds=budget, degrade=degrade
+    )
     logger.info("%s", plan.describe())
     logger.info(
         "student %s: %s with %s parameters (the teacher: %s)",
@@ -119,6 +124,7 @@ def distil(
         logger.info("nothing to do: all is there")
         return Distillation(folder, plan, finished)
     with only_run_of(folder / "distil"):
+        write_plan(plan, folder)
         write_images(plan, teaching, folder, quiet)
         if teaching.upscaler is not None:
             _label(plan, folder, teacher, device, quiet)
@@ -160,7 +166,7 @@ def _check(seconds: float | None, iterations: int | None, export: Sequence[str],
 
 
 def _label(plan: Plan, folder: Path, teacher: str | Path, device: str, quiet: bool) -> None:
-    for part in ("train", "held_out"):
+    for part in PARTS:
         labeling = plan_labels(
             teacher, str(folder / "images" / part), folder / "labels" / part, scale=plan.scale, device=device
         )
@@ -198,7 +204,7 @@ def _iterations(plan: Plan, device: str, began: float) -> int:
 def _announce(plan: Plan, teacher: Teacher, device: str) -> None:
     """What a dry run says of time."""
     step = step_seconds(plan.size, plan.scale, device)
-    pixels = plan.side**2 * (len(plan.train) + len(plan.held_out))
+    pixels = plan.side**2 * plan.copies * (len(plan.train) + len(plan.held_out))
     labels = 0.0
     if teacher.upscaler is not None:
         labels = pixels * seconds_for(teacher.upscaler) * plan.scale**2 / (SHOWN[0] * SHOWN[1])

@@ -143,6 +143,7 @@ def write_recipe(plan: Plan, output: Path, iterations: int) -> Path:
     path = output / FILE
     if not path.exists():
         title = f"{Path(plan.teacher).name} x{plan.scale} into a student: its answers to images, L1."
+        title += " A degraded copy of each image is another one." if plan.degrade else ""
         more = WHOLE if plan.seconds is None else FIRST.format(warmup=iterations // 5)
         options = student_options(plan.size, plan.scale)
         text = _recipe(plan.name, title, plan.scale, options, iterations, output, plan.teacher, more)

@@ -13,7 +13,8 @@ import torch
 from skimage import data
 
 import sr_kd
-from sr_kd.distillation.plan import find_images, make_plan, write_images
+from sr_kd.distillation.inputs import degraded_middle, middle, write_images
+from sr_kd.distillation.plan import find_images, make_plan
 from sr_kd.distillation.student import affordable_iterations, student_options
 from sr_kd.distillation.teacher import open_teacher
 from sr_kd.errors import SrKdError, UsageError
@@ -44,7 +45,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def command(work: Path, output: Path, *more: object) -> list[object]:
     teacher, size = work / "teacher" / "my_teacher.pth", work / "student.yml"
-    options = ("--size", size, "--name", "tiny", "--iterations", 40, "--device", "cpu")
+    options = ("--size", size, "--name", "tiny", "--iterations", 40, "--degrade", "--device", "cpu")
     return ["distil", "-n", teacher, "-i", work / "photos", "-o", output, *options, *more]
 
 
@@ -71,7 +72,7 @@ def test_everything_is_made_and_said(work: Path, whole: Path) -> None:
     answer = json.loads((whole / "answer.json").read_text())
     assert answer["license"] == "MIT License"
     assert list(answer["closeness"]) == ["tiny", "bicubic", "shipped fsrcnn_x2"]
-    assert answer["images"] == 1
+    assert answer["images"] == 2  # the held-out one and its degraded copy
     assert "times faster" in said
     assert "License of the teacher: MIT License" in said
     for name in ("tiny.safetensors", "tiny.onnx", "report.html", "README.md", "recipe.yml", "TEACHER_LICENSE.txt"):
@@ -80,6 +81,7 @@ def test_everything_is_made_and_said(work: Path, whole: Path) -> None:
     card = (whole / "README.md").read_text()
     assert "Distilled from my_teacher.pth" in card
     assert "that of the teacher: MIT License" in card
+    assert "4 images and a degraded copy of each" in card
     assert "held-out images" in (whole / "report.html").read_text()
     upscaled = sr_kd.load_model(whole / "tiny.safetensors").upscale(np.zeros((8, 8, 3), np.uint8))
     assert upscaled.shape == (16, 16, 3)
@@ -154,6 +156,7 @@ def test_a_dry_run_writes_nothing(work: Path, tmp_path: Path, run_cli) -> None:
     finished = run_cli(*command(work, tmp_path / "out", "--dry-run"), cwd=tmp_path)
     assert finished.returncode == 0, finished.stderr
     assert "my_teacher.pth x2 teaches on 4 images, 1 more are held out" in finished.stderr
+    assert "and a degraded copy" in finished.stderr
     assert "training: about 40 iterations" in finished.stderr
     assert list(tmp_path.iterdir()) == []
 
@@ -215,6 +218,27 @@ def test_the_time_decides_what_the_teacher_sees_and_how_long_the_student_learns(
         affordable_iterations(-3.0, 0.03)
 
 
+def test_a_degraded_copy_shows_the_middle_at_half_the_size_with_less_of_it(work: Path, whole: Path) -> None:
+    image = read_image(work / "photos" / "photo_0.png").pixels
+    copy = read_image(whole / "images" / "train" / "photo_0_degraded.png").pixels
+    assert np.array_equal(copy, degraded_middle(image, 512, "train/photo_0.png"))
+    assert not np.array_equal(copy, degraded_middle(image, 512, "train/photo_1.png"))
+    assert copy.shape == (45, 45, 3)
+    shown = image.reshape(45, 2, 45, 2, 3).mean(axis=(1, 3))
+    assert 2 < np.abs(copy - shown).mean() < 40
+    assert np.abs(copy - shown).mean() < np.abs(copy - shown[::-1]).mean()
+    assert degraded_middle(image[:50], 512, "a").shape == (50, 90, 3)
+    assert middle(image, 40).shape == degraded_middle(image, 40, "a").shape
+    assert read_image(whole / "labels" / "train" / "photo_0_degraded.png").pixels.shape == (90, 90, 3)
+
+
+def test_copies_overwrite_no_image(work: Path, tmp_path: Path) -> None:
+    shutil.copytree(work / "photos", tmp_path / "photos")
+    shutil.copy(work / "photos" / "photo_0.png", tmp_path / "photos" / "photo_1_degraded.png")
+    with pytest.raises(UsageError, match=r"the copy of .*photo_1\.png would be named as .*photo_1_degraded\.png"):
+        distil(work, tmp_path / "out", images=tmp_path / "photos", degrade=True)
+
+
 def test_an_unreadable_image_is_named_and_left_out(work: Path, tmp_path: Path, caplog) -> None:
     shutil.copytree(work / "photos", tmp_path / "photos")
     (tmp_path / "photos" / "a_first.png").write_bytes(b"no image")
@@ -227,12 +251,14 @@ def test_a_folder_of_answers_teaches(work: Path, whole: Path, tmp_path: Path) ->
     images = whole / "images" / "train"
     found = find_images([str(images)], tmp_path)
     teacher = open_teacher(whole / "labels" / "train", list(found.values()), scale=None, device="cpu")
-    assert (teacher.scale, teacher.upscaler, len(teacher.answers)) == (2, None, 4)
+    assert (teacher.scale, teacher.upscaler, len(teacher.answers)) == (2, None, 8)
     plan = make_plan(teacher, found, tmp_path, name="a", size="small", iterations=10, seconds=None)
     write_images(plan, teacher, tmp_path, quiet=True)
     for file in sorted((tmp_path / "images").glob("*/*.png")):
         shown = read_image(tmp_path / "labels" / file.parent.name / file.name).pixels
         assert np.array_equal(shown, read_image(whole / "labels" / "train" / file.name).pixels)
+    with pytest.raises(UsageError, match="has no answers to degraded copies"):
+        make_plan(teacher, found, tmp_path / "new", name="a", size="small", iterations=10, seconds=None, degrade=True)
     with pytest.raises(UsageError, match="have no answer in"):
         open_teacher(whole / "labels" / "held_out", list(found.values()), scale=None, device="cpu")
 
