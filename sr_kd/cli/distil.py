@@ -51,6 +51,7 @@ def run(args: argparse.Namespace) -> int:
             scale=args.scale,
             name=args.name,
             degrade=args.degrade,
+            plugins=args.plugin,
             device=args.device,
             dry_run=args.dry_run,
             quiet=args.quiet,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from ..config.plugins import load_plugins
 from ..device import pick_device
 from ..errors import SrKdError, UsageError, unknown_name
 from ..export.export import FORMATS
@@ -66,6 +67,7 @@ def distil(
     scale: int | None = None,
     name: str | None = None,
     degrade: bool = False,
+    plugins: Sequence[str] = (),
     device: str = "auto",
     dry_run: bool = False,
     quiet: bool = True,
@@ -89,6 +91,7 @@ def distil(
         scale: for teachers that serve several.
         name: of the student's files; default: the teacher's and the size.
         degrade: let the teacher answer a copy of each image, too, with blur, noise and JPEG.
+        plugins: Python files whose networks teacher or student are; named in the recipe, too.
         device: as in `load_model`.
         dry_run: say what would be done, and how long it takes; write nothing.
         quiet: no progress bars.
@@ -99,6 +102,7 @@ def distil(
     """
     began, folder = time.monotonic(), Path(output)
     _check(seconds, iterations, export, int8)
+    load_plugins(plugins, Path.cwd())
     budget = DEFAULT_SECONDS if seconds is None and iterations is None else seconds
     paths = [str(images)] if isinstance(images, str | Path) else [str(path) for path in images]
     found = find_images(paths, folder)
@@ -130,7 +134,7 @@ def distil(
             _label(plan, folder, teacher, device, quiet)
         recipe = folder / "recipe.yml"
         if not recipe.exists():
-            recipe = write_recipe(plan, folder, _iterations(plan, device, began))
+            recipe = write_recipe(plan, folder, _iterations(plan, device, began), plugins)
         files = partial(finish, plan, folder, teacher, teaching, export, int8, device, quiet)
         started = time.monotonic()
         experiment = train(recipe, device=device, resume=True, quiet=quiet).experiment

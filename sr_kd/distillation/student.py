@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
 from tempfile import TemporaryDirectory
@@ -135,7 +136,7 @@ def first_iterations(recipe: Path) -> int:
     return int(read_document(recipe).data["phases"]["student"]["total_iter"])
 
 
-def write_recipe(plan: Plan, output: Path, iterations: int) -> Path:
+def write_recipe(plan: Plan, output: Path, iterations: int, plugins: Sequence[str] = ()) -> Path:
     """The recipe of a distillation, as ``recipe.yml``; one that is there stays, whatever was edited in it.
 
     Where there is a limit of time, it is the first phase alone, and `add_last_phase` makes the most of what is left.
@@ -147,6 +148,8 @@ def write_recipe(plan: Plan, output: Path, iterations: int) -> Path:
         more = WHOLE if plan.seconds is None else FIRST.format(warmup=iterations // 5)
         options = student_options(plan.size, plan.scale)
         text = _recipe(plan.name, title, plan.scale, options, iterations, output, plan.teacher, more)
+        if plugins:
+            text += f"plugins: {_inline([os.path.abspath(file) for file in plugins])}\n"  # noqa: PTH100 (as below)
         write_text(path, text)
     return path
 
@@ -188,22 +191,22 @@ def last_iterations(seconds: float, step: float, first: int) -> int:
 def _recipe(
     name: str, title: str, scale: int, student: dict[str, Any], iterations: int, output: Path, teacher: str, more: str
 ) -> str:
-    def inline(value: Any) -> str:
-        return (
-            yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10**6).strip().removesuffix("\n...")
-        )
-
     return RECIPE.format(
         title=" ".join(title.split()),
         path=output / FILE,
-        name=inline(name),
+        name=_inline(name),
         scale=scale,
-        train_name=inline(f"{Path(teacher).name}'s answers"),
-        output=inline(os.path.abspath(output)),  # noqa: PTH100 (links stay as they are)
+        train_name=_inline(f"{Path(teacher).name}'s answers"),
+        output=_inline(os.path.abspath(output)),  # noqa: PTH100 (links stay as they are)
         gt_size=PATCH * scale,
-        student=inline(student),
+        student=_inline(student),
         phases=PHASE.format(name="student", iterations=iterations, more=more).rstrip(),
         half=max(1, -(-iterations // 2)),
         log=max(1, min(100, iterations // 5)),
         save=max(1, min(500, iterations // 4)),
     )
+
+
+def _inline(value: Any) -> str:
+    """As YAML in one line."""
+    return yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10**6).strip().removesuffix("\n...")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -288,3 +290,55 @@ def test_a_size_may_be_a_file(work: Path, tmp_path: Path) -> None:
     (tmp_path / "empty.yml").write_text("d: 8\n")
     with pytest.raises(UsageError, match="describes no network"):
         student_options(str(tmp_path / "empty.yml"), 2)
+
+
+PLUGIN = """\
+from torch import nn
+
+from sr_kd.networks import NETWORKS, SRNetwork, Tap
+
+
+class Shuffled(SRNetwork):
+    type_name = "Shuffled"
+
+    def __init__(self, scale: int, width: int = 8):
+        super().__init__()
+        self.arguments = {"scale": scale, "width": width}
+        self.scales, self.color, self.receptive_radius = (scale,), "rgb", 2
+        self.taps = {"body": Tap(width)}
+        self.first = nn.Conv2d(3, width, 3, padding=1)
+        self.second = nn.Conv2d(width, 3 * scale**2, 3, padding=1)
+
+    def stages(self):
+        shuffle = nn.PixelShuffle(self.scale)
+        return [
+            ("body", lambda state, _: self.first(state).relu()),
+            ("output", lambda state, _: shuffle(self.second(state))),
+        ]
+
+
+def register():
+    NETWORKS.register("Shuffled", Shuffled)
+"""
+
+
+def test_networks_of_ones_own_teach_and_learn(work: Path, tmp_path: Path, run_cli) -> None:
+    (tmp_path / "shuffled.py").write_text(PLUGIN)
+    (tmp_path / "narrow.yml").write_text("{type: Shuffled, width: 4}\n")
+    make = (
+        "from pathlib import Path; from sr_kd.config.plugins import load_plugins;"
+        "load_plugins(['shuffled.py'], Path()); from sr_kd.networks.build import build_network;"
+        "from sr_kd.networks.files import save_network; save_network(Path('teacher.pth'), build_network('Shuffled', scale=3))"
+    )
+    subprocess.run([sys.executable, "-c", make], cwd=tmp_path, check=True)
+    wanted = ["distil", "-n", "teacher.pth", "-i", work / "photos", "-o", "out", "--size", "narrow.yml"]
+    wanted += ["--name", "mine", "--iterations", 10, "--device", "cpu", "--quiet"]
+    refused = run_cli(*wanted, cwd=tmp_path)
+    assert refused.returncode == 1
+    assert "unknown network 'Shuffled'" in refused.stderr and "--plugin FILE" in refused.stderr
+    made = run_cli(*wanted, "--plugin", "shuffled.py", cwd=tmp_path, timeout=600)
+    assert made.returncode == 0, made.stderr
+    assert (tmp_path / "out" / "mine.onnx").is_file()
+    assert f"plugins: [{tmp_path / 'shuffled.py'}]" in (tmp_path / "out" / "recipe.yml").read_text()
+    again = run_cli("check", "-opt", "out/recipe.yml", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
