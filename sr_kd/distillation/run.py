@@ -14,7 +14,7 @@ from ..device import pick_device
 from ..errors import SrKdError, UsageError, unknown_name
 from ..export.export import FORMATS
 from ..imaging.graph import check_onnx_packages
-from ..imaging.label import free_bytes, make_labels, measure_cost, plan_labels
+from ..imaging.label import make_labels, measure_cost, plan_labels
 from ..networks.complexity import count_parameters
 from ..recipes.api import train
 from ..recipes.lock import only_run_of
@@ -183,10 +183,6 @@ def _label(plan: Plan, folder: Path, teacher: str | Path, device: str, quiet: bo
                 cost.seconds,
                 cost.size / 1e6,
             )
-            if cost.size > free_bytes(folder):
-                raise SrKdError(
-                    f"the labels take about {cost.size / 1e6:.0f} MB, more than {folder} has free: make room"
-                )
         failed = [outcome for outcome in make_labels(labeling, quiet=quiet) if outcome.status == "failed"]
         if failed:
             raise SrKdError(

@@ -187,6 +187,43 @@ def test_options_that_cannot_work(work: Path, tmp_path: Path, options, problem: 
     assert not (tmp_path / "out").exists()
 
 
+def test_a_full_disk_is_told_and_nothing_is_lost(work: Path, whole: Path, tmp_path: Path, run_cli) -> None:
+    place = tmp_path / "disk"
+    place.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=100k", "tmpfs", place], check=False).returncode:
+        pytest.skip("system: mounting a file system needs rights")
+    try:
+        for size, problem in (("100k", "the labels take about 0.2 MB"), ("420k", "No space left on device")):
+            subprocess.run(["mount", "-o", f"remount,size={size}", place], check=True)
+            full = run_cli(*command(work, place / "out", "--quiet"), timeout=600)
+            assert (full.returncode, full.stderr.count("\n")) == (1, 1), full.stderr
+            assert problem in full.stderr
+        subprocess.run(["mount", "-o", "remount,size=20m", place], check=True)
+        finished = run_cli(*command(work, place / "out", "--quiet"), timeout=600)
+        assert (finished.returncode, finished.stderr) == (0, "")
+        assert made(place / "out") == made(whole)
+    finally:
+        subprocess.run(["umount", place], check=True)
+
+
+def test_a_teacher_that_answers_with_no_numbers(work: Path, tmp_path: Path) -> None:
+    network = build_network("FSRCNN", scale=2)
+    with torch.no_grad():
+        network.last_layer.weight.fill_(3e38)  # finite weights, infinite results
+    save_network(tmp_path / "wild.pth", network)
+    with pytest.raises(SrKdError, match="the network's output holds NaN or Inf: its training diverged"):
+        distil(work, tmp_path / "out", teacher=tmp_path / "wild.pth")
+    assert len(list((tmp_path / "out" / "images" / "train").glob("*.png"))) == 4
+    assert not list((tmp_path / "out" / "labels").rglob("*.png"))
+
+
+def test_a_teacher_that_upscales_nothing(work: Path, tmp_path: Path) -> None:
+    save_network(tmp_path / "classifier.pth", build_network("ResNet", classes=10, channels=1))
+    with pytest.raises(UsageError, match=r"classifier\.pth holds no super-resolution network"):
+        distil(work, tmp_path / "out", teacher=tmp_path / "classifier.pth")
+    assert not (tmp_path / "out").exists()
+
+
 def test_images_that_cannot_teach(work: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="one image, and two are needed"):
         distil(work, tmp_path / "out", images=work / "photos" / "photo_0.png")
@@ -328,7 +365,8 @@ def test_networks_of_ones_own_teach_and_learn(work: Path, tmp_path: Path, run_cl
     make = (
         "from pathlib import Path; from sr_kd.config.plugins import load_plugins;"
         "load_plugins(['shuffled.py'], Path()); from sr_kd.networks.build import build_network;"
-        "from sr_kd.networks.files import save_network; save_network(Path('teacher.pth'), build_network('Shuffled', scale=3))"
+        "from sr_kd.networks.files import save_network;"
+        "save_network(Path('teacher.pth'), build_network('Shuffled', scale=3))"
     )
     subprocess.run([sys.executable, "-c", make], cwd=tmp_path, check=True)
     wanted = ["distil", "-n", "teacher.pth", "-i", work / "photos", "-o", "out", "--size", "narrow.yml"]
@@ -338,6 +376,10 @@ def test_networks_of_ones_own_teach_and_learn(work: Path, tmp_path: Path, run_cl
     assert "unknown network 'Shuffled'" in refused.stderr and "--plugin FILE" in refused.stderr
     made = run_cli(*wanted, "--plugin", "shuffled.py", cwd=tmp_path, timeout=600)
     assert made.returncode == 0, made.stderr
+    assert (
+        "License of the teacher: unknown (neither the file nor a LICENSE beside it says): ask its author" in made.stdout
+    )
+    assert made.stdout.count("Note: no license file lies beside the teacher: find out what its author allows") == 1
     assert (tmp_path / "out" / "mine.onnx").is_file()
     assert f"plugins: [{tmp_path / 'shuffled.py'}]" in (tmp_path / "out" / "recipe.yml").read_text()
     again = run_cli("check", "-opt", "out/recipe.yml", cwd=tmp_path)
