@@ -38,6 +38,7 @@ from .teacher import Teacher, open_teacher
 logger = logging.getLogger("sr_kd")
 DEFAULT_SECONDS = 1200.0
 FIRST_SHARE = 0.4  # of the time after labeling; then the pace is known and the rest is planned
+FIRST_SECONDS, FIRST_PART = 120.0, 0.1  # it is no longer than the longer of this and this part of the time
 
 
 @dataclass(frozen=True)
@@ -196,8 +197,9 @@ def _iterations(plan: Plan, device: str, began: float) -> int:
         return plan.iterations or 0
     step = step_seconds(plan.size, plan.scale, device)
     left = plan.seconds - (time.monotonic() - began)
-    count = affordable_iterations(FIRST_SHARE * left, step)
-    logger.info("about %d iterations fit into the time, at %.3g ms each", int(count / FIRST_SHARE), 1000 * step)
+    first = min(FIRST_SHARE * left, max(FIRST_SECONDS, FIRST_PART * plan.seconds))
+    count = affordable_iterations(first, step)
+    logger.info("%d iterations for a first student: about %.0f s, at %.3g ms each", count, first, 1000 * step)
     return count
 
 

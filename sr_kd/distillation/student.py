@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
@@ -13,7 +15,7 @@ from typing import Any
 import yaml
 
 from ..config.document import read_document
-from ..errors import SrKdError, UsageError, nearest
+from ..errors import UsageError, nearest
 from ..files import write_text
 from ..networks.base import SRNetwork
 from ..networks.build import build_network
@@ -22,6 +24,7 @@ from ..recipes.api import train
 from ..zoo.manifest import shipped_models
 from .plan import Plan
 
+logger = logging.getLogger("sr_kd")
 FILE = "recipe.yml"
 SIZES: dict[str, dict[str, Any]] = {
     "small": {"type": "FSRCNN", "skip": "bicubic"},
@@ -161,31 +164,29 @@ def wants_last_phase(recipe: Path) -> bool:
 
 
 def add_last_phase(recipe: Path, iterations: int) -> None:
-    """Let the learning rate fall over so many iterations."""
-    text = recipe.read_text(encoding="utf-8")
+    """Let the learning rate fall over so many iterations, half of them before a validation."""
+    before, found, after = recipe.read_text(encoding="utf-8").partition("\nval: {val_freq")
     phase = PHASE.format(name="last", iterations=iterations, more=LAST) + ARMS
-    write_text(recipe, text.replace("\nval: {val_freq", f"{phase}val: {{val_freq", 1))
+    after = re.sub(r"^: \d+", f": {max(1, -(-iterations // 2))}", after)
+    write_text(recipe, f"{before}{phase}{found[1:]}{after}")
 
 
 def affordable_iterations(seconds: float, step: float) -> int:
-    """How many fit.
-
-    Raises:
-        SrKdError: hardly any.
-    """
+    """How many fit; a few, with a warning, where hardly any do."""
     count = int(seconds / step)
     if count < PROBE_STEPS:
-        raise SrKdError(f"{max(0.0, seconds):.0f} s are left for training at {step:.2g} s a step: give more time")
+        logger.warning("too little time is left for training at %.2g s a step: the time will be exceeded", step)
+        return PROBE_STEPS
     return count // 10 * 10 if count > 100 else count
 
 
 def last_iterations(seconds: float, step: float, first: int) -> int:
-    """How many more fit after `first` iterations: a fifth of these where the time is over, at most three times these.
+    """How many more fit after `first` iterations; a fifth of these where the time is over.
 
     >>> last_iterations(20.0, 0.1, 100), last_iterations(-5.0, 0.1, 100)
     (200, 20)
     """
-    return min(max(int(seconds / step), first // 5, 1), 3 * first)
+    return max(int(seconds / step), first // 5, 1)
 
 
 def _recipe(
