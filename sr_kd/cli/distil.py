@@ -21,6 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--export", default="onnx", metavar="LIST", help="onnx, pt2, safetensors, with commas between (default: onnx)"
     )
+    parser.add_argument(
+        "--degrade", action="store_true", help="learn from a copy of each image with blur, noise and JPEG, too"
+    )
     parser.add_argument("--int8", action="store_true", help="an ONNX file in int8, too")
     parser.add_argument("-s", "--scale", type=int, metavar="N", help="for teachers that serve several scales")
     parser.add_argument("--name", help="of the student's files (default: from teacher and size)")
@@ -47,6 +50,8 @@ def run(args: argparse.Namespace) -> int:
             int8=args.int8,
             scale=args.scale,
             name=args.name,
+            degrade=args.degrade,
+            plugins=args.plugin,
             device=args.device,
             dry_run=args.dry_run,
             quiet=args.quiet,

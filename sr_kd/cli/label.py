@@ -27,8 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Label what has no label yet; 1 if an image failed."""
-    from ..errors import SrKdError
-    from ..imaging.label import free_bytes, make_labels, measure_cost, plan_labels
+    from ..imaging.label import make_labels, measure_cost, plan_labels
     from .console import log_to_console, print_failure
 
     folder = Path(args.output)
@@ -43,11 +42,6 @@ def run(args: argparse.Namespace) -> int:
             precision=args.precision,
         )
         cost = measure_cost(labeling)
-        if cost.size > free_bytes(folder):
-            raise SrKdError(
-                f"the labels take about {cost.size / 1e6:,.0f} MB, and the disk of {folder} has "
-                f"{free_bytes(folder) / 1e6:,.0f} MB free: make room, or name another folder with -o"
-            )
         count, there = len(labeling.missing), len(labeling.jobs) - len(labeling.missing)
         if not args.quiet:
             already = f" ({there} more are labeled)" if there and count else ""

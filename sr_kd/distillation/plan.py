@@ -11,16 +11,11 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
-
-from ..data.image_set import eight_bit
-from ..data.prepare import encode_png
 from ..errors import SrKdError, UsageError
-from ..files import atomic_path, check_folder, write_text
-from ..images import read_header, read_image
+from ..files import check_folder, write_text
+from ..images import read_header
 from ..imaging.jobs import Naming, plan_jobs
 from ..imaging.label import PROBE, time_per_pixel
-from ..progress import progress_bar
 from .teacher import Teacher
 
 logger = logging.getLogger("sr_kd")
@@ -28,7 +23,6 @@ FILE = "plan.json"
 SMALLEST, LARGEST = 32, 512  # sides of what is cut out of an image, in pixels
 HELD_OUT, MOST_HELD_OUT = 5, 16  # one image in so many validates, and at most so many do
 LABELING_SHARE = 0.25  # of the time
-PARTS = ("train", "held_out")
 
 
 @dataclass(frozen=True)
@@ -41,6 +35,7 @@ class Plan:
         seconds: for everything, as given.
         side: of the middle that is cut out of larger images.
         train, held_out: file name -> the image that it is cut from.
+        degrade: whether a degraded copy of each is an image, too.
     """
 
     teacher: str
@@ -53,12 +48,19 @@ class Plan:
     side: int
     train: dict[str, str]
     held_out: dict[str, str]
+    degrade: bool = False
+
+    @property
+    def copies(self) -> int:
+        """How many images are made of one."""
+        return 2 if self.degrade else 1
 
     def describe(self) -> str:
         """In words."""
         return (
             f"{Path(self.teacher).name} x{self.scale} teaches on {len(self.train)} images, {len(self.held_out)} more "
             f"are held out; of each at most the middle {self.side}x{self.side} pixels"
+            + (", and a degraded copy" if self.degrade else "")
         )
 
 
@@ -103,6 +105,7 @@ def make_plan(
     size: str,
     iterations: int | None,
     seconds: float | None,
+    degrade: bool = False,
 ) -> Plan:
     """The plan of the folder, or a new one; nothing is written.
 
@@ -115,6 +118,13 @@ def make_plan(
     """
     if not re.fullmatch(r"[\w.-]+", name):
         raise UsageError(f"--name '{name}': give letters, digits, '-', '_' and '.'")
+    if degrade and teacher.upscaler is None:
+        raise UsageError(f"--degrade: {teacher.path} has no answers to degraded copies; give the teacher's network")
+    taken = next((file for file in found if degrade and copy_name(file) in found), None)
+    if taken is not None:
+        raise UsageError(
+            f"--degrade: the copy of {found[taken]} would be named as {found[copy_name(taken)]}: rename it"
+        )
     step = max(2, len(found) // min(MOST_HELD_OUT, max(1, len(found) // HELD_OUT)))
     names = {file: str(path) for file, path in found.items()}
     held_out = dict(list(names.items())[step // 2 :: step][:MOST_HELD_OUT])
@@ -125,6 +135,7 @@ def make_plan(
         "size": size,
         "iterations": iterations,
         "seconds": seconds,
+        "degrade": degrade,
         "train": {file: path for file, path in names.items() if file not in held_out},
         "held_out": held_out,
     }
@@ -132,7 +143,8 @@ def make_plan(
     if before is None:
         if output.is_dir() and any(not path.name.startswith(".") for path in output.iterdir()):
             raise UsageError(f"-o {output} holds other files, and no {FILE}: name another folder")
-        side = LARGEST if seconds is None else _affordable_side(teacher, list(found.values()), seconds)
+        share = LABELING_SHARE / (2 if degrade else 1)
+        side = LARGEST if seconds is None else _affordable_side(teacher, list(found.values()), share * seconds)
         return Plan(teacher=str(teacher.path), side=side, **wanted)  # type: ignore[arg-type]
     differing = [key for key, value in wanted.items() if getattr(before, key) != value]
     if differing:
@@ -155,61 +167,34 @@ def read_plan(output: Path) -> Plan | None:
         raise SrKdError(f"{path} is damaged: remove {output} and begin anew") from None
 
 
-def write_images(plan: Plan, teacher: Teacher, output: Path, quiet: bool) -> None:
-    """``images/train`` and ``images/held_out``: the middles of the images, 8 bits, PNG. What is there stays.
-
-    Finished answers are cut likewise, into ``labels``. An image that cannot be read is named and left out.
-
-    Raises:
-        SrKdError: a folder that cannot be written, or nothing to learn from.
-    """
+def write_plan(plan: Plan, output: Path) -> None:
+    """As ``plan.json``. Raises SrKdError for a folder that cannot be written."""
     write_text(output / FILE, json.dumps(asdict(plan), indent=2))
-    parts = [(f"{part}/{file}", Path(path)) for part in PARTS for file, path in getattr(plan, part).items()]
-    left = [(name, path) for name, path in parts if not (output / "images" / name).exists()]
-    with progress_bar(len(left), "images", "image", quiet or not left) as bar:
-        for name, source in left:
-            try:
-                pixels = eight_bit(read_image(source))
-                answer = eight_bit(read_image(teacher.answers[source])) if teacher.answers else None
-                if answer is not None and answer.shape[:2] != tuple(plan.scale * side for side in pixels.shape[:2]):
-                    raise SrKdError(f"{teacher.answers[source]} is not x{plan.scale} of {source}")
-            except SrKdError as error:
-                logger.warning("%s: it is left out", error)
-                continue
-            if answer is not None:
-                _write(output / "labels" / name, middle(answer, plan.side, plan.scale))
-            _write(output / "images" / name, middle(pixels, plan.side))
-            bar.update()
-    for part in PARTS:
-        if not any((output / "images" / part).glob("*.png")):
-            raise SrKdError(f"no image for {part.replace('_', '-')} can be read: give more images")
 
 
-def _write(target: Path, pixels: np.ndarray) -> None:
-    with atomic_path(target) as temporary:
-        temporary.write_bytes(encode_png(pixels))
+def copy_name(file: str) -> str:
+    """Of the degraded copy of an image.
 
-
-def middle(pixels: np.ndarray, side: int, scale: int = 1) -> np.ndarray:
-    """The middle (at most side, at most side, C) of an image (H, W, C), or what it shows in an upscaled one."""
-    top, left = (max(0, (length // scale - side) // 2) * scale for length in pixels.shape[:2])
-    return pixels[top : top + side * scale, left : left + side * scale]
+    >>> copy_name("train/cat.png")
+    'train/cat_degraded.png'
+    """
+    return f"{file.removesuffix('.png')}_degraded.png"
 
 
 def _affordable_side(teacher: Teacher, paths: Sequence[Path], seconds: float) -> int:
-    """Multiple of 16, so that all middles together are labeled in their share of the time."""
+    """Multiple of 16, so that all middles together are labeled in so many seconds."""
     if teacher.upscaler is None:
         return LARGEST
     for path in paths:
         with suppress(SrKdError):  # an unreadable one is named later
-            budget = LABELING_SHARE * seconds / time_per_pixel(teacher.upscaler, path)
+            budget = seconds / time_per_pixel(teacher.upscaler, path)
             break
     else:
         raise SrKdError(f"none of {len(paths)} images can be read, such as {paths[0]}")
     side = min(LARGEST, math.isqrt(int(budget / len(paths))) // 16 * 16)
     if side < SMALLEST:
         raise UsageError(
-            f"{seconds:.0f} s are too short for this teacher on {len(paths)} images ({PROBE}x{PROBE} pixels take "
-            f"{PROBE**2 * LABELING_SHARE * seconds / budget:.2g} s here): give more time, or fewer images"
+            f"the time is too short for this teacher on {len(paths)} images ({PROBE}x{PROBE} pixels take "
+            f"{PROBE**2 * seconds / budget:.2g} s here): give more time, or fewer images"
         )
     return side

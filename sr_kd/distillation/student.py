@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
 from tempfile import TemporaryDirectory
@@ -12,7 +15,7 @@ from typing import Any
 import yaml
 
 from ..config.document import read_document
-from ..errors import SrKdError, UsageError, nearest
+from ..errors import UsageError, nearest
 from ..files import write_text
 from ..networks.base import SRNetwork
 from ..networks.build import build_network
@@ -21,6 +24,7 @@ from ..recipes.api import train
 from ..zoo.manifest import shipped_models
 from .plan import Plan
 
+logger = logging.getLogger("sr_kd")
 FILE = "recipe.yml"
 SIZES: dict[str, dict[str, Any]] = {
     "small": {"type": "FSRCNN", "skip": "bicubic"},
@@ -30,7 +34,6 @@ SIZES: dict[str, dict[str, Any]] = {
 PATCH = 24  # side of a training patch in LR pixels
 PROBE_STEPS, PROBE_INTERVAL = 49, 8
 SHIPPED = {"small": "fsrcnn_x{scale}", "large": "fsrcnn_x{scale}_large"}  # a better start than bicubic
-OVERHEAD = 1.05  # what logging and saving add to the steps
 
 RECIPE = """\
 # {title}
@@ -128,10 +131,15 @@ def measured_step(experiment: Path) -> float:
     """Seconds of a step as they were in the later half of the first phase."""
     file = experiment / "training_states" / "student" / "step_times.json"
     times = json.loads(file.read_text(encoding="utf-8"))
-    return OVERHEAD * mean(times[len(times) // 2 :])
+    return mean(times[len(times) // 2 :])
 
 
-def write_recipe(plan: Plan, output: Path, iterations: int) -> Path:
+def first_iterations(recipe: Path) -> int:
+    """Of the first phase."""
+    return int(read_document(recipe).data["phases"]["student"]["total_iter"])
+
+
+def write_recipe(plan: Plan, output: Path, iterations: int, plugins: Sequence[str] = ()) -> Path:
     """The recipe of a distillation, as ``recipe.yml``; one that is there stays, whatever was edited in it.
 
     Where there is a limit of time, it is the first phase alone, and `add_last_phase` makes the most of what is left.
@@ -139,9 +147,12 @@ def write_recipe(plan: Plan, output: Path, iterations: int) -> Path:
     path = output / FILE
     if not path.exists():
         title = f"{Path(plan.teacher).name} x{plan.scale} into a student: its answers to images, L1."
+        title += " A degraded copy of each image is another one." if plan.degrade else ""
         more = WHOLE if plan.seconds is None else FIRST.format(warmup=iterations // 5)
         options = student_options(plan.size, plan.scale)
         text = _recipe(plan.name, title, plan.scale, options, iterations, output, plan.teacher, more)
+        if plugins:
+            text += f"plugins: {_inline([os.path.abspath(file) for file in plugins])}\n"  # noqa: PTH100 (as below)
         write_text(path, text)
     return path
 
@@ -153,43 +164,50 @@ def wants_last_phase(recipe: Path) -> bool:
 
 
 def add_last_phase(recipe: Path, iterations: int) -> None:
-    """Let the learning rate fall over so many iterations."""
-    text = recipe.read_text(encoding="utf-8")
+    """Let the learning rate fall over so many iterations, half of them before a validation."""
+    before, found, after = recipe.read_text(encoding="utf-8").partition("\nval: {val_freq")
     phase = PHASE.format(name="last", iterations=iterations, more=LAST) + ARMS
-    write_text(recipe, text.replace("\nval: {val_freq", f"{phase}val: {{val_freq", 1))
+    after = re.sub(r"^: \d+", f": {max(1, -(-iterations // 2))}", after)
+    write_text(recipe, f"{before}{phase}{found[1:]}{after}")
 
 
 def affordable_iterations(seconds: float, step: float) -> int:
-    """How many fit.
-
-    Raises:
-        SrKdError: hardly any.
-    """
+    """How many fit; a few, with a warning, where hardly any do."""
     count = int(seconds / step)
     if count < PROBE_STEPS:
-        raise SrKdError(f"{max(0.0, seconds):.0f} s are left for training at {step:.2g} s a step: give more time")
+        logger.warning("too little time is left for training at %.2g s a step: the time will be exceeded", step)
+        return PROBE_STEPS
     return count // 10 * 10 if count > 100 else count
+
+
+def last_iterations(seconds: float, step: float, first: int) -> int:
+    """How many more fit after `first` iterations; a fifth of these where the time is over.
+
+    >>> last_iterations(20.0, 0.1, 100), last_iterations(-5.0, 0.1, 100)
+    (200, 20)
+    """
+    return max(int(seconds / step), first // 5, 1)
 
 
 def _recipe(
     name: str, title: str, scale: int, student: dict[str, Any], iterations: int, output: Path, teacher: str, more: str
 ) -> str:
-    def inline(value: Any) -> str:
-        return (
-            yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10**6).strip().removesuffix("\n...")
-        )
-
     return RECIPE.format(
         title=" ".join(title.split()),
         path=output / FILE,
-        name=inline(name),
+        name=_inline(name),
         scale=scale,
-        train_name=inline(f"{Path(teacher).name}'s answers"),
-        output=inline(os.path.abspath(output)),  # noqa: PTH100 (links stay as they are)
+        train_name=_inline(f"{Path(teacher).name}'s answers"),
+        output=_inline(os.path.abspath(output)),  # noqa: PTH100 (links stay as they are)
         gt_size=PATCH * scale,
-        student=inline(student),
+        student=_inline(student),
         phases=PHASE.format(name="student", iterations=iterations, more=more).rstrip(),
         half=max(1, -(-iterations // 2)),
         log=max(1, min(100, iterations // 5)),
         save=max(1, min(500, iterations // 4)),
     )
+
+
+def _inline(value: Any) -> str:
+    """As YAML in one line."""
+    return yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10**6).strip().removesuffix("\n...")

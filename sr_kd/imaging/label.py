@@ -157,13 +157,24 @@ def plan_labels(
 
 
 def measure_cost(labeling: Labeling) -> Cost:
-    """Ask the teacher about a cutting of the first image that has no label; nothing where all have one."""
+    """Ask the teacher about a cutting of the first image that has no label; nothing where all have one.
+
+    Raises:
+        SrKdError: a disk that has no room for them.
+    """
     if not labeling.missing:
         return Cost(0.0, 0.0)
     source = labeling.missing[0].source
     cutting, seconds = _cutting(source), time_per_pixel(labeling.upscaler, source)
     size = len(encode_png(labeling.upscaler.upscale(cutting))) / (cutting.shape[0] * cutting.shape[1])
-    return Cost(seconds * labeling.pixels, size * labeling.pixels)
+    needed, folder = size * labeling.pixels, labeling.folder
+    free = shutil.disk_usage(next(place for place in (folder, *folder.resolve().parents) if place.exists())).free
+    if needed > free:
+        raise SrKdError(
+            f"the labels take about {needed / 1e6:,.1f} MB, and the disk of {folder} has {free / 1e6:,.1f} MB free: "
+            "make room, or name another folder with -o"
+        )
+    return Cost(seconds * labeling.pixels, needed)
 
 
 def make_labels(
@@ -192,11 +203,6 @@ def make_labels(
 
     quiet = quiet or not labeling.missing
     return upscale_files(labeling.upscaler, labeling.missing, quiet=quiet, report=finish, title="label")
-
-
-def free_bytes(folder: Path) -> int:
-    """On the disk of a folder that may not be there yet."""
-    return shutil.disk_usage(next(place for place in (folder, *folder.resolve().parents) if place.exists())).free
 
 
 def time_per_pixel(upscaler: Upscaler, path: Path) -> float:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -13,7 +15,8 @@ import torch
 from skimage import data
 
 import sr_kd
-from sr_kd.distillation.plan import find_images, make_plan, write_images
+from sr_kd.distillation.inputs import degraded_middle, middle, write_images
+from sr_kd.distillation.plan import find_images, make_plan
 from sr_kd.distillation.student import affordable_iterations, student_options
 from sr_kd.distillation.teacher import open_teacher
 from sr_kd.errors import SrKdError, UsageError
@@ -44,7 +47,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def command(work: Path, output: Path, *more: object) -> list[object]:
     teacher, size = work / "teacher" / "my_teacher.pth", work / "student.yml"
-    options = ("--size", size, "--name", "tiny", "--iterations", 40, "--device", "cpu")
+    options = ("--size", size, "--name", "tiny", "--iterations", 40, "--degrade", "--device", "cpu")
     return ["distil", "-n", teacher, "-i", work / "photos", "-o", output, *options, *more]
 
 
@@ -71,7 +74,7 @@ def test_everything_is_made_and_said(work: Path, whole: Path) -> None:
     answer = json.loads((whole / "answer.json").read_text())
     assert answer["license"] == "MIT License"
     assert list(answer["closeness"]) == ["tiny", "bicubic", "shipped fsrcnn_x2"]
-    assert answer["images"] == 1
+    assert answer["images"] == 2  # the held-out one and its degraded copy
     assert "times faster" in said
     assert "License of the teacher: MIT License" in said
     for name in ("tiny.safetensors", "tiny.onnx", "report.html", "README.md", "recipe.yml", "TEACHER_LICENSE.txt"):
@@ -80,6 +83,7 @@ def test_everything_is_made_and_said(work: Path, whole: Path) -> None:
     card = (whole / "README.md").read_text()
     assert "Distilled from my_teacher.pth" in card
     assert "that of the teacher: MIT License" in card
+    assert "4 images and a degraded copy of each" in card
     assert "held-out images" in (whole / "report.html").read_text()
     upscaled = sr_kd.load_model(whole / "tiny.safetensors").upscale(np.zeros((8, 8, 3), np.uint8))
     assert upscaled.shape == (16, 16, 3)
@@ -119,10 +123,43 @@ def test_killed_in_each_part_it_ends_with_the_same_files(
     assert [name for name in found if found[name] != expected[name]] == []
 
 
+def test_a_time_is_kept_by_a_last_phase_whose_length_is_planned_after_the_first(
+    work: Path, tmp_path: Path, run_cli, start_cli
+) -> None:
+    teacher, size, output = work / "teacher" / "my_teacher.pth", work / "student.yml", tmp_path / "out"
+    wanted = ["distil", "-n", teacher, "-i", work / "photos", "-o", output, "--size", size, "--name", "tiny"]
+    wanted += ["--device", "cpu", "--time", "25s"]
+    process = start_cli(*wanted, "--quiet")
+    deadline = time.monotonic() + 300
+    while not (output / "tiny.onnx").exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.kill()  # between the two phases, when the first student's files are written
+    process.communicate()
+    assert (output / "tiny.onnx").exists()
+    assert list(load_recipe(output / "recipe.yml").phases) == ["student"]
+    first = output / "experiments" / "tiny" / "models" / "net_g_latest.pth"
+    trained = first.read_bytes()
+    finished = run_cli(*wanted, timeout=600)
+    assert finished.returncode == 0, finished.stderr
+    assert first.read_bytes() == trained
+    recipe = load_recipe(output / "recipe.yml")
+    assert list(recipe.phases) == ["student", "last"]
+    steps, more = recipe.length("student"), recipe.length("last")
+    assert more >= steps // 5
+    assert recipe.val.val_freq == -(-more // 2)
+    said = finished.stderr
+    assert (
+        said.index("its student written; tiny ") < said.index(f"{more} more iterations fit") < said.index("that took ")
+    )
+    assert (output / "experiments" / "tiny" / "models" / "last" / "net_g_latest.pth").is_file()
+    assert (output / "answer.json").is_file()
+
+
 def test_a_dry_run_writes_nothing(work: Path, tmp_path: Path, run_cli) -> None:
     finished = run_cli(*command(work, tmp_path / "out", "--dry-run"), cwd=tmp_path)
     assert finished.returncode == 0, finished.stderr
     assert "my_teacher.pth x2 teaches on 4 images, 1 more are held out" in finished.stderr
+    assert "and a degraded copy" in finished.stderr
     assert "training: about 40 iterations" in finished.stderr
     assert list(tmp_path.iterdir()) == []
 
@@ -151,6 +188,43 @@ def test_options_that_cannot_work(work: Path, tmp_path: Path, options, problem: 
     assert not (tmp_path / "out").exists()
 
 
+def test_a_full_disk_is_told_and_nothing_is_lost(work: Path, whole: Path, tmp_path: Path, run_cli) -> None:
+    place = tmp_path / "disk"
+    place.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=100k", "tmpfs", place], check=False).returncode:
+        pytest.skip("system: mounting a file system needs rights")
+    try:
+        for size, problem in (("100k", "the labels take about 0.2 MB"), ("420k", "No space left on device")):
+            subprocess.run(["mount", "-o", f"remount,size={size}", place], check=True)
+            full = run_cli(*command(work, place / "out", "--quiet"), timeout=600)
+            assert (full.returncode, full.stderr.count("\n")) == (1, 1), full.stderr
+            assert problem in full.stderr
+        subprocess.run(["mount", "-o", "remount,size=20m", place], check=True)
+        finished = run_cli(*command(work, place / "out", "--quiet"), timeout=600)
+        assert (finished.returncode, finished.stderr) == (0, "")
+        assert made(place / "out") == made(whole)
+    finally:
+        subprocess.run(["umount", place], check=True)
+
+
+def test_a_teacher_that_answers_with_no_numbers(work: Path, tmp_path: Path) -> None:
+    network = build_network("FSRCNN", scale=2)
+    with torch.no_grad():
+        network.last_layer.weight.fill_(3e38)  # finite weights, infinite results
+    save_network(tmp_path / "wild.pth", network)
+    with pytest.raises(SrKdError, match="the network's output holds NaN or Inf: its training diverged"):
+        distil(work, tmp_path / "out", teacher=tmp_path / "wild.pth")
+    assert len(list((tmp_path / "out" / "images" / "train").glob("*.png"))) == 4
+    assert not list((tmp_path / "out" / "labels").rglob("*.png"))
+
+
+def test_a_teacher_that_upscales_nothing(work: Path, tmp_path: Path) -> None:
+    save_network(tmp_path / "classifier.pth", build_network("ResNet", classes=10, channels=1))
+    with pytest.raises(UsageError, match=r"classifier\.pth holds no super-resolution network"):
+        distil(work, tmp_path / "out", teacher=tmp_path / "classifier.pth")
+    assert not (tmp_path / "out").exists()
+
+
 def test_images_that_cannot_teach(work: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="one image, and two are needed"):
         distil(work, tmp_path / "out", images=work / "photos" / "photo_0.png")
@@ -171,17 +245,40 @@ def test_other_wishes_than_before_are_refused(work: Path, whole: Path) -> None:
         distil(work, whole, name="tiny", iterations=41)
 
 
-def test_the_time_decides_what_the_teacher_sees_and_how_long_the_student_learns(work: Path, tmp_path: Path) -> None:
+def test_the_time_decides_what_the_teacher_sees_and_how_long_the_student_learns(
+    work: Path, tmp_path: Path, caplog
+) -> None:
     found = find_images([str(work / "photos")], tmp_path)
     teacher = open_teacher(work / "teacher" / "my_teacher.pth", list(found.values()), scale=None, device="cpu")
     wishes = {"name": "a", "size": "small", "iterations": None}
     long = make_plan(teacher, found, tmp_path, seconds=3600.0, **wishes)
     assert (long.side, len(long.train), len(long.held_out)) == (512, 4, 1)
-    with pytest.raises(UsageError, match="are too short for this teacher on 5 images"):
+    with pytest.raises(UsageError, match="the time is too short for this teacher on 5 images"):
         make_plan(teacher, found, tmp_path, seconds=1e-6, **wishes)
     assert affordable_iterations(100.0, 0.03) == 3330
-    with pytest.raises(SrKdError, match="are left for training"):
-        affordable_iterations(-3.0, 0.03)
+    assert affordable_iterations(-3.0, 0.03) == 49
+    assert "the time will be exceeded" in caplog.text
+
+
+def test_a_degraded_copy_shows_the_middle_at_half_the_size_with_less_of_it(work: Path, whole: Path) -> None:
+    image = read_image(work / "photos" / "photo_0.png").pixels
+    copy = read_image(whole / "images" / "train" / "photo_0_degraded.png").pixels
+    assert np.array_equal(copy, degraded_middle(image, 512, "train/photo_0.png"))
+    assert not np.array_equal(copy, degraded_middle(image, 512, "train/photo_1.png"))
+    assert copy.shape == (45, 45, 3)
+    shown = image.reshape(45, 2, 45, 2, 3).mean(axis=(1, 3))
+    assert 2 < np.abs(copy - shown).mean() < 40
+    assert np.abs(copy - shown).mean() < np.abs(copy - shown[::-1]).mean()
+    assert degraded_middle(image[:50], 512, "a").shape == (50, 90, 3)
+    assert middle(image, 40).shape == degraded_middle(image, 40, "a").shape
+    assert read_image(whole / "labels" / "train" / "photo_0_degraded.png").pixels.shape == (90, 90, 3)
+
+
+def test_copies_overwrite_no_image(work: Path, tmp_path: Path) -> None:
+    shutil.copytree(work / "photos", tmp_path / "photos")
+    shutil.copy(work / "photos" / "photo_0.png", tmp_path / "photos" / "photo_1_degraded.png")
+    with pytest.raises(UsageError, match=r"the copy of .*photo_1\.png would be named as .*photo_1_degraded\.png"):
+        distil(work, tmp_path / "out", images=tmp_path / "photos", degrade=True)
 
 
 def test_an_unreadable_image_is_named_and_left_out(work: Path, tmp_path: Path, caplog) -> None:
@@ -196,12 +293,14 @@ def test_a_folder_of_answers_teaches(work: Path, whole: Path, tmp_path: Path) ->
     images = whole / "images" / "train"
     found = find_images([str(images)], tmp_path)
     teacher = open_teacher(whole / "labels" / "train", list(found.values()), scale=None, device="cpu")
-    assert (teacher.scale, teacher.upscaler, len(teacher.answers)) == (2, None, 4)
+    assert (teacher.scale, teacher.upscaler, len(teacher.answers)) == (2, None, 8)
     plan = make_plan(teacher, found, tmp_path, name="a", size="small", iterations=10, seconds=None)
     write_images(plan, teacher, tmp_path, quiet=True)
     for file in sorted((tmp_path / "images").glob("*/*.png")):
         shown = read_image(tmp_path / "labels" / file.parent.name / file.name).pixels
         assert np.array_equal(shown, read_image(whole / "labels" / "train" / file.name).pixels)
+    with pytest.raises(UsageError, match="has no answers to degraded copies"):
+        make_plan(teacher, found, tmp_path / "new", name="a", size="small", iterations=10, seconds=None, degrade=True)
     with pytest.raises(UsageError, match="have no answer in"):
         open_teacher(whole / "labels" / "held_out", list(found.values()), scale=None, device="cpu")
 
@@ -249,3 +348,60 @@ def test_a_size_may_be_a_file(work: Path, tmp_path: Path) -> None:
     (tmp_path / "empty.yml").write_text("d: 8\n")
     with pytest.raises(UsageError, match="describes no network"):
         student_options(str(tmp_path / "empty.yml"), 2)
+
+
+PLUGIN = """\
+from torch import nn
+
+from sr_kd.networks import NETWORKS, SRNetwork, Tap
+
+
+class Shuffled(SRNetwork):
+    type_name = "Shuffled"
+
+    def __init__(self, scale: int, width: int = 8):
+        super().__init__()
+        self.arguments = {"scale": scale, "width": width}
+        self.scales, self.color, self.receptive_radius = (scale,), "rgb", 2
+        self.taps = {"body": Tap(width)}
+        self.first = nn.Conv2d(3, width, 3, padding=1)
+        self.second = nn.Conv2d(width, 3 * scale**2, 3, padding=1)
+
+    def stages(self):
+        shuffle = nn.PixelShuffle(self.scale)
+        return [
+            ("body", lambda state, _: self.first(state).relu()),
+            ("output", lambda state, _: shuffle(self.second(state))),
+        ]
+
+
+def register():
+    NETWORKS.register("Shuffled", Shuffled)
+"""
+
+
+def test_networks_of_ones_own_teach_and_learn(work: Path, tmp_path: Path, run_cli) -> None:
+    (tmp_path / "shuffled.py").write_text(PLUGIN)
+    (tmp_path / "narrow.yml").write_text("{type: Shuffled, width: 4}\n")
+    make = (
+        "from pathlib import Path; from sr_kd.config.plugins import load_plugins;"
+        "load_plugins(['shuffled.py'], Path()); from sr_kd.networks.build import build_network;"
+        "from sr_kd.networks.files import save_network;"
+        "save_network(Path('teacher.pth'), build_network('Shuffled', scale=3))"
+    )
+    subprocess.run([sys.executable, "-c", make], cwd=tmp_path, check=True)
+    wanted = ["distil", "-n", "teacher.pth", "-i", work / "photos", "-o", "out", "--size", "narrow.yml"]
+    wanted += ["--name", "mine", "--iterations", 10, "--device", "cpu", "--quiet"]
+    refused = run_cli(*wanted, cwd=tmp_path)
+    assert refused.returncode == 1
+    assert "unknown network 'Shuffled'" in refused.stderr and "--plugin FILE" in refused.stderr
+    made = run_cli(*wanted, "--plugin", "shuffled.py", cwd=tmp_path, timeout=600)
+    assert made.returncode == 0, made.stderr
+    assert (
+        "License of the teacher: unknown (neither the file nor a LICENSE beside it says): ask its author" in made.stdout
+    )
+    assert made.stdout.count("Note: no license file lies beside the teacher: find out what its author allows") == 1
+    assert (tmp_path / "out" / "mine.onnx").is_file()
+    assert f"plugins: [{tmp_path / 'shuffled.py'}]" in (tmp_path / "out" / "recipe.yml").read_text()
+    again = run_cli("check", "-opt", "out/recipe.yml", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr

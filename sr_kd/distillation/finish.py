@@ -1,0 +1,87 @@
+"""The files of a student, trained or half trained: exports that were run, report, card, and how good it is."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..data.sets import open_set
+from ..device import pick_device
+from ..errors import SrKdError
+from ..export.export import export_network
+from ..export.int8 import export_int8
+from ..files import write_text
+from ..imaging.load import load_model
+from ..networks.files import save_network
+from ..report.card import model_card
+from ..report.facts import file_facts
+from ..report.run import find_run
+from ..report.write import write_page
+from .answer import Answer, license_of, measure
+from .plan import Plan
+from .teacher import Teacher
+
+
+def finish(
+    plan: Plan,
+    folder: Path,
+    name: str | Path,
+    teacher: Teacher,
+    export: Sequence[str],
+    int8: bool,
+    device: str,
+    quiet: bool,
+    experiment: Path,
+) -> Answer:
+    """Write the student's files, checked by running them, the report and the card; those of an earlier call go.
+
+    Args:
+        folder: of the distillation. name: of the teacher, as given. experiment: where the student was trained.
+
+    Returns:
+        The answer, which is not written.
+
+    Raises:
+        SrKdError: a file that cannot be written, or an export that differs from the network.
+    """
+    last = experiment / "models" / "last" / "net_g_latest.pth"
+    made = last if last.is_file() else experiment / "models" / "net_g_latest.pth"
+    network = load_model(made, scale=plan.scale, device="cpu").network
+    if network is None:
+        raise SrKdError(f"{experiment} holds no student")
+    license_name, license_file = license_of(name, teacher.path)
+    held_out, train_set = (
+        open_set(str(folder / "labels" / part), dataroot_lq=str(folder / "images" / part), scale=plan.scale)
+        for part in ("held_out", "train")
+    )
+    student = folder / f"{plan.name}.safetensors"
+    copies = " and a degraded copy of each" if plan.degrade else ""
+    metadata = {
+        "note": f"Distilled from {teacher.path.name} (SHA-256 {plan.teacher_sha256}): it gives what that gives.",
+        "trained_on": f"{len(plan.train)} images{copies}, labeled by the teacher",
+        "recipe": plan.name,
+        "license": f"that of the teacher: {license_name}",
+    }
+    save_network(student, network, metadata=metadata)
+    files, notes = [student], []
+    for each in export:
+        path = folder / f"{plan.name}.{each}"
+        if each != "safetensors":
+            files.append(export_network(network, path, rgb=network.color == "y").path)
+    if int8:
+        try:
+            target = folder / f"{plan.name}_int8.onnx"
+            files.append(export_int8(network, target, train_set, rgb=network.color == "y").path)
+        except SrKdError as error:
+            notes.append(str(error))
+    if license_file is None:
+        notes.append("no license file lies beside the teacher: find out what its author allows before you ship this")
+    else:
+        files.append(Path(shutil.copyfile(license_file, folder / "TEACHER_LICENSE.txt")))
+    run = find_run(folder / "recipe.yml")
+    files.append(write_page([run], folder / "report.html", pick_device(device), quiet=quiet))
+    card = folder / "README.md"
+    write_text(card, model_card(file_facts(student)))
+    shown = tuple(str(path) for path in [*files, card, folder / "recipe.yml"])
+    return measure(teacher, student, plan.name, held_out, pick_device(device), license_name, shown, tuple(notes))
