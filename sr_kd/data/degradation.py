@@ -53,7 +53,7 @@ class Degradation(Section):
     blur_sigma: PositiveRange = (0.2, 3.0)
     anisotropic_prob: Fraction = 0.5
     resize_kernels: list[Literal["area", "bilinear", "bicubic", "matlab_bicubic"]] = Field(
-        ["area", "bilinear", "bicubic"], min_length=1
+        default=["area", "bilinear", "bicubic"], min_length=1
     )
     noise_prob: Fraction = 0.8
     gaussian_noise_prob: Fraction = 0.5

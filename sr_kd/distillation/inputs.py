@@ -14,7 +14,6 @@ from ..errors import SrKdError
 from ..files import atomic_path
 from ..images import read_image
 from ..progress import progress_bar
-from ..tasks.super_resolution.options import Degradation as DegradationOptions
 from .plan import SMALLEST, Plan, copy_name
 from .teacher import Teacher
 
@@ -74,5 +73,4 @@ def degraded_middle(pixels: np.ndarray, side: int, name: str) -> np.ndarray:
     factor = 2 if min(pixels.shape[:2]) >= 2 * SMALLEST else 1
     shown = middle(pixels, factor * side)
     height, width = (length // factor * factor for length in shown.shape[:2])
-    options = Degradation(**DegradationOptions().model_dump())
-    return degrade(shown[:height, :width], factor, options, generator_of(0, name, 0, 0))
+    return degrade(shown[:height, :width], factor, Degradation(), generator_of(0, name, 0, 0))
