@@ -23,6 +23,7 @@ from ..imaging.upscaler import Upscaler
 from ..networks.base import SRNetwork
 from ..networks.bicubic import upscale_kernels
 from ..networks.foreign import ForeignNetwork
+from .equalize import equalize
 from .export import export_network
 
 if TYPE_CHECKING:
@@ -66,9 +67,9 @@ def export_int8(
 ) -> Quantized:
     """Write an ONNX file whose convolutions work in int8 (weights per channel, activations per tensor).
 
-    The ranges of the activations are those on the centers of up to 32 LR images. Input and output stay
-    float32, as in :func:`sr_kd.export.export.export_network`. The file appears only if it loses at
-    most `limit` on the images.
+    The ranges of the activations are those on the centers of up to 32 LR images, after channels were brought to
+    equal ranges. Input and output stay float32, as in :func:`sr_kd.export.export.export_network`. The file appears
+    only if it loses at most `limit` on the images.
 
     Args:
         network: single-scale.
@@ -115,12 +116,16 @@ def export_int8(
 
 
 def _quantize(source: Path, target: Path, images: ImageSet, color: str) -> None:
+    import onnx
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     prepared = source.with_name("prepared.onnx")
     with quietly():
         quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
+        model = onnx.load(prepared)
+        equalize(model, _inputs(images, color))
+        onnx.save(model, prepared)
         skips = _bicubic_nodes(prepared, images.scale)
         quantize_static(
             str(prepared),
