@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's flags."""
     parser.add_argument("-n", "--model", required=True, metavar="MODEL", help="a shipped model's name, or a file")
-    parser.add_argument("-o", "--output", required=True, metavar="FILE", help=".onnx, .pt2, .glsl or .safetensors")
+    parser.add_argument("-o", "--output", required=True, metavar="FILE", help="its suffix says the format")
     parser.add_argument("-s", "--scale", type=int, help="for models that serve several, or whose file does not tell")
     parser.add_argument("--rgb", action="store_true", help="a luma (Y) network takes and gives RGB")
     parser.add_argument(
@@ -54,10 +54,12 @@ def run(arguments: argparse.Namespace) -> int:
     exported = export_network(
         network, arguments.output, rgb=arguments.rgb, precision=arguments.precision, opset=arguments.opset
     )
+    compared = "converted, not run: Core ML runs on macOS"
+    if exported.difference is not None:
+        compared = f"largest difference from the network {exported.difference:.2g} of 255 gray levels"
     print(
         f"wrote {exported.path}: {exported.description['type']} x{exported.description['scale']}, "
-        f"{exported.description['color'].upper()} in [0, 1], {exported.description['precision']}; "
-        f"largest difference from the network {exported.difference:.2g} of 255 gray levels"
+        f"{exported.description['color'].upper()} in [0, 1], {exported.description['precision']}; {compared}"
     )
     return 0
 

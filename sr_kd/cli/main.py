@@ -30,7 +30,7 @@ COMMANDS = {
     "features": "feature maps of teacher and student side by side, and what the losses see of them",
     "info": "what a network's file or a training state is",
     "montage": "magnified crops of several models side by side, as PNG or PDF",
-    "export": "a network as a file for other programs (ONNX, .pt2, GLSL, safetensors)",
+    "export": "a network as a file for other programs (ONNX, Core ML, ncnn, GLSL...)",
     "prepare": "make LR images, sub-images or LMDBs of a training set",
     "recipes": "list and copy the option files that ship with the package",
     "models": "list the models that ship with the package",

@@ -1,8 +1,9 @@
-"""Networks as files for other programs: ONNX, PyTorch's .pt2, shaders for mpv, and plain safetensors."""
+"""Networks as files for other programs: ONNX, PyTorch's .pt2, Core ML, ncnn, shaders, and plain safetensors."""
 
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,10 +22,12 @@ from ..imaging.runtimes import open_onnx
 from ..networks.base import Color, SRNetwork
 from ..networks.files import load_network, save_network
 from ..networks.state_files import DESCRIPTION_KEY
+from .coreml import check_coreml, write_coreml
 from .glsl import write_shader
 from .glsl_run import run_shader
+from .ncnn import check_ncnn, write_ncnn
 
-FORMATS = (".onnx", ".pt2", ".glsl", ".safetensors")
+FORMATS = (".onnx", ".pt2", ".mlpackage", ".param", ".glsl", ".safetensors")
 
 
 @dataclass(frozen=True)
@@ -33,12 +36,13 @@ class Exported:
 
     Attributes:
         path: the file.
-        difference: the largest difference from the network in float32, in gray levels of 255.
+        difference: the largest difference from the network in float32, in gray levels of 255; None for Core ML, which
+            is not run.
         description: what the file says about itself.
     """
 
     path: Path
-    difference: float
+    difference: float | None
     description: dict[str, Any]
 
 
@@ -58,9 +62,10 @@ def export_network(
 
     Args:
         network: single-scale.
-        path: ends in ``.onnx`` (needs the extra "export"), ``.pt2`` (for ``torch.export.load``), ``.glsl``
-            (a user shader for mpv and libplacebo, of FSRCNN on luma), or ``.safetensors`` (for `load_model`: the
-            weights as they are).
+        path: ends in ``.onnx`` (needs the extra "export"), ``.pt2`` (for ``torch.export.load``), ``.mlpackage``
+            (Core ML; the extra "coreml"; converted, not run), ``.param`` (ncnn, the weights beside it in ``.bin``; the
+            extra "ncnn"), ``.glsl`` (a user shader for mpv and libplacebo, of FSRCNN on luma), or ``.safetensors``
+            (for `load_model`: the weights as they are).
         rgb: a "y" network takes and gives RGB, its color handling inside.
         precision: of the arithmetic inside.
         opset: version of ONNX's operators.
@@ -74,7 +79,11 @@ def export_network(
     description = _describe(network, "rgb" if rgb else network.color, precision)
     channels = 3 if description["color"] == "rgb" else 1
     deployed = network.deploy()
-    with atomic_path(path) as temporary:
+    if path.suffix.lower() == ".mlpackage":
+        write_coreml(trace(assemble(deployed, rgb=rgb, precision="fp32"), channels), path, description, precision)
+        return Exported(path, None, description)
+    with ExitStack() as stack:
+        temporary = stack.enter_context(atomic_path(path))
         if path.suffix.lower() == ".safetensors":
             save_network(temporary, network)
             run: TensorFunction = load_network(temporary, scale=network.scale, any_type=True).network
@@ -84,7 +93,9 @@ def export_network(
             run = partial(run_shader, temporary.read_text(encoding="utf-8"))
         else:
             program = trace(assemble(deployed, rgb=rgb, precision=precision), channels)
-            if path.suffix.lower() == ".onnx":
+            if path.suffix.lower() == ".param":
+                run = write_ncnn(program, temporary, stack.enter_context(atomic_path(path.with_suffix(".bin"))))
+            elif path.suffix.lower() == ".onnx":
                 write_onnx(program, temporary, description, opset)
                 run = open_onnx(temporary)
             else:
@@ -116,12 +127,18 @@ def _check(network: SRNetwork, path: Path, rgb: bool, precision: str, opset: int
         raise UsageError("a .safetensors file holds the weights as they are: no option rgb, no other precision")
     if suffix == ".glsl" and (rgb or precision != "fp32"):
         raise UsageError("a .glsl file works on luma, in the player's precision: no option rgb, no other precision")
+    if suffix == ".param" and precision != "fp32":
+        raise UsageError("a .param file has its weights in fp32, and ncnn chooses its precision: no other precision")
     if suffix != ".onnx" and opset != OPSETS[0]:
         raise UsageError(f"the option opset is for .onnx files; {path} is none: leave it out")
     if suffix == ".onnx":
         if opset not in OPSETS:
             raise UsageError(f"ONNX opset {opset} is not supported; allowed: {OPSETS[0]} to {OPSETS[-1]}")
         check_onnx_packages()
+    if suffix == ".mlpackage":
+        check_coreml(path)
+    if suffix == ".param":
+        check_ncnn()
 
 
 def _describe(network: SRNetwork, color: Color, precision: Precision) -> dict[str, Any]:

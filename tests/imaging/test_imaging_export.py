@@ -166,7 +166,11 @@ def test_safetensors_are_read_back(fsrcnn, tmp_path):
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("a.onxx", {}, r"unknown suffix '.onxx' \(did you mean '.onnx'\?\); known: .onnx, .pt2, .glsl, .safetensors"),
+        (
+            "a.onxx",
+            {},
+            r"unknown suffix '.onxx' \(did you mean '.onnx'\?\); known: .onnx, .pt2, .mlpackage, .param, .glsl, .saf",
+        ),
         ("a.safetensors", {"precision": "fp16"}, "holds the weights as they are"),
         ("a.safetensors", {"rgb": True}, "holds the weights as they are"),
         ("a.onnx", {"opset": 9}, "opset 9 is not supported; allowed: 18 to 23"),

@@ -1,0 +1,67 @@
+"""Files for phones: ncnn's are run and compared, Core ML's are converted and read back."""
+
+from __future__ import annotations
+
+import json
+
+import ncnn
+import numpy as np
+import pytest
+import torch
+
+from sr_kd.errors import SrKdError, UsageError
+from sr_kd.export.export import export_network
+from sr_kd.networks.build import build_network
+from sr_kd.networks.files import save_network
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("scale", [2, 3])
+def test_ncnn_computes_what_the_network_does(tmp_path, scale):
+    torch.manual_seed(0)
+    network = build_network("FSRCNN", scale=scale, init="bicubic").eval()
+    exported = export_network(network, tmp_path / "net.ncnn.param")
+    assert exported.difference is not None
+    assert exported.difference < 0.01
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["net.ncnn.bin", "net.ncnn.param"]
+    read = ncnn.Net()
+    assert read.load_param(str(tmp_path / "net.ncnn.param")) == read.load_model(str(tmp_path / "net.ncnn.bin")) == 0
+    image = torch.rand(1, 1, 21, 30)
+    extractor = read.create_extractor()
+    extractor.input("in0", ncnn.Mat(image[0].numpy()).clone())
+    with torch.no_grad():  # ncnn's default precision, half where the processor has it
+        np.testing.assert_allclose(np.array(extractor.extract("out0")[1]), network(image)[0].numpy(), atol=2 / 255)
+
+
+def test_what_pnnx_cannot_convert_leaves_nothing(tmp_path):
+    network = build_network("FSRCNN", scale=2, skip="bicubic").eval()
+    with pytest.raises(SrKdError, match=r"pnnx cannot convert this network to ncnn; it does convert FSRCNN without"):
+        export_network(network, tmp_path / "net.param")
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(UsageError, match=r"a \.param file has its weights in fp32"):
+        export_network(network, tmp_path / "net.param", precision="fp16")
+
+
+@pytest.mark.parametrize(("precision", "rgb"), [("fp32", True), ("fp16", False)])
+def test_core_ml(tmp_path, precision, rgb, run_cli):
+    import coremltools
+
+    save_network(tmp_path / "net.pth", build_network("FSRCNN", scale=2, skip="bicubic", init="bicubic"))
+    options = ("-n", tmp_path / "net.pth", "-o", tmp_path / "net.mlpackage", "--precision", precision)
+    finished = run_cli("export", *options, *(["--rgb"] if rgb else []))
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout.strip().endswith(f"{precision}; converted, not run: Core ML runs on macOS")
+    assert finished.stderr == ""
+    model = coremltools.models.MLModel(str(tmp_path / "net.mlpackage"), skip_model_load=True)
+    about = json.loads(model.user_defined_metadata["sr_kd"])
+    assert (about["scale"], about["color"], about["precision"]) == (2, "rgb" if rgb else "y", precision)
+    (given,), (made,) = model.get_spec().description.input, model.get_spec().description.output
+    float32 = 65568  # coremltools.proto.FeatureTypes_pb2.ArrayFeatureType.FLOAT32
+    assert (given.name, given.type.multiArrayType.dataType) == ("lr", float32)
+    assert (made.name, made.type.multiArrayType.dataType) == ("sr", float32)
+    bounds = [size.upperBound for size in given.type.multiArrayType.shapeRange.sizeRanges]
+    assert [bound > 1000 for bound in bounds] == [True, False, True, True]
+    again = run_cli("export", *options)
+    assert again.returncode == 2
+    assert "exists already, and a folder is not written over: remove it first" in again.stderr
