@@ -147,18 +147,26 @@ def score_image(
     Raises:
         SrKdError: nothing, or too little for a metric, is left after cropping.
     """
-    height, width = (side - 2 * scale for side in hr.shape[-2:])
-    chosen = {metric: METRICS.get(metric) for metric in metrics}
-    largest = max(chosen.values(), key=lambda metric: metric.smallest)
-    if min(height, width) < largest.smallest:
-        raise SrKdError(
-            f"{name} ({hr.shape[-1]}x{hr.shape[-2]}) is too small: {scale} pixels are cropped off each side, "
-            f"and {largest.smallest}x{largest.smallest} must remain for {largest.title}"
-        )
+    height, width = check_size(name, hr.shape[-2], hr.shape[-1], scale, metrics)
     image, reference = (
         plane[..., scale : scale + height, scale : scale + width].contiguous() for plane in protocol.compared(sr, hr)
     )
-    return ImageScore(name, {key: metric(image, reference) for key, metric in chosen.items()})
+    return ImageScore(name, {key: METRICS.get(key)(image, reference) for key in metrics})
+
+
+def check_size(name: str, height: int, width: int, scale: int, metrics: Sequence[str]) -> tuple[int, int]:
+    """Height and width of an HR image after cropping.
+
+    Raises:
+        SrKdError: nothing, or too little for a metric, is left.
+    """
+    largest = max((METRICS.get(metric) for metric in metrics), key=lambda metric: metric.smallest)
+    if min(height, width) - 2 * scale < largest.smallest:
+        raise SrKdError(
+            f"{name} ({width}x{height}) is too small: {scale} pixels are cropped off each side, "
+            f"and {largest.smallest}x{largest.smallest} must remain for {largest.title}"
+        )
+    return height - 2 * scale, width - 2 * scale
 
 
 def _color(upscaler: Upscaler) -> Color | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +32,15 @@ class OnnxModule(nn.Module):
         self._input = session.get_inputs()[0]
 
     def forward(self, x: Tensor) -> Tensor:
-        """As the file computes it, in the precision of `x`."""
+        """As the file computes it, in the precision of `x`. Raises an SrKdError where it cannot."""
         kind = torch.float16 if "float16" in self._input.type else torch.float32
         given = {self._input.name: (x * self.peak).to("cpu", kind).contiguous().numpy()}
-        return torch.from_numpy(self.session.run(None, given)[0]).to(x) / self.peak
+        try:
+            result = self.session.run(None, given)[0]
+        except Exception as error:  # its exceptions have no common base
+            problem = " ".join(str(error).split())[:120]
+            raise SrKdError(f"ONNX Runtime cannot compute an image {tuple(x.shape)}: {problem}") from None
+        return torch.from_numpy(result).to(x) / self.peak
 
     def __deepcopy__(self, memo: dict[int, Any]) -> OnnxModule:
         return self
@@ -64,7 +70,9 @@ def load_onnx_teacher(path: Path) -> ForeignNetwork:
     if isinstance(shape[2], int) or isinstance(shape[3], int):
         raise UsageError(f"{path} takes images of {shape[3]}x{shape[2]} pixels alone: export it with a free size")
     peak, scale = _range_and_scale(session, int(shape[1]), path)
-    return ForeignNetwork(OnnxModule(session, peak), scale, "rgb" if shape[1] == 3 else "y", (), OVERLAP)
+    module = OnnxModule(session, peak)
+    multiple = _multiple(module, int(shape[1]), scale)
+    return ForeignNetwork(module, scale, "rgb" if shape[1] == 3 else "y", (), OVERLAP, multiple)
 
 
 def _range_and_scale(session: Any, channels: int, path: Path) -> tuple[float, int]:
@@ -74,9 +82,8 @@ def _range_and_scale(session: Any, channels: int, path: Path) -> tuple[float, in
         x = _disc(PROBE * 8, 8, channels)
         try:
             y = OnnxModule(session, peak)(x)
-        except Exception as error:  # as above
-            problem = " ".join(str(error).split())[:120]
-            raise UsageError(f"{path} does not take an image {tuple(x.shape)}: {problem}") from None
+        except SrKdError as error:
+            raise UsageError(f"{path}: {error}") from None
         scale = y.shape[-1] // PROBE if y.ndim == 4 else 0
         if scale < 2 or y.shape != (1, channels, scale * PROBE, scale * PROBE):
             raise UsageError(f"{path} makes {tuple(y.shape)} of {tuple(x.shape)}: it upscales no images")
@@ -85,6 +92,17 @@ def _range_and_scale(session: Any, channels: int, path: Path) -> tuple[float, in
     if not distance <= FAR:
         raise UsageError(f"{path} makes another image of a test image, with values up to 1 as up to 255")
     return peak, scale
+
+
+def _multiple(module: OnnxModule, channels: int, scale: int) -> int:
+    """Of what number both sides of an image must be multiples (windows, unshuffles): found by trying."""
+    for multiple in range(1, PROBE):
+        if PROBE % multiple == 0:
+            height, width = 5 * multiple, 7 * multiple  # of nothing else in common
+            with suppress(SrKdError):
+                if module(torch.zeros(1, channels, height, width)).shape[2:] == (scale * height, scale * width):
+                    return multiple
+    return PROBE
 
 
 def _disc(side: int, shrink: int, channels: int) -> Tensor:

@@ -31,7 +31,7 @@ class ForeignNetwork(SRNetwork):
         taps: dotted names of submodules as in ``module.named_modules()``, each giving one (N, C, H, W).
         receptive_radius: in LR pixels; it is not measured.
         multiple: sides that the module takes are multiples of this (windows, unshuffles); others are
-            padded by reflection at the bottom and right, and the output is cropped.
+            padded at the bottom and right, by reflection where they are long enough, and the output is cropped.
 
     Raises:
         UsageError: an unknown submodule (with the nearest name), one that gives no single feature map, or
@@ -84,7 +84,8 @@ class ForeignNetwork(SRNetwork):
 
     def _padded(self, x: Tensor) -> Tensor:
         bottom, right = (-side % self.multiple for side in x.shape[-2:])
-        return functional.pad(x, (0, right, 0, bottom), "reflect") if bottom or right else x
+        mode = "reflect" if bottom < x.shape[-2] and right < x.shape[-1] else "replicate"
+        return functional.pad(x, (0, right, 0, bottom), mode) if bottom or right else x
 
     def _probe(self, names: list[str]) -> dict[str, Recorded]:
         """Run once on a small image, to see what each tap gives."""

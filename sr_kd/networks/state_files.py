@@ -25,10 +25,12 @@ SCALES_KEY = "sr_kd.scales"  # a tensor beside the weights, for readers that see
 TORCH_SUFFIXES = (".pth", ".pt", ".ckpt")
 SUFFIXES = (*TORCH_SUFFIXES, ".safetensors", ".npz")
 # Where the weights are in the files of this field, averages first; one may lie within another.
-WRAPPERS = ("params_ema", "params-ema", "ema", "params", "state_dict", "model_state_dict", "model", "net", "network")
+AVERAGES = ("params_ema", "params-ema", "state_dict_ema", "ema_state_dict", "model_ema", "ema_model", "ema")
+WRAPPERS = (*AVERAGES, "params", "state_dict", "model_state_dict", "model", "net", "network")
 # What wrapped models put before every key, and before those of the network in a file that also holds its critic.
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "netG.", "network.")
-GENERATORS = ("generator_ema.", "generator.")
+GENERATORS = ("ema_model.", "generator_ema.", "generator.")
+COUNTER = "n_averaged"  # of PyTorch's AveragedModel, beside the weights
 LARGEST_DESCRIPTION = 2**24  # characters
 NESTING = 6  # levels of a network's arguments: a teacher has two
 
@@ -146,6 +148,7 @@ def _unwrap(path: Path, content: Mapping[Any, Any]) -> dict[str, Tensor]:
             break
         inner = deeper[0]
     tensors = {str(key): value for key, value in inner.items() if isinstance(value, Tensor)}
+    tensors.pop(COUNTER, None)
     if not tensors:
         keys = ", ".join(str(key) for key in list(content)[:5]) or "none"
         raise SrKdError(f"{path}: no weights found; its entries: {keys}")

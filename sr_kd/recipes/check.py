@@ -105,7 +105,7 @@ def check_test_file(path: Path | str, overrides: Sequence[str] = (), *, data: bo
     recipe, problems = parse_test(document)
     if recipe is None:
         raise refusal(problems, document)
-    sets = EvaluationSets(recipe.sets, recipe.scale, "sets", data)
+    sets = EvaluationSets(recipe.sets, recipe.scale, "sets", recipe.metrics, data)
     found = [*sets.problems, *sets.misfits(), *test_problems(recipe)]
     problems += [(recipe.origin.written(where), text) for where, text in found if not recipe.is_damaged(*where)]
     if problems:

@@ -226,6 +226,24 @@ def test_an_onnx_file_teaches_in_its_own_range(tmp_path: Path, peak: int) -> Non
     assert abs(difference).max() <= 1
 
 
+@pytest.mark.parametrize("block", [1, 3, 4, 16])
+def test_an_onnx_file_may_ask_for_sides_that_are_multiples(tmp_path: Path, block: int) -> None:
+    import onnx
+
+    text = f"""<ir_version: 8, opset_import: ["": 17]> twice (float[n, 3, h, w] x) => (float[n, 3, h2, w2] y)
+    <float[4] scales = {{1, 1, 2, 2}}> {{
+        deep = SpaceToDepth<blocksize = {block}>(x)
+        flat = DepthToSpace<blocksize = {block}>(deep)
+        y = Resize<mode = "nearest">(flat, , scales)
+    }}"""
+    onnx.save(onnx.parser.parse_model(text), tmp_path / "teacher.onnx")
+    teacher, _ = load_teacher(tmp_path / "teacher.onnx", device="cpu")
+    assert teacher.network.multiple == block
+    for height, width in ((61, 77), (2, 5), (1, 1)):
+        image = np.ascontiguousarray(data.astronaut()[:height, :width])
+        np.testing.assert_array_equal(teacher.upscale(image), image.repeat(2, axis=0).repeat(2, axis=1))
+
+
 def test_a_size_may_be_a_file(work: Path, tmp_path: Path) -> None:
     assert student_options(str(work / "student.yml"), 2)["d"] == 8
     (tmp_path / "empty.yml").write_text("d: 8\n")

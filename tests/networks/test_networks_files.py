@@ -190,6 +190,16 @@ def test_the_pisr_teacher_loads_whole_or_in_parts(tmp_path: Path) -> None:
             | {f"generator.{key}": value * 0 for key, value in state.items()}
             | {"step_counter": torch.zeros(1)}
         ),
+        lambda state: {
+            "state_dict": {key: value * 0 for key, value in state.items()},
+            "state_dict_ema": {f"module.{key}": value for key, value in state.items()},
+        },
+        lambda state: {f"module.{key}": value for key, value in state.items()} | {"n_averaged": torch.tensor(7)},
+        lambda state: (
+            {f"online_model.{key}": value * 0 for key, value in state.items()}
+            | {f"ema_model.{key}": value for key, value in state.items()}
+            | {"initted": torch.tensor(True), "step": torch.tensor(9)}
+        ),
     ],
     ids=[
         "params",
@@ -206,6 +216,9 @@ def test_the_pisr_teacher_loads_whole_or_in_parts(tmp_path: Path) -> None:
         "model.",
         "compiled",
         "gan",
+        "state_dict_ema",
+        "AveragedModel",
+        "ema_model.",
     ],
 )
 @pytest.mark.parametrize("color", ["y", "rgb"])

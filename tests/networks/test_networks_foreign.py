@@ -175,6 +175,18 @@ def test_networks_that_do_not_fit_are_explained() -> None:
         ForeignNetwork(nn.Sequential(nn.Conv2d(3, 12, 3, padding=1), nn.PixelShuffle(2)), 2, "y")
 
 
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 9), (3, 4), (5, 5), (8, 16), (13, 30)])
+def test_images_of_any_size_are_padded_to_what_the_module_takes(height: int, width: int) -> None:
+    class Windowed(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            assert x.shape[2] % 8 == 0 and x.shape[3] % 8 == 0
+            return nn.functional.interpolate(x, scale_factor=2)
+
+    x = torch.rand(1, 3, height, width)
+    y = ForeignNetwork(Windowed(), 2, multiple=8)(x)
+    torch.testing.assert_close(y, nn.functional.interpolate(x, scale_factor=2))
+
+
 def test_undeclared_taps_and_tails_are_refused() -> None:
     network = wrap()
     x = torch.rand(1, 3, 6, 6)

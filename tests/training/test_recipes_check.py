@@ -6,6 +6,7 @@ import logging
 import shutil
 from importlib.metadata import version
 
+import PIL.Image
 import pytest
 import torch
 
@@ -140,6 +141,16 @@ def test_a_truncated_validation_image_ends_the_run_before_its_first_iteration(wr
     with pytest.raises(SrKdError, match=r"coffee\.png"):
         run_recipe(check_training_file(path), WORLD, quiet=True)
     assert not list(tmp_path.rglob("*.state"))
+
+
+def test_a_validation_image_too_small_for_a_metric_is_found_by_the_check(write_recipe, photographs, tmp_path):
+    shutil.copytree(photographs / "val", tmp_path / "val")
+    with PIL.Image.open(tmp_path / "val" / "coffee.png") as opened:
+        opened.crop((0, 0, 40, 14)).save(tmp_path / "val" / "tiny.png")
+    val = {"dataroot_gt": str(tmp_path / "val")}
+    with pytest.raises(UsageError, match=r"datasets\.val'? cannot be used: tiny \(40x14\) is too small.*for SSIM"):
+        check_training_file(write_recipe(**SHORT, datasets__val=val))
+    check_training_file(write_recipe(**SHORT, datasets__val=val, val__metrics=["psnr"]))
 
 
 def test_images_added_to_the_set_are_pointed_out_when_a_run_goes_on(write_recipe, photographs, tmp_path, caplog):

@@ -16,6 +16,8 @@ from ...data.pool import DecodedImages
 from ...data.sets import ImageSet, open_set
 from ...distributed import World
 from ...errors import SrKdError, UsageError
+from ...evaluation.benchmark import check_size
+from ...evaluation.metrics import METRICS
 from ...imaging.upscaler import Upscaler
 from ...networks.base import Color, Network
 from ..base import Networks, TaskData, repeated_names
@@ -30,18 +32,21 @@ class EvaluationSets:
     Args:
         options: of the sets.
         key: where they stand in the recipe.
+        metrics: that every image must be large enough for.
         look: whether to open them (headers alone are read).
 
     Attributes:
         problems: why some could not be opened. sets: index -> the others.
     """
 
-    def __init__(self, options: Sequence[EvaluationSet], scale: int, key: str, look: bool = True) -> None:
+    def __init__(
+        self, options: Sequence[EvaluationSet], scale: int, key: str, metrics: Sequence[str], look: bool = True
+    ) -> None:
         self.options, self.key = options, key
         self.problems: list[Problem] = []
         self.sets: dict[int, ImageSet] = {}
         for index, one in enumerate(options if look else []):
-            opened = _tried((key, index), lambda one=one: open_images(one, scale), self.problems)  # type: ignore[misc]
+            opened = _tried((key, index), lambda one=one: _open_measurable(one, scale, metrics), self.problems)  # type: ignore[misc]
             self.sets |= {} if opened is None else {index: opened}
 
     def misfits(self) -> Iterator[Problem]:
@@ -72,7 +77,9 @@ class SuperResolutionData(TaskData):
         self.problems: list[Problem] = []
         look_for_training = look and not recipe.is_damaged("train")
         self._train = _tried(("train",), self._open_training, self.problems) if look_for_training else None
-        self.validation = EvaluationSets(recipe.validation_sets, recipe.scale, "validation_sets", look)
+        self.validation = EvaluationSets(
+            recipe.validation_sets, recipe.scale, "validation_sets", recipe.val.metrics, look
+        )
         self.problems += self.validation.problems
         self._by_teacher: dict[str, DecodedImages] = {}
 
@@ -187,6 +194,14 @@ def open_images(options: SetOptions, scale: int) -> ImageSet:
         lmdb=options.io_backend.type == "lmdb",
         name=options.name,
     )
+
+
+def _open_measurable(options: SetOptions, scale: int, metrics: Sequence[str]) -> ImageSet:
+    images = open_images(options, scale)
+    known = [metric for metric in metrics if metric in METRICS.names()]
+    for name, header in zip(images.names, images.headers, strict=True) if known else ():
+        check_size(name, header.height // scale * scale, header.width // scale * scale, scale, known)
+    return images
 
 
 def _tried(path: KeyPath, function: Callable[[], ImageSet], problems: list[Problem]) -> ImageSet | None:
