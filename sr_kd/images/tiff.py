@@ -91,7 +91,7 @@ class _Page:
 
     @property
     def _palette(self) -> bool:
-        return self.photometric == _PALETTE and self.extra == 0 and self.depths[0] <= 8
+        return self.photometric == _PALETTE and self.extra == 0
 
     @property
     def _jpeg(self) -> bool:

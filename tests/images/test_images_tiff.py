@@ -175,14 +175,18 @@ def test_a_palette_is_looked_up(depth, gray):
     np.testing.assert_array_equal(np.broadcast_to(image.pixels, shown.shape), shown)
 
 
-@pytest.mark.parametrize("order", ["<", ">"])
-@pytest.mark.parametrize("tile", [None, (16, 16)])
-def test_a_palette_of_sixteen_bits_is_refused_for_what_it_is(order, tile):
-    levels = np.arange(37 * 53, dtype=np.uint16).reshape(37, 53) * 33
-    colors = np.random.default_rng(0).integers(0, 65536, (3, 65536)).astype(np.uint16)
-    data = stored(levels, photometric="palette", colormap=colors, byteorder=order, tile=tile)
-    with pytest.raises(SrKdError, match=r"16 bits a sample with colors of kind 3.*save it as RGB"):
-        decode_image(data, "x.tif")
+@pytest.mark.parametrize("gray", [False, True])
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_a_palette_of_sixteen_bits_is_looked_up(compression, gray):
+    random = np.random.default_rng(0)
+    levels = random.integers(0, 65536, (37, 53)).astype(np.uint16)
+    colors = random.integers(0, 65536, (1 if gray else 3, 65536)).astype(np.uint16)
+    colors = np.ascontiguousarray(np.broadcast_to(colors, (3, 65536)))
+    for order, tile, big in itertools.product("<>", (None, (16, 16)), (False, True)):
+        layout = {"byteorder": order, "tile": tile, "bigtiff": big, "compression": compression}
+        image = decode_image(stored(levels, photometric="palette", colormap=colors, **layout), "x.tif")
+        assert image.pixels.dtype == np.uint16 and image.channels == (1 if gray else 3)
+        np.testing.assert_array_equal(image.pixels, colors.T[levels][..., : image.channels])
 
 
 @pytest.mark.parametrize(
