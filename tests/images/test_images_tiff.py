@@ -199,6 +199,11 @@ def test_a_palette_of_sixteen_bits_is_looked_up(compression, gray):
         (PHOTOGRAPH.astype(np.int8), {"photometric": "rgb"}, "signed samples"),
         (PHOTOGRAPH.astype(np.uint16), {"photometric": "cielab"}, "colors of kind 8, compression 1"),
         (PHOTOGRAPH, {"photometric": "icclab"}, "ICCLAB"),
+        (
+            np.dstack([PHOTOGRAPH, PHOTOGRAPH[..., :2]]),
+            {"photometric": "separated", "extrasamples": ["unassalpha"]},
+            "colors of kind 5, compression 1 and 1 extra samples",
+        ),
         (PHOTOGRAPH[..., 0], {"photometric": "cfa"}, "CFA"),
     ],
 )
