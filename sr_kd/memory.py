@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import ctypes
+from pathlib import Path
 
 # glibc's <malloc.h>
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
-# PyTorch on accelerators and on CPUs, oneDNN, C++, the system, OpenCV.
+# PyTorch on accelerators and on CPUs, oneDNN, C++, the system, OpenCV, the loader of libraries.
 _OUT_OF_MEMORY = (
     *("out of memory", "can't allocate memory", "not enough memory", "could not create a primitive", "bad_alloc"),
     *("could not create a memory", "cannot allocate memory", "insufficient memory"),
+    *("failed to map segment", "can't start new thread"),
 )
 _LARGEST_KEPT = 2**30
 _LARGEST_BY_ITSELF = 2**25
@@ -44,6 +46,20 @@ def _set(option: int, value: int) -> bool:
         return bool(ctypes.CDLL(None).mallopt(option, value))
     except (AttributeError, OSError, TypeError):
         return False
+
+
+def free_address_space() -> int | None:
+    """Bytes that this process may still map; None where nothing limits it (``ulimit -v``), or it cannot be told."""
+    try:
+        import resource
+
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+        if limit == resource.RLIM_INFINITY:
+            return None
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    except (ImportError, OSError):
+        return None
+    return max(0, limit - used)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -1,7 +1,9 @@
-"""Memory that stays with the process, measured by the page faults of feature maps that follow each other."""
+"""Memory that stays with the process, measured by page faults; and where there is too little of it."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -32,3 +34,35 @@ def test_feature_maps_reuse_the_pages_of_earlier_ones():
     if not kept:
         pytest.skip("system: the C library has no mallopt")
     assert faults < 0.1 * _ten_maps(False)[1]
+
+
+def test_no_image_is_decoded_where_libvips_has_no_room_for_its_threads(tmp_path):
+    """It would end the process by SIGSEGV."""
+    if not Path("/proc/self/statm").exists():
+        pytest.skip("system: what is mapped is read in /proc")
+    program = """
+import resource, sys
+from pathlib import Path
+from sr_kd.errors import SrKdError
+from sr_kd.images import Image, read_image, write_image
+from sr_kd.memory import free_address_space
+import numpy as np
+
+assert free_address_space() is None
+image = Image(np.zeros((9, 9, 3), np.uint8))
+write_image(Path("a.png"), image)
+used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 2**25, used + 2**25))
+assert 0 < free_address_space() <= 2**25
+for act in (lambda: read_image(Path("a.png")), lambda: write_image(Path("b.png"), image)):
+    try:
+        act()
+    except SrKdError as error:
+        print(error)
+"""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "cannot read a.png: not enough memory\ncannot write b.png: not enough memory\n"

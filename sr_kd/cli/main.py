@@ -16,7 +16,7 @@ from typing import Any
 
 from .. import __version__
 from ..errors import SrKdError, UsageError, nearest, printable
-from ..memory import keep_freed_memory
+from ..memory import is_out_of_memory, keep_freed_memory
 
 COMMANDS = {
     "upscale": "upscale images with a trained model",
@@ -81,9 +81,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files are bytes that need not be text
     given = list(sys.argv[1:] if arguments is None else arguments)
     only = next((argument for argument in given if argument in COMMANDS), None)
-    parsed = build_parser(only).parse_args(given)
-    keep_freed_memory()
     try:
+        parsed = build_parser(only).parse_args(given)
+        keep_freed_memory()
         _refuse_empty(parsed)
         if parsed.plugin:
             from ..config.plugins import load_plugins
@@ -93,20 +93,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return int(parsed.run(parsed) or 0)
     except SrKdError as error:
         lines = "\n".join(map(printable, str(error).split("\n")))
-        print(f"sr-kd {parsed.command}: error: {lines}", file=sys.stderr)
+        print(f"sr-kd {only}: error: {lines}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:  # a path too long, no permission, a full disk: whatever was not foreseen
         place = f"{error.filename}: " if error.filename is not None else ""
-        print(f"sr-kd {parsed.command}: error: {printable(f'{place}{error.strerror or error}')}", file=sys.stderr)
+        print(f"sr-kd {only}: error: {printable(f'{place}{error.strerror or error}')}", file=sys.stderr)
         return 1
-    except MemoryError:
-        print(f"sr-kd {parsed.command}: error: out of memory", file=sys.stderr)
+    except (MemoryError, ImportError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        print(f"sr-kd {only}: error: out of memory", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(f"sr-kd {parsed.command}: stopped", file=sys.stderr)
+        print(f"sr-kd {only}: stopped", file=sys.stderr)
         return 130
 
 

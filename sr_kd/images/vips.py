@@ -10,18 +10,27 @@ import numpy as np
 import PIL.Image
 
 from ..errors import SrKdError
+from ..memory import free_address_space
 from .image import STRIPE_BYTES
 
+_ROOM = 2**26  # bytes of addresses
 TYPES = {"uchar": np.uint8, "ushort": np.uint16}
 
 
-@cache
 def vips() -> Any:
     """The module pyvips. It is imported at first use, and keeps nothing of one image for the next.
 
     Raises:
-        SrKdError: it is missing.
+        SrKdError: it is missing. MemoryError: its threads would find no room, which it does not survive.
     """
+    free = free_address_space()
+    if free is not None and free < _ROOM:
+        raise MemoryError
+    return _imported()
+
+
+@cache
+def _imported() -> Any:
     os.environ.setdefault("VIPS_WARNING", "0")  # it would write to standard error
     try:
         import pyvips

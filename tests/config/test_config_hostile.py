@@ -78,7 +78,7 @@ def test_nonsense_in_any_section_is_refused_in_sentences(tmp_path, key, value):
     assert places and all(line.startswith(f"{file}:") for line in places)
 
 
-@pytest.mark.parametrize("type", ["{a: 1}", "[L1Loss]", "~"])
+@pytest.mark.parametrize("type", ["{}", "{a: 1}", "[L1Loss]", "~"])
 def test_a_type_of_basicsr_that_is_no_name_is_refused_in_a_sentence(tmp_path, type):
     (tmp_path / "options.yml").write_text(
         "name: a\nmodel_type: SRModel\nscale: 2\nnetwork_g: {type: FSRCNN}\n"

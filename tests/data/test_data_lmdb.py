@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import cv2
@@ -219,6 +220,21 @@ def test_keys_of_another_kind_are_refused_before_writing(folder, place):
         data[page + place] |= 4
     (folder / "data.mdb").write_bytes(data)
     with pytest.raises(SrKdError, match=r"data\.mdb is no LMDB"):
+        LmdbWriter(folder)
+
+
+def test_a_list_of_free_pages_longer_than_its_place_is_refused_before_writing(folder, crops):
+    for number in range(2):  # later transactions leave pages free
+        with LmdbWriter(folder) as writer:
+            writer.put(f"more{number}", encode_png(crops["0001"]))
+    data = bytearray((folder / "data.mdb").read_bytes())
+    meta = max((0, 4096), key=lambda page: struct.unpack_from("<Q", data, page + 144))  # the newest transaction
+    page = 4096 * struct.unpack_from("<Q", data, meta + 80)[0]
+    for slot in range(page + 16, page + struct.unpack_from("<H", data, page + 12)[0], 2):
+        node = page + struct.unpack_from("<H", data, slot)[0]
+        struct.pack_into("<Q", data, node + 16, 10**6)  # behind 8 bytes of header and a key of 8
+    (folder / "data.mdb").write_bytes(data)
+    with pytest.raises(SrKdError, match="its list of free pages"):
         LmdbWriter(folder)
 
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from digits import CPU
 
+from sr_kd.cli.main import main
 from sr_kd.errors import SrKdError
 from sr_kd.recipes.check import check_recipe
 from sr_kd.recipes.load import load_recipe
@@ -60,6 +61,14 @@ def test_a_signed_state_with_a_hostile_body_costs_that_state_only(write_recipe, 
     assert "trying the state before it" in caplog.text
     again = read_state(folder / "12.state")
     assert all(torch.equal(value, again["step"][name]) for name, value in whole["step"].items())
+
+
+@pytest.mark.parametrize("number", range(9))
+def test_a_signed_state_with_a_hostile_body_is_looked_at_in_a_sentence(tmp_path, number, capsys):
+    signed(tmp_path / "12.state", list(hostile())[number])
+    code = main(["info", str(tmp_path / "12.state")])
+    said = capsys.readouterr()
+    assert said.out if code == 0 else code == 1 and said.err.startswith("sr-kd info: error: ")
 
 
 def test_a_state_of_another_network_is_not_loaded_halfway(write_recipe):
