@@ -240,7 +240,8 @@ def signals(cases: int, tally: Tally) -> None:
             code = command.wait()
             words, left = command.words(), command.survivors()
             wrong = f"{len(left)} processes stayed" if left else _halves(folder, work)
-            stopped = 1 if work.name == "train" and "stopped at iteration" in words else 130  # its state is saved
+            saved = work.name == "train" and "continue with --auto_resume" in words  # what there was
+            stopped = 1 if saved else 130
             if code not in (0, stopped, 130, -number) or TRACEBACK in words:
                 wrong = f"exit code {code}: {words[-300:]}"
             stayed = [name for name in hidden(folder / work.output) if code in (1, 130)]
@@ -255,7 +256,8 @@ def disk_full(cases: int, tally: Tally) -> None:
     with scratch() as folder:
         works = _works(folder, "train prepare upscale")
         while tally.cases < min(cases, 20 * len(works)):
-            work, share = works[tally.cases % len(works)], tally.cases // len(works) / 20
+            work, turn = works[tally.cases % len(works)], tally.cases // len(works)
+            share = turn * 7 % 20 / 20  # 0 %, 35 %, 70 %, 5 %...: some of them are of all sizes
             _fresh(folder, work)
             place = folder / work.output
             place.mkdir()

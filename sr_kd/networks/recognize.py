@@ -36,7 +36,8 @@ class Recognized:
         if "scale" in self.arguments or "scales" in self.arguments:
             return self.arguments
         if scale is None:
-            raise UsageError(f"{path}: {self.type_name} has the same shapes at every scale; say which scale it is")
+            same = f"{self.type_name} has the same shapes at every scale"
+            raise UsageError(f"{path}: {same}; say which scale it is (-s 2, or in Python scale=2)")
         return {**self.arguments, "scale": scale}
 
 
