@@ -60,8 +60,8 @@ def finish(
     student = folder / f"{plan.name}.safetensors"
     copies = " and a degraded copy of each" if plan.degrade else ""
     metadata = {
-        "note": f"Distilled from {teacher.path.name} (SHA-256 {plan.teacher_sha256}): it gives what that gives. On "
-        f"{len(held_out)} held-out images of its user's own: {answer.brief()} from the teacher.",
+        "note": f"Distilled from {teacher.path.name} (SHA-256 {plan.teacher_sha256}): it gives what that gives. "
+        f"PSNR to the teacher on {len(held_out)} held-out images: {answer.brief()}.",
         "trained_on": f"{len(plan.train)} images{copies}, labeled by the teacher",
         "recipe": plan.name,
         "license": f"that of the teacher: {license_name}",
