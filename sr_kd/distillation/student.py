@@ -114,6 +114,7 @@ def build_student(size: str, scale: int) -> SRNetwork:
 
 def step_seconds(size: str, scale: int, device: str) -> float:
     """Of a training step, measured on photographs that ship with scikit-image; in a real run it is measured anew."""
+    logger.info("measuring the time of a training step, by a short training elsewhere")
     with TemporaryDirectory() as folder:
         text = _recipe(
             "probe", "a probe", scale, student_options(size, scale), PROBE_STEPS, Path(folder), "probe", WHOLE

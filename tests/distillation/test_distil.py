@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -84,6 +85,7 @@ def test_everything_is_made_and_said(work: Path, whole: Path) -> None:
     assert "Distilled from my_teacher.pth" in card
     assert "that of the teacher: MIT License" in card
     assert "4 images and a degraded copy of each" in card
+    assert re.search(r"PSNR to the teacher on 2 held-out images: tiny \d+\.\d\d dB, bicubic \d+\.\d\d dB", card)
     assert "held-out images" in (whole / "report.html").read_text()
     upscaled = sr_kd.load_model(whole / "tiny.safetensors").upscale(np.zeros((8, 8, 3), np.uint8))
     assert upscaled.shape == (16, 16, 3)
