@@ -29,7 +29,7 @@ BELOW = {
     "images": set(),
     "networks": set(),
     "data": {"images", "networks", "config"},
-    "losses": {"networks", "data"},
+    "losses": {"networks", "data", "config"},
     "zoo": set(),
     "config": set(),
     "imaging": {"losses", "data", "images", "networks", "zoo"},

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import platform
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
 
+from ..recipes.environment import installed_versions
 from .timing import time_in_turn
 
 PACKAGES = ("torch", "numpy", "opencv-python", "onnxruntime", "openvino", "basicsr")
@@ -56,7 +56,7 @@ def measure_machine(device: torch.device, repetitions: int = 5) -> Machine:
     return Machine(
         processor=_processor(device),
         system=f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
-        versions=_versions(),
+        versions=installed_versions(PACKAGES),
         fp32=side**3 / seconds["fp32"],
         bf16=side**3 / seconds["bf16"],
         copy=2 * size / seconds["copy"],
@@ -74,13 +74,3 @@ def _processor_name() -> str:
     lines = table.read_text(encoding="utf-8").splitlines() if table.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found

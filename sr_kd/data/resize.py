@@ -72,7 +72,7 @@ def make_lr(hr: np.ndarray, scale: int) -> np.ndarray:
     """The LR image of an HR image: 1/scale of its size, rounded to integers after each pass.
 
     Args:
-        hr: (H, W, C) uint8 or uint16, both sides multiples of `scale` (see :func:`mod_crop`).
+        hr: (H, W, C) uint8 or uint16, both sides multiples of `scale`.
         scale: how many times smaller.
 
     Returns:
@@ -129,21 +129,6 @@ def resize_pixels(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
             made = made if levels else made.clamp_(0, 1)
             result[place] = made.view(-1, channels, size[1]).transpose(1, 2).numpy()
     return result
-
-
-def mod_crop(hr: np.ndarray, scale: int) -> np.ndarray:
-    """Cut (H, W, ...) to multiples of `scale`, keeping the top left corner.
-
-    Raises:
-        UsageError: the image is smaller than one LR pixel.
-
-    >>> mod_crop(np.zeros((5, 7, 3)), 2).shape
-    (4, 6, 3)
-    """
-    height, width = hr.shape[:2]
-    if height < scale or width < scale:
-        raise UsageError(f"an HR image of {width}x{height} pixels is too small for scale {scale}")
-    return hr[: height - height % scale, : width - width % scale]
 
 
 def _strip(width: int, horizontal: tuple[Run, ...]) -> int:

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ..config.section import Count, NonNegative, OpenFraction, Positive
 from .base import LossInputs, TapPair
 from .discriminator import PatchDiscriminator
 from .image import ImageLoss, Target
 from .numerics import full_precision, widen
-from .options import Count, NonNegative, OpenFraction, Positive
 
 Form = Literal["least_squares", "relativistic"]
 _MEMORY = 0.99  # of the running accuracy

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from torch import Tensor
 
+from ..config.section import Count
 from .base import MIDDLE, ComparedMaps, LossInputs, Place, TapPair
 from .numerics import full_precision, unit, widen
-from .options import Count
 from .shapes import match_size, pool_positions, position
 from .taps import TapLoss
 

@@ -8,9 +8,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from ..config.section import AtLeastOne
 from .base import MIDDLE, ComparedMaps, LossInputs, Place, TapPair
 from .numerics import unit, widen
-from .options import AtLeastOne
 from .shapes import match_size
 from .taps import TapLoss
 

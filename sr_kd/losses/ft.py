@@ -9,9 +9,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from ..config.section import Count, Positive
 from .autoencoder import AutoEncoder, FactorLoss, Reconstruction, factor_distance
 from .base import LossInputs, TapPair
-from .options import Count, Positive
 
 SLOPE = 0.1
 

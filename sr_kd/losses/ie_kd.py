@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from ..config.section import Count, OpenFraction, Positive
 from ..errors import UsageError
 from .autoencoder import (
     AutoEncoder,
@@ -21,7 +22,6 @@ from .autoencoder import (
 )
 from .base import LossInputs, TapPair
 from .numerics import full_precision, unit, widen
-from .options import Count, OpenFraction, Positive
 from .shapes import match_size
 
 SLOPE = 0.1

@@ -8,10 +8,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from ..config.section import Count, NonNegative, Positive
 from ..errors import UsageError
 from .base import MIDDLE, ComparedMaps, LossInputs, Place, TapPair
 from .numerics import full_precision, unit, widen
-from .options import Count, NonNegative, Positive
 from .shapes import match_size, position
 from .taps import TapLoss
 

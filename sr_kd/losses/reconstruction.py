@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ..config.section import Positive
 from .base import LossInputs, TapPair
 from .image import ImageLoss, Target
-from .options import Positive
 
 
 class L1(ImageLoss):

@@ -10,11 +10,11 @@ import numpy as np
 from torch import Tensor
 from torch.nn import functional
 
+from ..config.section import Fraction, Seed
 from ..data.resize import imresize
 from ..errors import UsageError
 from .base import Loss, LossInputs, TapPair
 from .numerics import widen
-from .options import Probability, Seed
 
 Zoom = Literal["in", "out"]
 
@@ -85,7 +85,7 @@ class Upcycling(Loss):
         self,
         pairs: Sequence[TapPair] = (),
         zooms: tuple[Zoom, ...] = ("in", "out"),
-        probability: Probability = 0.3,
+        probability: Fraction = 0.3,
         seed: Seed = 0,
     ) -> None:
         super().__init__(pairs)

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn import functional
 
+from ..config.section import Positive
 from .base import MIDDLE, ComparedMaps, Loss, LossInputs, Place, TapPair
 from .numerics import widen
-from .options import Positive
 from .shapes import match_size
 from .vid import gaussian_nll
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from collections.abc import Iterable
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -24,12 +26,12 @@ def describe_environment(world: World) -> str:
     Only a commit of this package's own checkout is named; ``-dirty`` means with changes that were not committed.
     """
     device = torch.cuda.get_device_name(world.device) if world.device.type == "cuda" else str(world.device)
-    versions = [f"Python {platform.python_version()}", *(f"{name} {_version(name)}" for name in PACKAGES)]
+    versions = {"Python": platform.python_version(), **installed_versions(PACKAGES)}
     commit = _commit()
     return ", ".join(
         [
             f"sr_kd {__version__}{f' ({commit})' if commit else ''}",
-            *versions,
+            *(f"{name} {number}" for name, number in versions.items()),
             f"{world.size} process(es) on {device}",
             f"{torch.get_num_threads()} threads of {os.cpu_count()}",
             f"{platform.system()} {platform.machine()}",
@@ -43,11 +45,13 @@ def written_options(recipe: TrainingRecipe) -> str:
     return yaml.safe_dump(options, sort_keys=False, allow_unicode=True, width=120)
 
 
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "none"
+def installed_versions(packages: Iterable[str]) -> dict[str, str]:
+    """Package -> version, of those that are installed."""
+    found = {}
+    for package in packages:
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
 
 
 def _commit() -> str:

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
+from crops import mod_crop
 
 from sr_kd.data.embedded import embedded_files
 from sr_kd.data.folders import natural_key
-from sr_kd.data.resize import make_lr, mod_crop
+from sr_kd.data.resize import make_lr
 from sr_kd.data.sets import open_set, set_name
 from sr_kd.data.stored import ImageFile
 from sr_kd.errors import SrKdError, UsageError

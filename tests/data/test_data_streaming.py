@@ -13,6 +13,7 @@ import numpy as np
 import PIL.Image
 import pytest
 import torch
+from crops import mod_crop
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import multiprocessing
@@ -22,7 +23,7 @@ from sr_kd.data.embedded import embedded_files
 from sr_kd.data.patch_reader import PatchReader, lr_region
 from sr_kd.data.patches import PatchSource, open_patches
 from sr_kd.data.prepare import Preparation, prepare
-from sr_kd.data.resize import make_lr, mod_crop
+from sr_kd.data.resize import make_lr
 from sr_kd.data.sets import ImageSet, open_set
 from sr_kd.data.streaming import StreamedPatches
 from sr_kd.errors import SrKdError

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from torch import Tensor
 from torch.nn import functional
 
+from ...config.section import Fraction
 from ...errors import UsageError
 from ...losses.base import Loss, LossInputs, TapPair
 from ...losses.numerics import widen
-from ...losses.options import Probability
 
 
 class CrossEntropy(Loss):
@@ -23,7 +23,7 @@ class CrossEntropy(Loss):
     terms = ("cross_entropy",)
     tasks = ("classification",)
 
-    def __init__(self, pairs: Sequence[TapPair] = (), label_smoothing: Probability = 0.0) -> None:
+    def __init__(self, pairs: Sequence[TapPair] = (), label_smoothing: Fraction = 0.0) -> None:
         super().__init__(pairs)
         self.label_smoothing = label_smoothing
 

@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ...losses.options import Count
+from ...config.section import Count
 from ...networks.base import Network, Stage, Tap
 
 

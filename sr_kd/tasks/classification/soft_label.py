@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from torch import Tensor
 from torch.nn import functional
 
+from ...config.section import Positive
 from ...errors import UsageError
 from ...losses.base import Loss, LossInputs, TapPair
 from ...losses.numerics import widen
-from ...losses.options import Positive
 
 
 def soft_label_divergence(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:

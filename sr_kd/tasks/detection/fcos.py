@@ -12,8 +12,8 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ...config.section import Count
 from ...errors import UsageError
-from ...losses.options import Count
 from ...networks.base import Network, Tap
 from ...networks.foreign import recorded
 from ..classification.resnet import residual_stage
