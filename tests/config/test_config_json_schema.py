@@ -70,7 +70,7 @@ def test_every_packaged_recipe_is_valid_and_names_the_schema(name: str) -> None:
     ("old", "new", "message"),
     [
         ("scale: 2", "scale: two", "'two' is not of type 'integer'"),
-        ("total_iter: 1000", "total_itr: 1000", "'total_itr' was unexpected"),
+        ("total_iter: 2000", "total_itr: 2000", "'total_itr' was unexpected"),
         ("likelihood: laplace", "likelihood: laplac", "'laplac' is not one of ['laplace', 'gaussian']"),
         ("weight: 1e-1", "weigth: 1e-1", "'weigth' was unexpected"),
         ("type: one_cycle", "type: one_cicle", "'one_cicle' is not one of"),

@@ -35,7 +35,7 @@ def run(code: str, folder: Path, repository: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("wanted", "suffix"), [("onnxruntime", ".onnx"), ("cv2.dnn", ".onnx"), ("torch.export", ".pt2")]
+    ("wanted", "suffix"), [("onnxruntime", ".onnx"), ("cv2.dnn", ".onnx"), ("torch.floor(sr", ".pt2")]
 )
 def test_an_exported_model_in_a_few_lines(wanted, suffix, tmp_path, shared_images, repository):
     """Each snippet makes the image that our upscaler makes, to one gray level."""
@@ -63,6 +63,6 @@ def test_option_snippets_are_yaml_and_commands_exist():
     options = [yaml.safe_load(snippet) for snippet in snippets("yaml")]
     assert {"networks", "phases"} in [set(option) for option in options]
     commands = [line.split("#")[0].split()[1:] for line in snippets("bash")[0].splitlines()]
-    assert len(commands) == 3
+    assert len(commands) == 6
     for command in commands:
         assert build_parser("export").parse_args(command).command == "export"
