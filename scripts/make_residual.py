@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from sr_kd.data.patches import open_patches
+from sr_kd.data.sampler import PatchSampler
 from sr_kd.data.sets import open_set
 from sr_kd.networks.build import build_network
 from sr_kd.networks.files import load_network, save_network
@@ -35,20 +36,8 @@ def main() -> None:
     network = build_network(plain.type_name, **{**plain.arguments, "skip": "bicubic"})
     network.load_state_dict(plain.state_dict(), strict=False)  # a marker of the skip alone is missing
     images = open_set([arguments.hr], scale=plain.scale, dataroot_lq=[arguments.lr])
-    patches = open_patches(
-        images,
-        color="y",
-        gt_size=LR_PATCH * plain.scale,
-        batch_size=BATCH,
-        use_hflip=True,
-        use_rot=True,
-        seed=0,
-        stream="residual",
-        device=torch.device("cpu"),
-        memory_budget_gib=8,
-        workers=0,
-        quiet=False,
-    )
+    sampler = PatchSampler(images.lr_sizes, LR_PATCH, BATCH, seed=0, stream="residual")
+    patches = open_patches(images, sampler, color="y", device=torch.device("cpu"), memory_budget_gib=8, quiet=False)
     with torch.no_grad():
         pairs = [
             (network.features(lr, ["expanding"])[1]["expanding"], lr, hr)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from command_server import CommandServer
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 MAY_SKIP = ("hardware: ", "shared: ", "system: ")  # what a reason to skip a test must begin with
@@ -87,16 +88,19 @@ def basicsr() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
-def run_cli() -> Callable[..., subprocess.CompletedProcess[str]]:
+def run_cli() -> Iterator[Callable[..., subprocess.CompletedProcess[str]]]:
     """``run_cli("train", "-opt", path)`` runs the real command line in its own process.
 
     Returns the completed process (returncode, stdout, stderr). Options: `cwd`, `timeout` in seconds,
     `env` (added to the environment). Standard input is empty.
     """
+    server = CommandServer(cli_environment())
 
     def run(
         *arguments: object, cwd: Path | str | None = None, timeout: float = 300, env: dict[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
+        if server.may_run(cli_environment(env)):
+            return server.run(list(map(str, arguments)), cwd=cwd, environment=cli_environment(env), timeout=timeout)
         return subprocess.run(
             [sys.executable, "-m", "sr_kd", *map(str, arguments)],
             cwd=cwd,
@@ -108,7 +112,8 @@ def run_cli() -> Callable[..., subprocess.CompletedProcess[str]]:
             check=False,
         )
 
-    return run
+    yield run
+    server.close()
 
 
 @pytest.fixture(scope="session")

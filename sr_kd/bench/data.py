@@ -15,7 +15,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, RandomSampler
 
 from ..data.image_set import ImageSet
-from ..data.patches import PatchSource, open_patches
+from ..data.patches import PatchSource, check_patch_size, open_patches
+from ..data.sampler import PatchSampler
 from ..data.sets import open_set
 from ..images import Image, write_image
 from ..networks.base import Color
@@ -101,17 +102,8 @@ def open_source(
     images: ImageSet, color: Color, gt_size: int, batch: int, workers: int, budget: float, quiet: bool
 ) -> PatchSource:
     """Patches on the CPU as the trainer opens them; `budget` in GiB."""
+    sampler = PatchSampler(images.lr_sizes, check_patch_size(images, gt_size), batch, seed=0, stream="bench")
+    cpu = torch.device("cpu")
     return open_patches(
-        images,
-        color=color,
-        gt_size=gt_size,
-        batch_size=batch,
-        use_hflip=True,
-        use_rot=True,
-        seed=0,
-        stream="bench",
-        device=torch.device("cpu"),
-        memory_budget_gib=budget,
-        workers=workers,
-        quiet=quiet,
+        images, sampler, color=color, device=cpu, memory_budget_gib=budget, workers=workers, quiet=quiet
     )

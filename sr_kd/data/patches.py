@@ -12,7 +12,7 @@ from ..errors import UsageError
 from ..networks.base import Color
 from .image_set import ImageSet
 from .pool import DecodedImages, PooledPatches
-from .sampler import ALONE, PatchSampler, Share
+from .sampler import PatchSampler
 from .streaming import StreamedPatches
 
 _GIB = 2**30
@@ -39,33 +39,21 @@ class PatchSource(Protocol):
 
 def open_patches(
     images: ImageSet,
+    sampler: PatchSampler,
     *,
     color: Color,
-    gt_size: int,
-    batch_size: int,
-    use_hflip: bool,
-    use_rot: bool,
-    seed: int,
-    stream: str,
-    share: Share = ALONE,
     device: torch.device,
     memory_budget_gib: float,
-    workers: int,
-    quiet: bool,
+    workers: int = 0,
+    quiet: bool = True,
     decoded: DecodedImages | None = None,
 ) -> PatchSource:
     """Patches of a set: kept in memory when its decoded pixels fit the budget, else streamed.
 
     Args:
         images: the set.
+        sampler: chooses the patches (`check_patch_size` gives their side).
         color: what the network takes, "y" or "rgb".
-        gt_size: side of the HR patch, a multiple of the scale.
-        batch_size: patches per iteration over all processes.
-        use_hflip: mirror half of the patches.
-        use_rot: flip vertically and transpose, each half of the time.
-        seed: of the samples.
-        stream: a name that sets independent streams of one seed apart, such as the phase.
-        share: this process and how many there are.
         device: where the batches go.
         memory_budget_gib: GiB of decoded pixels that may be kept.
         workers: processes that read, when streaming.
@@ -73,16 +61,11 @@ def open_patches(
         decoded: what `decode` gave for this set before; its images are then not read again.
 
     Raises:
-        UsageError: a gt_size that is no multiple of the scale, or an image smaller than the patch.
         SrKdError: an image that cannot be read.
     """
-    patch = check_patch_size(images, gt_size)
-    sampler = PatchSampler(
-        images.lr_sizes, patch, batch_size, hflip=use_hflip, rotate=use_rot, seed=seed, stream=stream, share=share
-    )
     decoded = decoded or decode(images, device, memory_budget_gib, quiet)
     if decoded is not None:
-        return PooledPatches(decoded, sampler, patch, color, device)
+        return PooledPatches(decoded, sampler, color, device)
     logging.getLogger("sr_kd").info(
         "%s: %.1f GiB decoded, memory_budget %g GiB: streaming with %d worker(s)",
         images.name,
@@ -90,7 +73,7 @@ def open_patches(
         memory_budget_gib,
         workers,
     )
-    return StreamedPatches(images, sampler, patch, color, device, memory_budget_gib * _GIB, workers)
+    return StreamedPatches(images, sampler, color, device, memory_budget_gib * _GIB, workers)
 
 
 def decode(images: ImageSet, device: torch.device, memory_budget_gib: float, quiet: bool) -> DecodedImages | None:
@@ -106,7 +89,11 @@ def decoded_bytes(images: ImageSet) -> int:
 
 
 def check_patch_size(images: ImageSet, gt_size: int) -> int:
-    """The side of the LR patch. Raises UsageError, as `open_patches`."""
+    """The side of the LR patch.
+
+    Raises:
+        UsageError: a gt_size that is no multiple of the scale, or an image smaller than the patch.
+    """
     scale = images.scale
     if gt_size % scale or gt_size < scale:
         below, above = gt_size // scale * scale, (gt_size // scale + 1) * scale

@@ -114,15 +114,12 @@ class PooledPatches:
     Args:
         decoded: its pixels.
         sampler: draws the patches.
-        patch: side of the LR patch.
         color: what the network takes.
         device: where the batches go.
     """
 
-    def __init__(
-        self, decoded: DecodedImages, sampler: PatchSampler, patch: int, color: Color, device: torch.device
-    ) -> None:
-        self._decoded, self._sampler, self._patch = decoded, sampler, patch
+    def __init__(self, decoded: DecodedImages, sampler: PatchSampler, color: Color, device: torch.device) -> None:
+        self._decoded, self._sampler = decoded, sampler
         self._color, self._device = color, device
 
     def batch(self, iteration: int) -> tuple[Tensor, Tensor]:
@@ -136,5 +133,5 @@ class PooledPatches:
     def _crop(self, pool: PixelPool, draw: Draw, scale: int) -> Tensor:
         places = torch.from_numpy(np.stack([draw.image, draw.top * scale, draw.left * scale]))
         image, top, left = places.to(pool.device, non_blocking=True)
-        patches = pool.crop(image, top, left, self._patch * scale)
+        patches = pool.crop(image, top, left, self._sampler.patch * scale)
         return network_batch(patches, draw, self._color, self._device)

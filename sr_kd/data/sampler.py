@@ -54,7 +54,10 @@ class PatchSampler:
         share: this process and how many there are: every one draws its consecutive part of the batch.
 
     Raises:
-        UsageError: a patch larger than an image (by index; `open_patches` names it).
+        UsageError: a patch larger than an image (`patches.check_patch_size` names it).
+
+    Attributes:
+        patch, batch_size: as given.
     """
 
     def __init__(
@@ -63,8 +66,8 @@ class PatchSampler:
         patch: int,
         batch_size: int,
         *,
-        hflip: bool,
-        rotate: bool,
+        hflip: bool = True,
+        rotate: bool = True,
         seed: int,
         stream: str,
         share: Share = ALONE,
@@ -73,7 +76,7 @@ class PatchSampler:
         if batch_size < 1 or patch < 1 or not len(places) or places.min() < 1:
             raise UsageError(f"no {patch}x{patch} LR patch fits in every image, or the batch or the set is empty")
         self._places = places.astype(np.uint64)
-        self.batch_size = batch_size
+        self.patch, self.batch_size = patch, batch_size
         self._hflip = hflip
         self._rotate = rotate
         self._key = key_of(seed, stream)

@@ -29,7 +29,6 @@ class StreamedPatches:
     Args:
         images: the set.
         sampler: draws the patches.
-        patch: side of the LR patch.
         color: what the network takes.
         device: where the batches go.
         cache_bytes: of decoded images kept, over all workers.
@@ -40,17 +39,16 @@ class StreamedPatches:
         self,
         images: ImageSet,
         sampler: PatchSampler,
-        patch: int,
         color: Color,
         device: torch.device,
         cache_bytes: float,
         workers: int,
     ) -> None:
-        self._images, self._sampler, self._patch = images, sampler, patch
+        self._images, self._sampler = images, sampler
         self._color, self._device = color, device
         self._cache_bytes, self._workers = cache_bytes, workers
         self._readers: Readers | None = None
-        self._reader = PatchReader(images, patch, 0 if workers else cache_bytes)
+        self._reader = PatchReader(images, sampler.patch, 0 if workers else cache_bytes)
         self._slots: list[Slot] = []
         self._asked: deque[tuple[int, int, Draw]] = deque()  # iteration, slot, draw
 
@@ -82,9 +80,11 @@ class StreamedPatches:
     def _start_at(self, iteration: int) -> None:
         if not self._slots:
             size, ahead = len(self._sampler.draw(0)), _AHEAD if self._workers else 1
-            self._slots = make_slots(self._images, self._patch, size, ahead, shared=self._workers > 0)
+            self._slots = make_slots(self._images, self._sampler.patch, size, ahead, shared=self._workers > 0)
             if self._workers:
-                self._readers = Readers(self._images, self._patch, self._slots, self._cache_bytes, self._workers)
+                self._readers = Readers(
+                    self._images, self._sampler.patch, self._slots, self._cache_bytes, self._workers
+                )
         for _, slot, _ in self._asked:  # what was read ahead in vain
             if self._readers is not None:
                 self._readers.wait(slot)

@@ -18,6 +18,7 @@ from sr_kd.data.degradation import Degradation, blur_kernel, compressed, degrade
 from sr_kd.data.degraded import DegradedPatches
 from sr_kd.data.patches import open_patches
 from sr_kd.data.resize import make_lr
+from sr_kd.data.sampler import PatchSampler
 from sr_kd.data.sets import open_set
 
 CPU = torch.device("cpu")
@@ -133,23 +134,13 @@ def test_every_order_occurs():
 def sources():
     """``sources(color, streamed)``: patches of photographs, degraded and not."""
     images = open_set("scikit-image:train", scale=2)
-    options = {"gt_size": 32, "batch_size": 6, "seed": 5, "stream": "student", "device": CPU, "workers": 0}
 
     def make(
         color: str, budget: float = 4.0, rank: int = 0, processes: int = 1
     ) -> tuple[DegradedPatches, DegradedPatches]:
+        sampler = PatchSampler(images.lr_sizes, 16, 6, seed=5, stream="student", share=(rank, processes))
         opened = [
-            open_patches(
-                images,
-                color=each,
-                use_hflip=True,
-                use_rot=True,
-                memory_budget_gib=budget,
-                quiet=True,
-                share=(rank, processes),
-                **options,
-            )
-            for each in ("rgb", color)
+            open_patches(images, sampler, color=each, device=CPU, memory_budget_gib=budget) for each in ("rgb", color)
         ]
         degraded = DegradedPatches(
             opened[0], ALL, scale=2, color=color, first=6 * rank // processes, seed=5, stream="student", device=CPU

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -11,7 +12,7 @@ import torch
 from skimage.color import rgb2ycbcr
 
 from sr_kd.data.embedded import embedded_files
-from sr_kd.data.patches import PatchSource, decoded_bytes, open_patches
+from sr_kd.data.patches import PatchSource, check_patch_size, decoded_bytes, open_patches
 from sr_kd.data.pool import PixelPool
 from sr_kd.data.resize import make_lr
 from sr_kd.data.sampler import PatchSampler
@@ -22,21 +23,12 @@ CPU = torch.device("cpu")
 GIB = 2**30
 
 
-def source(images: ImageSet, **changes: object) -> PatchSource:
-    options = {
-        "color": "rgb",
-        "gt_size": 48,
-        "batch_size": 32,
-        "use_hflip": True,
-        "use_rot": True,
-        "seed": 5,
-        "stream": "student",
-        "device": CPU,
-        "memory_budget_gib": 4.0,
-        "workers": 0,
-        "quiet": True,
-    }
-    return open_patches(images, **(options | changes))
+def source(images: ImageSet, **changes: Any) -> PatchSource:
+    opened = {"color": "rgb", "device": CPU, "quiet": True}
+    opened |= {key: changes.pop(key) for key in opened if key in changes}
+    patch = check_patch_size(images, changes.pop("gt_size", 48))
+    sampler = PatchSampler(images.lr_sizes, patch, changes.pop("batch_size", 32), seed=5, stream="student", **changes)
+    return open_patches(images, sampler, memory_budget_gib=4, **opened)
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +122,7 @@ def test_lr_files_are_used_as_they_are(tmp_path):
         (tmp_path / folder).mkdir()
         PIL.Image.fromarray(rng.integers(0, 256, (side, side, 3), np.uint8)).save(tmp_path / folder / "a.png")
     images = open_set(str(tmp_path / "HR"), scale=2, dataroot_lq=str(tmp_path / "LR"))
-    lr, hr = source(images, gt_size=64, use_hflip=False, use_rot=False, batch_size=1).batch(0)
+    lr, hr = source(images, gt_size=64, hflip=False, rotate=False, batch_size=1).batch(0)
     for found, folder in ((lr, "LR"), (hr, "HR")):
         expected = np.asarray(PIL.Image.open(tmp_path / folder / "a.png"))
         assert np.array_equal((found[0] * 255).round().byte().permute(1, 2, 0).numpy(), expected)

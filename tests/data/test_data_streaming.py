@@ -24,6 +24,7 @@ from sr_kd.data.patch_reader import PatchReader, lr_region
 from sr_kd.data.patches import PatchSource, open_patches
 from sr_kd.data.prepare import Preparation, prepare
 from sr_kd.data.resize import make_lr
+from sr_kd.data.sampler import PatchSampler
 from sr_kd.data.sets import ImageSet, open_set
 from sr_kd.data.streaming import StreamedPatches
 from sr_kd.errors import SrKdError
@@ -58,21 +59,9 @@ def open_kind(prepared: Path, kind: str) -> ImageSet:
 def open_source(
     images: ImageSet, budget_mib: float, workers: int = 0, color: str = "y", share: tuple[int, int] = (0, 1)
 ) -> PatchSource:
-    return open_patches(
-        images,
-        color=color,
-        gt_size=48,
-        batch_size=17,
-        use_hflip=True,
-        use_rot=True,
-        seed=1,
-        stream="student",
-        share=share,
-        device=torch.device("cpu"),
-        memory_budget_gib=budget_mib / 1024,
-        workers=workers,
-        quiet=True,
-    )
+    sampler = PatchSampler(images.lr_sizes, 48 // images.scale, 17, seed=1, stream="student", share=share)
+    budget, cpu = budget_mib / 1024, torch.device("cpu")
+    return open_patches(images, sampler, color=color, device=cpu, memory_budget_gib=budget, workers=workers)
 
 
 @pytest.fixture
@@ -198,11 +187,12 @@ def test_workers_end_with_a_killed_main_process(prepared, tmp_path, repository):
     script.write_text(
         "import os, sys, torch\n"
         "from sr_kd.data.patches import open_patches\n"
+        "from sr_kd.data.sampler import PatchSampler\n"
         "from sr_kd.data.sets import open_set\n"
         "if __name__ == '__main__':\n"
-        "    source = open_patches(open_set(sys.argv[1], scale=3), color='y', gt_size=48, batch_size=4,\n"
-        "        use_hflip=True, use_rot=True, seed=0, stream='s', device=torch.device('cpu'),\n"
-        "        memory_budget_gib=0.001, workers=1, quiet=True)\n"
+        "    images, cpu = open_set(sys.argv[1], scale=3), torch.device('cpu')\n"
+        "    sampler = PatchSampler(images.lr_sizes, 16, 4, seed=0, stream='s')\n"
+        "    source = open_patches(images, sampler, color='y', device=cpu, memory_budget_gib=0.001, workers=1)\n"
         "    source.batch(0)\n"
         "    print(torch.multiprocessing.active_children()[0].pid, flush=True)\n"
         "    os.kill(os.getpid(), 9)\n"

@@ -11,6 +11,7 @@ import torch
 
 from sr_kd.config.phase import Optimizer, Phase
 from sr_kd.data.patches import open_patches
+from sr_kd.data.sampler import PatchSampler
 from sr_kd.data.sets import open_set
 from sr_kd.distributed import joined
 from sr_kd.errors import SrKdError
@@ -33,10 +34,9 @@ class DoubleTask(SuperResolution):
 
 def double_task(folder, world, gt_size, stream):
     """This rank's patches of a folder, four at a time over all ranks."""
-    patches = open_patches(
-        open_set([folder], scale=2), color="y", gt_size=gt_size, batch_size=4, use_hflip=True, use_rot=True, seed=0,
-        stream=stream, share=(world.rank, world.size), device=world.device, memory_budget_gib=1, workers=0, quiet=True,
-    )  # fmt: skip
+    images, share = open_set([folder], scale=2), (world.rank, world.size)
+    sampler = PatchSampler(images.lr_sizes, gt_size // 2, 4, seed=0, stream=stream, share=share)
+    patches = open_patches(images, sampler, color="y", device=world.device, memory_budget_gib=1)
     return DoubleTask(patches, [], 2, ["psnr"], world)
 
 

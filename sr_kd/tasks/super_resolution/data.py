@@ -12,6 +12,7 @@ from ...config.origin import KeyPath, Problem
 from ...data.degraded import DegradedPatches
 from ...data.patches import PatchSource, check_patch_size, decode, open_patches
 from ...data.pool import DecodedImages
+from ...data.sampler import PatchSampler
 from ...data.sets import ImageSet, open_set
 from ...distributed import World
 from ...errors import SrKdError, UsageError
@@ -19,6 +20,7 @@ from ...evaluation.benchmark import check_size
 from ...evaluation.metrics import METRICS
 from ...imaging.upscaler import Upscaler
 from ...networks.base import Color, Network
+from ...training.phase_losses import needs_teacher
 from ..base import Networks, TaskData, repeated_names
 from .options import EvaluationSet, SuperResolutionRecipe
 from .options import ImageSet as SetOptions
@@ -107,25 +109,30 @@ class SuperResolutionData(TaskData):
         return self._train
 
     def task(self, phase: str, seed: int, networks: Sequence[Network], world: World, quiet: bool) -> SuperResolution:
-        color: Color = "rgb" if any(network.color == "rgb" for network in networks) else "y"
-        options = self.recipe.train
+        options, described = self.recipe.train, self.recipe.phases[phase]
+        looking = networks if any(map(needs_teacher, described.losses)) else networks[:1]
+        color: Color = "rgb" if any(network.color == "rgb" for network in looking) else "y"
         batch_size, degraded = options.batch_size_per_gpu * world.size, options.degradation is not None
         home = torch.device("cpu") if degraded else world.device
         if not self._decoded:
             self._decoded.append(decode(self.train, home, options.memory_budget, quiet))
         decoded = self._decoded[0]
-        if self.recipe.phases[phase].targets == "teacher" and len(networks) > 1:
+        if described.targets == "teacher" and len(networks) > 1:
             decoded = self._upscaled(decoded, phase, networks[1], world, quiet)
-        patches: PatchSource = open_patches(
-            self.train,
-            color="rgb" if degraded else color,
-            gt_size=options.gt_size,
-            batch_size=batch_size,
-            use_hflip=options.use_hflip,
-            use_rot=options.use_rot,
+        sampler = PatchSampler(
+            self.train.lr_sizes,
+            check_patch_size(self.train, options.gt_size),
+            batch_size,
+            hflip=options.use_hflip,
+            rotate=options.use_rot,
             seed=seed,
             stream=phase,
             share=(world.rank, world.size),
+        )
+        patches: PatchSource = open_patches(
+            self.train,
+            sampler,
+            color="rgb" if degraded else color,
             device=home,
             memory_budget_gib=options.memory_budget,
             workers=options.num_worker_per_gpu,
