@@ -99,12 +99,13 @@ def run_cli() -> Iterator[Callable[..., subprocess.CompletedProcess[str]]]:
     def run(
         *arguments: object, cwd: Path | str | None = None, timeout: float = 300, env: dict[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        if server.may_run(cli_environment(env)):
-            return server.run(list(map(str, arguments)), cwd=cwd, environment=cli_environment(env), timeout=timeout)
+        environment = cli_environment(env)
+        if server.may_run(environment):
+            return server.run(list(map(str, arguments)), cwd, timeout)
         return subprocess.run(
             [sys.executable, "-m", "sr_kd", *map(str, arguments)],
             cwd=cwd,
-            env=cli_environment(env),
+            env=environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
