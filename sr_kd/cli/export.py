@@ -23,6 +23,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-loss", type=float, metavar="DB", help="int8: refused if PSNR falls by more (default: 0.3)"
     )
+    parser.add_argument(
+        "--sensitivity", action="store_true", help="int8: first print what every layer loses when it alone is int8"
+    )
+    parser.add_argument(
+        "--float-layers", nargs="+", default=[], metavar="LAYER", help="int8: layers that stay in float"
+    )
     parser.add_argument("--card", metavar="FILE", help="also write a model card (Markdown) of the network")
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
 
@@ -40,8 +46,14 @@ def run(arguments: argparse.Namespace) -> int:
         check_target(arguments.card, "--card")
     if (arguments.precision == "int8") != bool(arguments.calibrate):
         raise UsageError("int8 needs photographs, and only int8 does: --precision int8 --calibrate DIR")
-    if arguments.precision != "int8" and arguments.max_loss is not None:
-        raise UsageError("--max-loss is for --precision int8: only that is measured before it is written")
+    only_int8 = {
+        "--max-loss": arguments.max_loss is not None,
+        "--sensitivity": arguments.sensitivity,
+        "--float-layers": bool(arguments.float_layers),
+    }
+    for option, given in only_int8.items():
+        if given and arguments.precision != "int8":
+            raise UsageError(f"{option} is for --precision int8: only that is measured before it is written")
     name, network = find_network(arguments.model, arguments.scale)
     if network is None:
         raise UsageError(f"'{name}' is an interpolation without a network: there is nothing to export")
@@ -66,9 +78,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _export_int8(network: SRNetwork, arguments: argparse.Namespace) -> int:
     from ..data.sets import open_set
-    from ..export.int8 import PROTOCOL, export_int8
+    from ..export.int8 import PROTOCOL, export_int8, layer_losses
 
     images = open_set(arguments.calibrate, scale=network.scale)
+    if arguments.sensitivity:
+        losses = layer_losses(network, images, rgb=arguments.rgb, quiet=arguments.quiet)
+        print("PSNR that each layer loses when it alone is int8, in dB:")
+        for layer, loss in sorted(losses.items(), key=lambda item: -item[1]):
+            print(f"  {loss:7.3f}  {layer}")
     written = export_int8(
         network,
         arguments.output,
@@ -76,6 +93,7 @@ def _export_int8(network: SRNetwork, arguments: argparse.Namespace) -> int:
         rgb=arguments.rgb,
         opset=arguments.opset,
         limit=0.3 if arguments.max_loss is None else arguments.max_loss,
+        float_layers=arguments.float_layers,
         quiet=arguments.quiet,
     )
     print(

@@ -91,11 +91,11 @@ def export_network(
             head = f"// Generated from trained weights. {DESCRIPTION_KEY}: {json.dumps(description)}\n\n"
             temporary.write_text(head + write_shader(network), encoding="utf-8")
             run = partial(run_shader, temporary.read_text(encoding="utf-8"))
+        elif path.suffix.lower() == ".param":
+            run = write_ncnn(deployed, rgb, temporary, stack.enter_context(atomic_path(path.with_suffix(".bin"))))
         else:
             program = trace(assemble(deployed, rgb=rgb, precision=precision), channels)
-            if path.suffix.lower() == ".param":
-                run = write_ncnn(program, temporary, stack.enter_context(atomic_path(path.with_suffix(".bin"))))
-            elif path.suffix.lower() == ".onnx":
+            if path.suffix.lower() == ".onnx":
                 write_onnx(program, temporary, description, opset)
                 run = open_onnx(temporary)
             else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,10 +13,11 @@ from torch import Tensor
 
 from ..data.color import rgb_to_y
 from ..data.sets import ImageSet
-from ..errors import SrKdError, UsageError
+from ..errors import SrKdError, UsageError, nearest
 from ..evaluation.benchmark import read_levels, score_network
 from ..evaluation.protocols import find_protocol
 from ..files import atomic_path
+from ..imaging.color import TensorFunction
 from ..imaging.graph import OPSETS, assemble, onnx_metadata, quietly
 from ..imaging.runtimes import open_onnx
 from ..imaging.upscaler import Upscaler
@@ -63,6 +64,7 @@ def export_int8(
     rgb: bool = False,
     opset: int = OPSETS[0],
     limit: float = LIMIT,
+    float_layers: Sequence[str] = (),
     quiet: bool = True,
 ) -> Quantized:
     """Write an ONNX file whose convolutions work in int8 (weights per channel, activations per tensor).
@@ -77,77 +79,115 @@ def export_int8(
         images: photographs such as the file will meet, opened at the network's scale.
         rgb: a "y" network takes and gives RGB, its color handling (in float32) inside.
         limit: dB of PSNR.
+        float_layers: names of convolutions that stay in float32 (`layer_losses` knows all).
 
     Raises:
-        UsageError: another suffix, and as `export_network`. SrKdError: the loss is above the limit.
+        UsageError: another suffix, an unknown layer, and as `export_network`. SrKdError: the loss is above the limit.
     """
     path = Path(path)
     if path.suffix.lower() != ".onnx":
         raise UsageError(f"int8 is for ONNX Runtime: {path} must end in .onnx")
     with tempfile.TemporaryDirectory() as folder, atomic_path(path) as temporary:
         exported = export_network(network, Path(folder) / "fp32.onnx", rgb=rgb, opset=opset)
-        color = exported.description["color"]
-        _quantize(exported.path, temporary, images, color)
+        rounding = _Rounding(exported.path, images, exported.description["color"])
+        rounding.write(temporary, rounding.without(float_layers))
         _finish(temporary, {**exported.description, "precision": "int8"})
-        measured = network
-        if rgb:
-            measured = ForeignNetwork(assemble(network.deploy(), rgb=True, precision="fp32"), network.scale)
+        measured = _measured(network, rgb)
         before, after = (
-            score_network(
-                Upscaler(measured, device="cpu", forward=forward),
-                images,
-                protocol=PROTOCOL,
-                metrics=("psnr",),
-                quiet=quiet,
-            )
-            for forward in (None, open_onnx(temporary))
+            _psnr(measured, images, forward, quiet) for forward in (None, open_onnx(temporary, exact=True))
         )
-        if before.psnr is None or after.psnr is None:
-            raise SrKdError(f"{images.name} has no image whose PSNR is a number")
-        result = Quantized(path, before.psnr, after.psnr)
+        result = Quantized(path, before, after)
         if not result.loss <= limit:
             raise SrKdError(
                 f"{path} was not written: int8 loses {result.loss:.2f} dB on {images.name} "
                 f"({result.psnr:.2f} to {result.quantized_psnr:.2f} dB), more than {limit:g}; "
-                "use precision fp32, raise the limit (--max-loss), or train a network that loses less (FSRCNN and CARN "
-                "with skip: bicubic)"
+                "use precision fp32, raise the limit (--max-loss), see which layer loses it (--sensitivity), or train "
+                "a network that loses less (FSRCNN and CARN with skip: bicubic)"
             )
     return result
 
 
-def _quantize(source: Path, target: Path, images: ImageSet, color: str) -> None:
-    import onnx
-    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
-    from onnxruntime.quantization.shape_inference import quant_pre_process
+def layer_losses(network: SRNetwork, images: ImageSet, *, rgb: bool = False, quiet: bool = True) -> dict[str, float]:
+    """PSNR in dB that each convolution loses on the images when it alone works in int8, by the layer's name.
 
-    prepared = source.with_name("prepared.onnx")
-    with quietly():
-        quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
-        model = onnx.load(prepared)
+    Args, Raises: as `export_int8`.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        exported = export_network(network, Path(folder) / "fp32.onnx", rgb=rgb)
+        rounding = _Rounding(exported.path, images, exported.description["color"])
+        measured, losses, target = _measured(network, rgb), {}, Path(folder) / "int8.onnx"
+        before = _psnr(measured, images, None, quiet)
+        for layer, nodes in rounding.layers.items():
+            rounding.write(target, nodes)
+            _finish(target, exported.description)
+            losses[layer] = before - _psnr(measured, images, open_onnx(target, exact=True), quiet)
+    return losses
+
+
+class _Rounding:
+    """A float graph, its channels equalized, whose convolutions can be made int8.
+
+    Attributes:
+        layers: name of the layer -> its nodes, for it may be used more than once; without those that upscale
+            bicubically (a skip, chroma), which are a hundredth of the work, and 8 bits would show.
+    """
+
+    def __init__(self, source: Path, images: ImageSet, color: str) -> None:
+        import onnx
+        from onnxruntime.quantization.shape_inference import quant_pre_process
+
+        self.images, self.color, self.prepared = images, color, source.with_name("prepared.onnx")
+        with quietly():
+            quant_pre_process(str(source), str(self.prepared), skip_symbolic_shape=True)
+        model = onnx.load(self.prepared)
         equalize(model, _inputs(images, color))
-        onnx.save(model, prepared)
-        skips = _bicubic_nodes(prepared, images.scale)
-        quantize_static(
-            str(prepared),
-            str(target),
-            _Calibration(_inputs(images, color)),
-            quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=["Conv"],
-            nodes_to_exclude=skips,
-            per_channel=True,
-            weight_type=QuantType.QInt8,
-            extra_options={"OpTypesToExcludeOutputQuantization": ["Conv"]},  # one rounding per layer: the next one's
-        )
+        onnx.save(model, self.prepared)
+        kernels, array = upscale_kernels(images.scale).float().numpy(), onnx.numpy_helper.to_array
+        bicubic = [tensor.name for tensor in model.graph.initializer if np.array_equal(array(tensor), kernels)]
+        self.layers: dict[str, list[str]] = {}
+        for node in model.graph.node:
+            if node.op_type == "Conv" and node.input[1] not in bicubic:
+                self.layers.setdefault(node.input[1].removesuffix(".weight"), []).append(node.name)
+
+    def without(self, names: Sequence[str]) -> list[str]:
+        """The nodes of the other layers. Raises UsageError for an unknown name."""
+        for name in names:
+            if name not in self.layers:
+                raise UsageError(f"no layer '{name}'{nearest(name, self.layers)}; layers: {', '.join(self.layers)}")
+        left = [node for name, nodes in self.layers.items() if name not in names for node in nodes]
+        if not left:
+            raise UsageError("every layer is to stay in float: nothing is left to be int8")
+        return left
+
+    def write(self, target: Path, nodes: Sequence[str]) -> None:
+        """A file in which these nodes work in int8."""
+        from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+
+        with quietly():
+            quantize_static(
+                str(self.prepared),
+                str(target),
+                _Calibration(_inputs(self.images, self.color)),
+                quant_format=QuantFormat.QDQ,
+                op_types_to_quantize=["Conv"],
+                nodes_to_quantize=list(nodes),
+                per_channel=True,
+                weight_type=QuantType.QInt8,
+                extra_options={"OpTypesToExcludeOutputQuantization": ["Conv"]},  # one rounding a layer: the next one's
+            )
 
 
-def _bicubic_nodes(path: Path, scale: int) -> list[str]:
-    """The convolutions that upscale bicubically (a skip, chroma): a hundredth of the work, and 8 bits would show."""
-    import onnx
+def _measured(network: SRNetwork, rgb: bool) -> SRNetwork:
+    """What the file is compared with: of an RGB graph, the same graph in float."""
+    return ForeignNetwork(assemble(network.deploy(), rgb=True, precision="fp32"), network.scale) if rgb else network
 
-    graph = onnx.load(path).graph
-    kernels = upscale_kernels(scale).float().numpy()
-    held = [tensor.name for tensor in graph.initializer if np.array_equal(onnx.numpy_helper.to_array(tensor), kernels)]
-    return [node.name for node in graph.node if node.op_type == "Conv" and node.input[1] in held]
+
+def _psnr(network: SRNetwork, images: ImageSet, forward: TensorFunction | None, quiet: bool) -> float:
+    upscaler = Upscaler(network, device="cpu", forward=forward)
+    psnr = score_network(upscaler, images, protocol=PROTOCOL, metrics=("psnr",), quiet=quiet).psnr
+    if psnr is None:
+        raise SrKdError(f"{images.name} has no image whose PSNR is a number")
+    return psnr
 
 
 def _round_for_convolutions_only(model: ModelProto) -> None:

@@ -1,7 +1,11 @@
-"""Networks for ncnn: a text file ``.param`` and beside it the weights, ``.bin``, made from ONNX by pnnx."""
+"""Networks for ncnn: a text file ``.param`` and beside it the weights, ``.bin``, made from ONNX by pnnx.
+
+pnnx knows neither symmetric borders nor slices of channels, so bicubic upscaling and color are written without.
+"""
 
 from __future__ import annotations
 
+import copy
 import subprocess
 import tempfile
 from importlib.util import find_spec
@@ -9,12 +13,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.export import ExportedProgram
+from torch import Tensor, nn
+from torch.nn import functional
 
+from ..data.color import rgb_to_ycbcr, ycbcr_to_rgb
 from ..errors import SrKdError, UsageError
 from ..imaging.color import TensorFunction
-from ..imaging.graph import check_onnx_packages, write_onnx
+from ..imaging.graph import check_onnx_packages, trace, write_onnx
+from ..networks.base import SRNetwork
+from ..networks.bicubic import upscale_kernels
 
 
 def check_ncnn() -> None:
@@ -25,14 +32,21 @@ def check_ncnn() -> None:
         raise UsageError(f"exporting to ncnn needs {', '.join(missing)}; run: pip install 'sr_kd[ncnn]'")
 
 
-def write_ncnn(program: ExportedProgram, parameters: Path, weights: Path) -> TensorFunction:
-    """A traced graph as ncnn reads it: input ``in0``, output ``out0``, (C, H, W) each. Returns what ncnn makes of it.
+def write_ncnn(network: SRNetwork, rgb: bool, parameters: Path, weights: Path) -> TensorFunction:
+    """A deployed network as ncnn reads it: input ``in0``, output ``out0``, (C, H, W) each. Returns what ncnn computes.
+
+    Args:
+        rgb: a "y" network takes and gives RGB.
 
     Raises:
         SrKdError: pnnx cannot convert the graph.
     """
     import pnnx
 
+    inner = copy.copy(network)
+    inner.bicubic = upscale_of_layers
+    graph: nn.Module = _LumaInRGB(inner, network.scale) if rgb else inner
+    program = trace(graph.eval(), 3 if rgb else network.channels)
     with tempfile.TemporaryDirectory() as folder:
         write_onnx(program, Path(folder) / "net.onnx", {})
         finished = subprocess.run(
@@ -40,13 +54,50 @@ def write_ncnn(program: ExportedProgram, parameters: Path, weights: Path) -> Ten
         )
         made = [Path(folder) / f"net.ncnn.{suffix}" for suffix in ("param", "bin")]
         if finished.returncode or not all(file.is_file() for file in made):
-            raise SrKdError(
-                "pnnx cannot convert this network to ncnn; it does convert FSRCNN without a skip, on luma "
-                "(without the option rgb); .onnx files suit most other runtimes"
-            )
+            raise SrKdError(f"pnnx cannot convert {network.type_name} to ncnn; .onnx files suit most other runtimes")
         for file, target in zip(made, (parameters, weights), strict=True):
             target.write_bytes(file.read_bytes())
     return _opened(parameters, weights)
+
+
+def upscale_of_layers(x: Tensor, scale: int) -> Tensor:
+    """As `sr_kd.networks.bicubic.upscale`, of layers that ncnn has; two pixels high and wide at least.
+
+    Every pixel is repeated three times, so that reflection about the outermost copy brings that pixel again first:
+    symmetric borders. A convolution of stride and dilation 3 then sees every pixel once.
+
+    >>> upscale_of_layers(torch.ones(1, 1, 2, 2), 2).shape
+    torch.Size([1, 1, 4, 4])
+    """
+    channels = x.shape[1]
+    repeated = functional.interpolate(x, scale_factor=3.0, mode="nearest")
+    padded = functional.pad(repeated, (5, 5, 5, 5), mode="reflect")
+    kernels = upscale_kernels(scale).to(x).repeat(channels, 1, 1, 1)
+    return functional.pixel_shuffle(functional.conv2d(padded, kernels, stride=3, dilation=3, groups=channels), scale)
+
+
+class _LumaInRGB(nn.Module):
+    """As `sr_kd.imaging.graph.LumaInRGB`, the conversions of color as convolutions of 1x1."""
+
+    def __init__(self, network: nn.Module, scale: int) -> None:
+        super().__init__()
+        self.network, self.scale = network, scale
+        (into, self.offset), (back, self.back_offset) = _matrix(rgb_to_ycbcr), _matrix(ycbcr_to_rgb)
+        self.into_y, self.into_chroma, self.from_y, self.from_chroma = into[:1], into[1:], back[:, :1], back[:, 1:]
+
+    def forward(self, rgb: Tensor) -> Tensor:
+        """(N, 3, H, W) in [0, 1] -> (N, 3, H * scale, W * scale), not clamped."""
+        y = self.network(functional.conv2d(rgb, self.into_y, self.offset[:1]))
+        chroma = upscale_of_layers(functional.conv2d(rgb, self.into_chroma, self.offset[1:]), self.scale)
+        return functional.conv2d(y, self.from_y, self.back_offset) + functional.conv2d(chroma, self.from_chroma)
+
+
+def _matrix(conversion: TensorFunction) -> tuple[Tensor, Tensor]:
+    """The weights (3, 3, 1, 1) and offsets (3,) of a conversion between colors."""
+    black = torch.zeros(1, 3, 1, 1, dtype=torch.float64)
+    offset = conversion(black)
+    columns = conversion(torch.eye(3, dtype=torch.float64)[..., None, None]) - offset
+    return columns.transpose(0, 1).float().contiguous(), offset.flatten().float()
 
 
 def _opened(parameters: Path, weights: Path) -> TensorFunction:

@@ -68,19 +68,26 @@ def open_exported(path: Path, runtime: str, precision: str = "fp32") -> TensorFu
     return open_onnx(path) if runtime == "onnxruntime" else _openvino(path, precision)
 
 
-def open_session(path: Path) -> Any:
-    """An ``onnxruntime.InferenceSession`` on the CPU, with as many threads as torch has."""
+def open_session(path: Path, exact: bool = False) -> Any:
+    """An ``onnxruntime.InferenceSession`` on the CPU, with as many threads as torch has.
+
+    Args:
+        exact: compute node by node, rounded values in float: what int8 means, where an x86 CPU without VNNI lets the
+            sums of its int8 kernels saturate at 16 bits.
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 4  # what fails raises, too
+    if exact:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
-def open_onnx(path: Path) -> TensorFunction:
-    """An ONNX file of a network as a function of tensors, (N, C, H, W) float32 on the CPU."""
-    session = open_session(path)
+def open_onnx(path: Path, exact: bool = False) -> TensorFunction:
+    """An ONNX file of a network as a function of tensors, (N, C, H, W) float32 on the CPU; `exact` as above."""
+    session = open_session(path, exact)
     return lambda x: torch.from_numpy(session.run(["sr"], {"lr": x.cpu().contiguous().numpy()})[0])
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -84,6 +87,33 @@ def test_equal_channels_cost_nothing_and_save_most_of_the_loss(photographs, tmp_
         assert len(changed) > equal, changed
         difference = largest_difference(open_onnx(tmp_path / "equal.onnx"), open_onnx(path), 1)
         assert difference < 1e-3
+
+
+def test_the_layers_that_lose_most_are_found_and_kept_in_float(run_cli, shared_images, tmp_path):
+    """A plain FSRCNN's luma passes through its last layers; with those in float it loses half or less."""
+    folder = tmp_path / "photographs"
+    folder.mkdir()
+    for name in ("baby", "butterfly"):
+        shutil.copy(shared_images / f"benchmark/Set5/{name}.png", folder)
+    common = ("export", "-n", "fsrcnn_x2", "--precision", "int8", "--calibrate", folder, "--max-loss", 9, "--quiet")
+    plain = run_cli(*common, "--sensitivity", "-o", tmp_path / "a.onnx")
+    assert plain.returncode == 0, plain.stderr
+    title, *rows, written = plain.stdout.splitlines()
+    assert title == "PSNR that each layer loses when it alone is int8, in dB:"
+    losses = {layer: float(loss) for loss, layer in map(str.split, rows)}
+    assert list(losses.values()) == sorted(losses.values(), reverse=True)
+    assert len(losses) == 8 and all(loss > -0.01 for loss in losses.values())
+    worst = list(losses)[:3]
+    kept = run_cli(*common, "--float-layers", *worst, "-o", tmp_path / "b.onnx")
+    assert 0 < 2 * _loss(kept.stdout) < _loss(written)
+    wrong = run_cli(*common, "--float-layers", "mappin.0.0", "-o", tmp_path / "c.onnx")
+    assert wrong.returncode == 2
+    assert "no layer 'mappin.0.0' (did you mean 'mapping.0.0'?); layers: " in wrong.stderr
+    assert not (tmp_path / "c.onnx").exists()
+
+
+def _loss(printed: str) -> float:
+    return float(re.search(r"loses (\S+) dB", printed)[1])
 
 
 def test_another_suffix_is_refused(photographs, tmp_path):
