@@ -14,6 +14,7 @@ from sr_kd.imaging.precision import choose_precision, compare_precision, fast_pr
 from sr_kd.imaging.upscaler import Upscaler
 from sr_kd.networks.base import SRNetwork
 from sr_kd.networks.build import build_network
+from sr_kd.networks.files import save_network
 from sr_kd.zoo.manifest import shipped_models
 
 CPU = torch.device("cpu")
@@ -75,7 +76,8 @@ def test_auto_gives_what_was_chosen():
 
 def test_the_command_line_says_what_it_chose_and_why(run_cli, tmp_path):
     io.imsave(tmp_path / "photograph.png", data.astronaut()[100:140, 150:190])
-    common = ("upscale", "-i", tmp_path / "photograph.png", "-n", "fsrcnn_x2", "--device", "cpu")
+    save_network(tmp_path / "plain.pth", build_network("FSRCNN", scale=2, init="bicubic"))
+    common = ("upscale", "-i", tmp_path / "photograph.png", "-n", tmp_path / "plain.pth", "--device", "cpu")
     said = run_cli(*common, "-o", tmp_path / "auto.png", "--precision", "auto")
     assert said.returncode == 0, said.stderr
     assert re.search(r"^sr-kd upscale: precision fp32: .*(bf16 differs by|not known to be faster)", said.stderr, re.M)

@@ -14,6 +14,7 @@ import yaml
 
 from sr_kd.export.export import export_network
 from sr_kd.images import read_image
+from sr_kd.imaging.load import find_network
 from sr_kd.imaging.upscaler import Upscaler
 from sr_kd.networks.build import build_network
 from sr_kd.networks.files import save_network
@@ -40,7 +41,7 @@ def run(code: str, folder: Path, repository: Path) -> None:
 def test_an_exported_model_in_a_few_lines(wanted, suffix, tmp_path, shared_images, repository):
     """Each snippet makes the image that our upscaler makes, to one gray level."""
     (code,) = (snippet for snippet in snippets("python") if wanted in snippet)
-    network = build_network("FSRCNN", scale=2, init="bicubic").eval()
+    _, network = find_network("fsrcnn_x2", None)
     export_network(network, tmp_path / f"fsrcnn_x2{suffix}", rgb=True)
     photo = read_image(shared_images / "benchmark/Set5/bird.png").pixels[:70, :90]
     cv2.imwrite(str(tmp_path / "photo.png"), cv2.cvtColor(photo, cv2.COLOR_RGB2BGR))
