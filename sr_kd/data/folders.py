@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import re
+from collections import Counter
 from pathlib import Path
 
 from ..errors import UsageError, nearest
-from ..images import SUFFIXES
+from ..images import NOT_READ, SUFFIXES
 
 
 def natural_key(name: str) -> tuple[list[str | int], str]:
@@ -16,12 +18,16 @@ def natural_key(name: str) -> tuple[list[str | int], str]:
 
 
 def image_files(folder: Path) -> list[Path]:
-    """The image files directly inside a folder, in natural order; hidden ones are ignored.
+    """The image files directly inside a folder, in natural order; hidden ones are ignored, other formats counted.
 
     Raises:
         UsageError: links to files that are not there.
     """
-    named = sorted((path for path in folder.iterdir() if _is_image(path)), key=lambda path: natural_key(path.name))
+    entries = list(folder.iterdir())
+    named = sorted((path for path in entries if _is_image(path)), key=lambda path: natural_key(path.name))
+    if others := Counter(path.suffix.lower() for path in entries if path.suffix.lower() in NOT_READ):
+        counted = ", ".join(f"{count} {suffix}" for suffix, count in sorted(others.items()))
+        logging.getLogger("sr_kd").warning("%s: not read: %s", folder, counted)
     dead = [path for path in named if path.is_symlink() and not path.exists()]
     if dead:
         raise UsageError(

@@ -10,6 +10,7 @@ import PIL.Image
 import pytest
 import torch
 
+from sr_kd.cli.main import main
 from sr_kd.distributed import World
 from sr_kd.errors import SrKdError, UsageError
 from sr_kd.networks.build import build_network
@@ -133,11 +134,19 @@ def test_the_number_of_images_of_every_set_is_told(write_recipe):
     assert "  validate on val (2 images), rgb8" in lines
 
 
-def test_a_truncated_validation_image_ends_the_run_before_its_first_iteration(write_recipe, photographs, tmp_path):
+def test_a_damaged_validation_image_ends_the_run_before_its_first_iteration(
+    write_recipe, photographs, tmp_path, capsys
+):
     shutil.copytree(photographs / "val", tmp_path / "val")
     file = tmp_path / "val" / "coffee.png"
-    file.write_bytes(file.read_bytes()[:-2000])
     path = write_recipe(**SHORT, datasets__val={"dataroot_gt": str(tmp_path / "val")})
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-2000])
+    with pytest.raises(UsageError, match=r"datasets\.val'? cannot be used: cannot read .*coffee\.png"):
+        check_training_file(path)
+    file.write_bytes(whole[:5000] + bytes(2000) + whole[7000:])
+    assert main(["check", "-opt", str(path)]) == 1
+    assert "coffee.png" in capsys.readouterr().err
     with pytest.raises(SrKdError, match=r"coffee\.png"):
         run_recipe(check_training_file(path), WORLD, quiet=True)
     assert not list(tmp_path.rglob("*.state"))
