@@ -204,6 +204,18 @@ def test_names_cannot_move_the_cursor(here):
     assert code == 2 and err.count("\n") == 1 and "\\x1b[31mred\\n\\u202e.pngx" in err
 
 
+def test_names_are_taken_as_they_are(here):
+    Path("# ünï %20").mkdir()
+    names = ["#1.png", "%20.png", "a b.png", "quote'\".png", "$HOME;x&.png", "-n.png", "[1].png", "é.png", "~.png"]
+    for name in names:
+        PIL.Image.fromarray(PHOTOGRAPH).save(Path("# ünï %20", name))
+    assert here("-i", "# ünï %20", "-o", "o%s #")[0] == 0
+    assert sorted(path.name for path in Path("o%s #").iterdir()) == sorted(names)
+    for name in names:
+        assert here("-i", f"# ünï %20/{name}", "-o", "one/")[0] == 0
+    assert sorted(path.name for path in Path("one").iterdir()) == sorted(names)
+
+
 def test_notes_are_said_once_and_stand_in_the_summary(here):
     image = PIL.Image.fromarray(PHOTOGRAPH)
     Path("in").mkdir()

@@ -115,6 +115,13 @@ def test_several_folders_are_one_set_and_equal_names_are_kept_apart(tmp_path, ph
     assert open_set(str(tmp_path / "first"), scale=2, name="own").name == "own"
 
 
+def test_folders_that_nothing_tells_apart_are_refused(tmp_path, photographs):
+    for folder in ("one/HR", "two/one/HR"):
+        save(tmp_path / folder / "1.png", photographs["coffee"])
+    with pytest.raises(UsageError, match="the folders of one set must differ in name or content: one, one"):
+        open_set([str(tmp_path / "one/HR"), str(tmp_path / "two/one/HR")], scale=2)
+
+
 def test_meta_info_chooses_and_orders(tmp_path, photographs):
     root = tree(tmp_path / "DIV2K", photographs, "HR", "X2", "{}x2")
     listing = tmp_path / "meta_info.txt"

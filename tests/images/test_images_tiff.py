@@ -175,6 +175,8 @@ def test_a_palette_is_looked_up(depth, gray):
     colors = np.broadcast_to(colors, (2**depth, 3))
     image = decode_image(by_hand(levels, depth, 3, colors * 257), "x.tif")
     shown = colors[levels]
+    eight = decode_image(by_hand(levels, depth, 3, colors), "x.tif")  # as some programs write them
+    np.testing.assert_array_equal(eight.pixels, image.pixels)
     np.testing.assert_array_equal(np.broadcast_to(image.pixels, shown.shape), shown)
 
 
@@ -285,6 +287,11 @@ def test_tags_that_are_not_kept_are_named():
     tags = [(319, "f", 6, (0.68, 0.32, 0.265, 0.69, 0.15, 0.06), True), (34377, "B", 4, b"8BIM", True)]
     image = decode_image(stored(PHOTOGRAPH, photometric="rgb", extratags=tags), "x.tif")
     assert image.notes == ("a set of primaries (319) was left out", "Photoshop's own data (34377) was left out")
+
+
+def test_iptc_of_long_numbers_is_read():
+    image = decode_image(stored(PHOTOGRAPH, photometric="rgb", extratags=[(33723, "I", 2, (0x3702021C, 1), True)]), "x")
+    assert image.metadata.iptc == b"\x1c\x02\x02\x37\1\0\0\0"
 
 
 def test_bigtiff_that_names_its_software_keeps_its_metadata(tmp_path):
