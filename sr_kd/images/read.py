@@ -109,9 +109,12 @@ def read_header(path: Path) -> Header:
 
 
 def _require_end(file: io.BufferedReader, kind: str) -> None:
-    """Refuse a file whose end does not show what its format ends with: it is cut short, or much follows."""
-    file.seek(-min(_HEAD, file.seek(0, io.SEEK_END)), io.SEEK_END)
-    if _ENDS.get(kind, b"") not in file.read():
+    """Refuse a file that seems cut short: by what its format ends with (or much follows), or by the size it states."""
+    file.seek(0)
+    head, size = file.read(8), file.seek(0, io.SEEK_END)
+    stated = {"WEBP": head[4:8], "BMP": head[2:6]}.get(kind, b"")
+    file.seek(-min(_HEAD, size), io.SEEK_END)
+    if int.from_bytes(stated, "little") > size or _ENDS.get(kind, b"") not in file.read():
         raise EOFError
 
 

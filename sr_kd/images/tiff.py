@@ -135,9 +135,12 @@ def read_tiff(data: bytes) -> Decoded:
 
 
 def tiff_header(content: BinaryIO) -> tuple[int, int, int, int, bool]:
-    """Height and width (upright), channels, bit depth and transparency, without decoding."""
+    """Height and width (upright), channels, bit depth and transparency, without decoding. EOFError: it is cut short."""
     with _opened(content) as file:
         page, _ = _page(file)
+        parts = zip(page.page.dataoffsets, page.page.databytecounts, strict=False)
+        if max((start + count for start, count in parts), default=0) > file.filehandle.size:
+            raise EOFError
     height, width = (page.width, page.height) if page.orientation in (5, 6, 7, 8) else (page.height, page.width)
     return height, width, page.channels, 16 if page.deep else 8, page.alpha is not None
 

@@ -115,6 +115,18 @@ def test_several_folders_are_one_set_and_equal_names_are_kept_apart(tmp_path, ph
     assert open_set(str(tmp_path / "first"), scale=2, name="own").name == "own"
 
 
+@pytest.mark.parametrize(("hr", "lr"), [("{}_HR", "{}_LR"), ("hr_{}", "lr_{}"), ("{}_GT", "{}_LQ"), ("{}", "{}x2")])
+def test_hr_and_lr_in_one_folder_are_told_apart(tmp_path, photographs, hr, lr):
+    for name, pixels in photographs.items():
+        save(tmp_path / f"{hr.format(name)}.png", mod_crop(pixels, 2))
+        save(tmp_path / f"{lr.format(name)}.png", make_lr(mod_crop(pixels, 2), 2))
+    assert open_set(str(tmp_path), scale=2).names == [hr.format(name) for name in photographs]
+    both = open_set(str(tmp_path), scale=2, dataroot_lq=str(tmp_path))
+    assert [image.name for image in both.lr] == [lr.format(name) for name in photographs]
+    save(tmp_path / "alone.png", photographs["coffee"])
+    assert len(open_set(str(tmp_path), scale=2)) == 7, "these are other names"
+
+
 def test_folders_that_nothing_tells_apart_are_refused(tmp_path, photographs):
     for folder in ("one/HR", "two/one/HR"):
         save(tmp_path / folder / "1.png", photographs["coffee"])
@@ -207,6 +219,19 @@ class TestErrors:
         with pytest.raises(UsageError, match="name one of its folders: DIV2K_train_HR, DIV2K_valid_HR"):
             open_set(str(tmp_path), scale=2)
 
+    def test_a_folder_of_other_things_says_what_it_is(self, tmp_path):
+        (tmp_path / "photos").mkdir()
+        (tmp_path / "photos" / "1.jp2").write_bytes(b"x")
+        with pytest.raises(UsageError, match=r"no image in .*photos \(not read: 1 \.jp2\); files that count"):
+            open_set(str(tmp_path / "photos"), scale=2)
+        (tmp_path / "bases" / "HR.lmdb").mkdir(parents=True)
+        (tmp_path / "bases" / "HR.lmdb" / "data.mdb").write_bytes(b"")
+        with pytest.raises(UsageError, match=r"but LMDBs; name one of its folders: HR\.lmdb"):
+            open_set(str(tmp_path / "bases"), scale=2)
+        (tmp_path / "gone").symlink_to("nowhere")
+        with pytest.raises(UsageError, match="gone is a link to nowhere, which is not there"):
+            open_set(str(tmp_path / "gone"), scale=2)
+
     def test_a_file_in_place_of_a_folder(self):
         with pytest.raises(UsageError, match="is a file"):
             open_set(str(PHOTOGRAPHS["coffee"]), scale=2)
@@ -218,7 +243,7 @@ class TestErrors:
         with pytest.raises(SrKdError, match=r"bad\.png"):
             open_set(str(tmp_path), scale=2)
 
-    @pytest.mark.parametrize("suffix", [".png", ".jpg"])
+    @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".bmp", ".tif"])
     def test_a_truncated_file_is_named_when_the_set_is_opened(self, tmp_path, photographs, suffix):
         path = save(tmp_path / f"short{suffix}", photographs["coffee"])
         whole = path.read_bytes()
