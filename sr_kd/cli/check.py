@@ -28,20 +28,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Validate; refusals are errors with exit code 2."""
+    """Validate; refusals are errors with exit code 2, images that cannot be read with 1."""
+    import torch
+
+    from ..distributed import World
     from ..recipes.check import CheckedTest, check_file
     from ..recipes.summary import describe_recipe, describe_test
 
     checked = check_file(
         arguments.opt, arguments.force_yml, data=not arguments.no_data or arguments.diagnose or bool(arguments.preview)
     )
+    alone = World(0, 1, torch.device("cpu"))
     if isinstance(checked, CheckedTest):
+        checked.sets.decode(alone)
         print("\n".join(describe_test(checked)))
         if arguments.diagnose or arguments.preview:
             raise UsageError(
                 f"{arguments.opt} is a test file, which has no losses to diagnose and no batches to preview"
             )
         return 0
+    checked.data.decode_validation(alone)
     print("\n".join(describe_recipe(checked)))
     if arguments.diagnose:
         _print_diagnoses(checked)

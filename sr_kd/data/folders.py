@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import re
+from collections import Counter
 from pathlib import Path
 
 from ..errors import UsageError, nearest
-from ..images import SUFFIXES
+from ..images import NOT_READ, SUFFIXES
 
 
 def natural_key(name: str) -> tuple[list[str | int], str]:
@@ -16,12 +18,14 @@ def natural_key(name: str) -> tuple[list[str | int], str]:
 
 
 def image_files(folder: Path) -> list[Path]:
-    """The image files directly inside a folder, in natural order; hidden ones are ignored.
+    """The image files directly inside a folder, in natural order; hidden ones are ignored, other formats counted.
 
     Raises:
         UsageError: links to files that are not there.
     """
     named = sorted((path for path in folder.iterdir() if _is_image(path)), key=lambda path: natural_key(path.name))
+    if others := _not_read(folder):
+        logging.getLogger("sr_kd").warning("%s: not read: %s", folder, others)
     dead = [path for path in named if path.is_symlink() and not path.exists()]
     if dead:
         raise UsageError(
@@ -55,7 +59,10 @@ def find_folder(dataroot: str, inside: list[str]) -> Path:
     below = [path for path in sorted(folder.iterdir()) if _holds_images(path)]
     if below:
         raise UsageError(f"no image directly in {folder}; {_name_one(folder, below)}")
-    raise UsageError(f"no image in {folder}; files that count end in {', '.join(sorted(SUFFIXES))}")
+    if bases := [file.parent for file in sorted(folder.glob("*/data.mdb"))]:
+        raise UsageError(f"no image in {folder}, but LMDBs; {_name_one(folder, bases)}")
+    others = f" (not read: {_not_read(folder)})" if _not_read(folder) else ""
+    raise UsageError(f"no image in {folder}{others}; files that count end in {', '.join(sorted(SUFFIXES))}")
 
 
 def read_meta_info(path: str) -> list[str]:
@@ -87,6 +94,13 @@ def _is_image(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
+def _not_read(folder: Path) -> str:
+    """How many images of other formats lie in it: '2 .heic, 1 .jp2'."""
+    suffixes = (path.suffix.lower() for path in folder.iterdir())
+    others = Counter(suffix for suffix in suffixes if suffix in NOT_READ)
+    return ", ".join(f"{count} {suffix}" for suffix, count in sorted(others.items()))
+
+
 def _holds_images(folder: Path) -> bool:
     return folder.is_dir() and any(_is_image(path) for path in folder.iterdir())
 
@@ -100,6 +114,8 @@ def _no_folder(folder: Path) -> str:
     """Names the deepest part of the path that exists, and its nearest entry."""
     if folder.exists():
         return f"{folder} is a file; give the folder that holds the images"
+    if folder.is_symlink():
+        return f"{folder} is a link to {folder.readlink()}, which is not there"
     missing = folder
     while not missing.parent.is_dir() and missing.parent != missing:
         missing = missing.parent

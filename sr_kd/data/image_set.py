@@ -69,12 +69,13 @@ class ImageSet:
         return ImageSet(self.name, self.scale, [self.names[index]], [self.hr[index]], lr)
 
     def listing(self) -> list[str]:
-        """A line for every image, in order: where LR is from, name, size and bytes; equal lists, equal images."""
+        """A line for every image, in order: where LR is from; name, size, bytes of HR and LR; equal for equal sets."""
         lr = "LR made from HR" if self.lr is None else "LR from files"
         lines = [f"{self.name}: {len(self)} images, {lr}"]
-        for name, image, header in zip(self.names, self.hr, self.headers, strict=True):
-            size = f" {image.path.stat().st_size} bytes" if isinstance(image, ImageFile) else ""
-            lines.append(f"{name} {header.width}x{header.height}{size}")
+        for index, (name, header) in enumerate(zip(self.names, self.headers, strict=True)):
+            stored = [self.hr[index], *([] if self.lr is None else [self.lr[index]])]
+            sizes = [f"{image.path.stat().st_size} bytes" for image in stored if isinstance(image, ImageFile)]
+            lines.append(" ".join([name, f"{header.width}x{header.height}", *sizes]))
         return lines
 
     def decode(self, index: int) -> None:

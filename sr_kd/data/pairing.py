@@ -46,7 +46,10 @@ def match(
     names = list(by_name(hr))
     templates = [template] if template != "{}" else ["{}", f"{{}}x{scale}"]
     candidates = [_renamed(names, each) for each in templates]
-    candidates.append({name: f"{name.removesuffix('_HR')}_LR" for name in names})
+    candidates += [
+        {name: f"{name.removesuffix(hr)}{lr}" for name in names} for hr, lr in (("_HR", "_LR"), ("_GT", "_LQ"))
+    ]
+    candidates.append({name: f"lr_{name.removeprefix('hr_')}" for name in names})
     rename = max(candidates, key=lambda each: sum(new in partners for new in each.values()))
     _require_partners(hr, lr, rename, partners)
     surplus = sorted(partners.keys() - rename.values())

@@ -21,6 +21,11 @@ from .stored import ImageFile, StoredImage
 
 __all__ = ["ImageSet", "Pair", "lr_images", "open_set", "set_name"]
 
+# Names of HR and LR images that lie in one folder.
+_PAIRS = (
+    *(("{}_hr", ("{}_lr",)), ("hr_{}", ("lr_{}",)), ("{}_gt", ("{}_lq", "{}_lr"))),
+    ("{}", ("{}x2", "{}x3", "{}x4", "{}x8")),
+)
 _ROLE = re.compile(r"hr|gt|gtmod\d+|gt_?images?|high|target|original|images?", re.IGNORECASE)
 
 
@@ -37,10 +42,10 @@ def open_set(
     """Open a set of images.
 
     Args:
-        dataroot_gt: folders of HR images (of SelfExSR's files, those called ``*_HR``), or of a teacher's labels of the
-            images in `dataroot_lq`; LMDB folders; "scikit-image:train" or "scikit-image:held_out". Several make one
-            set. A folder such as ``Set5`` may hold the images in ``HR`` or ``GTmod12``.
-        scale: size of HR over size of LR.
+        dataroot_gt: folders of HR images (where LR images lie beside them, as ``*_LR`` beside ``*_HR``, HR alone), or
+            of a teacher's labels of the images in `dataroot_lq`; LMDB folders; "scikit-image:train" or
+            "scikit-image:held_out". Several make one set. A folder such as ``Set5`` may hold the images in ``HR`` or
+            ``GTmod12``.
         dataroot_lq: the folders of LR images, one for each of HR, or a parent such as ``LR_bicubic``
             that holds ``X2``; without them LR is made from HR.
         filename_tmpl: the LR name made of the HR name; ``{}`` also finds ``NAMEx2``.
@@ -112,10 +117,25 @@ def _open_root(dataroot: str, inside: list[str], lmdb: bool, role: Literal["HR",
         return [ImageFile(path) for path in embedded_files(dataroot)]
     if lmdb or dataroot.endswith(".lmdb") or (Path(dataroot).expanduser() / "data.mdb").is_file():
         return list(lmdb_images(dataroot))
-    files = image_files(find_folder(dataroot, inside))
-    # SelfExSR's folders hold both, and the results of others: img_001_SRF_2_HR.png, img_001_SRF_2_LR.png...
-    marked = [file for file in files if re.search(rf"_SRF_\d+_{role}$", file.stem)]
-    return [ImageFile(path) for path in marked or files]
+    return [ImageFile(path) for path in _of_role(image_files(find_folder(dataroot, inside)), role)]
+
+
+def _of_role(files: list[Path], role: Literal["HR", "LR"]) -> list[Path]:
+    """The HR or the LR images of a folder that holds both, known by their names; all of another folder."""
+    # SelfExSR's hold the results of others, too: img_001_SRF_2_HR.png, img_001_SRF_2_LR.png, img_001_SRF_2_SRCNN.png
+    if marked := [file for file in files if re.search(rf"_SRF_\d+_{role}$", file.stem)]:
+        return marked
+    names = {file.stem.lower() for file in files}
+    for high, lows in _PAIRS:
+        pattern = re.compile(high.format("(.*)"))
+        pairs = {
+            name: {low.format(found[1]) for low in lows} & names for name in names if (found := pattern.fullmatch(name))
+        }
+        hr = {name for name, partners in pairs.items() if partners}
+        lr = {partner for partners in pairs.values() for partner in partners}
+        if hr and hr | lr == names:
+            return [file for file in files if file.stem.lower() in (hr - lr if role == "HR" else lr)]
+    return files
 
 
 def _chosen(parts: list[list[StoredImage]], listed: list[str], meta_info_file: str) -> list[list[StoredImage]]:

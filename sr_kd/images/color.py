@@ -34,10 +34,12 @@ def beyond_srgb(png_color: Mapping[bytes, bytes]) -> str | None:
     'BT.2020, HDR (PQ)'
     """
     if b"cICP" in png_color:
-        primaries, transfer = (*png_color[b"cICP"], 2, 2)[:2]
+        content = png_color[b"cICP"]
+        primaries, transfer = (*content, 2, 2)[:2]
         said = [
             *([] if primaries in _USUAL_PRIMARIES else [_PRIMARIES.get(primaries, f"primaries {primaries}")]),
             *([] if transfer in _USUAL_TRANSFERS else [_TRANSFERS.get(transfer, f"transfer {transfer}")]),
+            *(["of narrow range"] if content[3:4] == b"\0" else []),
         ]
         return ", ".join(said) or None
     if b"sRGB" in png_color:

@@ -22,8 +22,12 @@ FORMATS = {
 }
 SUFFIXES = frozenset({*FORMATS, ".gif"})  # of what is read
 _KNOWN = """
-    .heic .heif .hif .jxl .jp2 .j2k .j2c .jpx .jpf .jxr .tga .dds .exr .hdr .psd .psb .xcf .svg .ico .icns .cur .qoi
-    .eps .ppm .pgm .pbm .pnm .pam .pfm .pcx .sgi .mpo .apng .dng .cr2 .cr3 .nef .arw .orf .rw2 .raf .pef .srw
+    .heic .heif .hif .heics .avifs .avci .jxl .jp2 .j2k .j2c .jpc .jpx .jpf .jpm .jph .jxr .wdp .hdp .jxs .jls .tga
+    .dds .ktx .ktx2 .exr .hdr .rgbe .psd .psb .xcf .kra .ora .clip .afphoto .svg .svgz .ai .wmf .emf .ico .icns .cur
+    .qoi .eps .ps .ppm .pgm .pbm .pnm .pam .pfm .pcx .sgi .rgb .rgba .bw .ras .iff .lbm .xbm .xpm .wbmp .pict .pct
+    .dpx .cin .fits .fit .dcm .bpg .flif .mng .jng .mpo .apng .dib .rle .jif .jfi .pjpeg .pjp .jps .pns .btf .tf8 .ptif
+    .dng .cr2 .cr3 .crw .nef .nrw .arw .sr2 .srf .orf .rw2 .rwl .raw .raf .pef .srw .x3f .3fr .fff .iiq .dcr .kdc .mrw
+    .erf .mef .mos .gpr
 """
 NOT_READ = frozenset(_KNOWN.split())  # images, too, but of no use here
 _SIGNATURES = {

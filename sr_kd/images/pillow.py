@@ -22,6 +22,8 @@ _GAIN_MAPS = {
 _WHERE = {"AVIF": 4096}  # a short sign, sought among the first bytes
 _CODE_POINTS = b"colrnclx"  # of AVIF: primaries, transfer and matrix of 16 bits each
 _UNSPECIFIED = 2
+# Of JPEG: the marker before the pixels, the most bytes of its segment, the markers of applications and comments.
+_SCAN, _SCAN_HEADER, _SAID = b"\xda", 64, {*range(0xE0, 0xF0), 0xFE}
 
 
 def read_by_pillow(data: bytes, kind: str) -> Decoded:
@@ -30,16 +32,26 @@ def read_by_pillow(data: bytes, kind: str) -> Decoded:
     Raises:
         SrKdError: an animation. Pillow's errors: a damaged file.
     """
-    formats = ["JPEG", "MPO"] if kind == "JPEG" else [kind]
-    with PIL.Image.open(io.BytesIO(data), formats=formats) as opened:
+    lost = []
+    try:
+        opened = PIL.Image.open(io.BytesIO(data), formats=[kind])
+    except Exception:  # Pillow raises whatever the damage leads to
+        if kind != "JPEG":
+            raise
+        opened = PIL.Image.open(io.BytesIO(_without_damage(data)), formats=[kind])
+        lost = ["a part of the metadata is damaged and was left out"]
+    with opened:
         if several := count_frames(opened):
             raise SrKdError(several)
         opened.load()
         orientation, metadata, notes = from_pillow(opened)
+        notes += lost
         if opened.mode == "CMYK":
             notes.append("CMYK was converted to sRGB")
         flat, icc = flatten(opened, metadata.icc)
-    metadata = replace(metadata, icc=_bmp_profile(data) if kind == "BMP" else icc)
+    if kind in ("BMP", "GIF"):
+        icc = _bmp_profile(data, notes) if kind == "BMP" else _gif_profile(data)
+    metadata = replace(metadata, icc=icc)
     if any(sign in data[: _WHERE.get(kind)] for sign in _GAIN_MAPS.get(kind, ())):
         notes.append("the gain map for HDR displays was left out")
     if kind == "AVIF":
@@ -47,6 +59,26 @@ def read_by_pillow(data: bytes, kind: str) -> Decoded:
         if _deeper_than_eight(data):
             notes.append("more than 8 bits were read as 8")
     return Decoded(*split(flat), orientation, metadata, notes)
+
+
+def _without_damage(jpeg: bytes) -> bytes:
+    """The file without those application segments and comments that Pillow cannot read."""
+    parts, position = list[bytes](), 2
+    while (position := jpeg.find(b"\xff", position)) >= 0 and jpeg[position + 1 : position + 2] != _SCAN:
+        end = position + 2 + int.from_bytes(jpeg[position + 2 : position + 4], "big")
+        parts.append(jpeg[position:end])
+        position = end
+    start, rest = jpeg[:2], jpeg[position:]
+    structure = b"".join(part for part in parts if part[1] not in _SAID)
+
+    def is_read(part: bytes) -> bool:
+        try:
+            PIL.Image.open(io.BytesIO(start + part + structure + rest[:_SCAN_HEADER]), formats=["JPEG"]).close()
+        except Exception:  # Pillow raises whatever the damage leads to
+            return False
+        return True
+
+    return start + b"".join(part for part in parts if part[1] not in _SAID or is_read(part)) + rest
 
 
 def split(flat: PIL.Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
@@ -84,12 +116,24 @@ def count_frames(opened: PIL.Image.Image) -> str | None:
     return f"this {opened.format} has {frames} {what}" if frames > 1 else None
 
 
-def _bmp_profile(data: bytes) -> bytes | None:
+def _bmp_profile(data: bytes, notes: list[str]) -> bytes | None:
     """The color profile that a BMP file of version 5 holds; Pillow does not read it."""
-    if data[14:18] != b"\x7c\0\0\0" or data[70:74] != b"DEBM":
-        return None
-    offset, size = struct.unpack_from("<II", data, 126)
-    return data[14 + offset : 14 + offset + size] or None
+    version, said = data[14:18], data[70:74]
+    if version == b"\x7c\0\0\0" and said == b"DEBM":
+        offset, size = struct.unpack_from("<II", data, 126)
+        return data[14 + offset : 14 + offset + size] or None
+    linked = version == b"\x7c\0\0\0" and said == b"KNIL"
+    if linked or (version in (b"\x6c\0\0\0", b"\x7c\0\0\0") and said == bytes(4) and any(data[74:122])):
+        notes.append(f"the {'name of a color profile' if linked else 'calibration of its colors'} was left out")
+    return None
+
+
+def _gif_profile(data: bytes) -> bytes | None:
+    """The color profile that a GIF file holds, in blocks of up to 255 bytes; Pillow does not read it."""
+    rest, profile = data.partition(b"!\xff\x0bICCRGBG1012")[2], b""
+    while rest and rest[0]:
+        profile, rest = profile + rest[1 : 1 + rest[0]], rest[1 + rest[0] :]
+    return profile or None
 
 
 def _code_points(data: bytes) -> dict[bytes, bytes]:

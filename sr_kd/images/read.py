@@ -19,8 +19,10 @@ from .pillow import read_by_pillow
 SPECIAL = "it is a pipe, socket or device; copy it to a file first"
 _GRAY_MODES = frozenset({"1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 _ALPHA_MODES = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
-_ORIENTATION, _SIDEWAYS = 0x0112, 5  # EXIF orientations from here on exchange width and height
-_HEAD = 4096  # bytes that tell the format
+_ORIENTATION, _SIDEWAYS = 0x0112, (5, 6, 7, 8)  # EXIF orientations that exchange width and height
+_HEAD = 4096  # bytes that tell the format, and whether the file is whole
+_CREDENTIALS = b"jumdc2pa\0\x11\0\x10\x80\0\0\xaa\x008\x9bq"  # a box of that type, in any format
+_ENDS = {"PNG": b"IEND", "JPEG": b"\xff\xd9"}
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def decode_image(data: bytes, name: str) -> Image:
 
 
 def read_header(path: Path) -> Header:
-    """Size and channels of an image file, without decoding where that can be.
+    """Size and channels of an image file, without decoding where that can be: not where it may be cut short.
 
     Raises:
         SrKdError: as `read_image`.
@@ -93,6 +95,7 @@ def read_header(path: Path) -> Header:
     try:
         with path.open("rb") as file:
             kind = format_of(file.read(_HEAD))
+            _require_end(file, kind)
             file.seek(0)
             if kind == "TIFF":
                 from .tiff import tiff_header
@@ -105,14 +108,25 @@ def read_header(path: Path) -> Header:
     return Header(image.height, image.width, image.channels, image.bit_depth, image.alpha is not None)
 
 
+def _require_end(file: io.BufferedReader, kind: str) -> None:
+    """Refuse a file that seems cut short: by what its format ends with (or much follows), or by the size it states."""
+    file.seek(0)
+    head, size = file.read(8), file.seek(0, io.SEEK_END)
+    stated = {"WEBP": head[4:8], "BMP": head[2:6]}.get(kind, b"")
+    file.seek(-min(_HEAD, size), io.SEEK_END)
+    if int.from_bytes(stated, "little") > size or _ENDS.get(kind, b"") not in file.read():
+        raise EOFError
+
+
 def _header(file: io.BufferedReader, kind: str) -> Header:
-    with PIL.Image.open(file, formats=["JPEG", "MPO"] if kind == "JPEG" else [kind]) as opened:
+    with PIL.Image.open(file, formats=[kind]) as opened:
         # The base class's getexif: PNG's own decodes the whole image to look for late chunks.
-        sideways = PIL.Image.Image.getexif(opened).get(_ORIENTATION, 1) >= _SIDEWAYS
+        sideways = PIL.Image.Image.getexif(opened).get(_ORIENTATION) in _SIDEWAYS
         width, height = reversed(opened.size) if sideways else opened.size
         alpha = opened.mode in _ALPHA_MODES or "transparency" in opened.info
-        deep = kind == "PNG" and "16" in str(opened.tile[0].args)
-        return Header(height, width, 1 if opened.mode in _GRAY_MODES else 3, 16 if deep else 8, alpha)
+        stored = str(opened.tile[0].args) if kind == "PNG" else ""  # Pillow opens 16-bit gray and alpha as RGBA
+        gray = opened.mode in _GRAY_MODES or "LA" in stored
+        return Header(height, width, 1 if gray else 3, 16 if "16" in stored else 8, alpha)
 
 
 def _decode(data: bytes) -> Image:
@@ -132,4 +146,5 @@ def _decode(data: bytes) -> Image:
         pixels = pixels[..., :1]  # a format without gray: WebP
     pixels = np.ascontiguousarray(orient(pixels, found.orientation))
     alpha = None if found.alpha is None else np.ascontiguousarray(orient(found.alpha, found.orientation))
-    return Image(pixels, alpha, found.metadata, tuple(dict.fromkeys(found.notes)))
+    signed = ["the content credentials (C2PA) were left out"] if _CREDENTIALS in data else []
+    return Image(pixels, alpha, found.metadata, tuple(dict.fromkeys([*found.notes, *signed])))

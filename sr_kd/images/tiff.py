@@ -28,6 +28,10 @@ _BY_TIFFFILE = (1, 8, 32773, 32946)  # compressions, without its helper imagecod
 _BY_VIPS = (1, 2, 3, 4, 5, _JPEG, 8, 32773, 32946)  # compressions: none, fax, LZW, JPEG, deflate, packbits
 _ASSOCIATED, _ALPHA = 1, (1, 2, 999)  # extra samples that are transparency; 999 is CorelDRAW's
 _UNSIGNED = (0, 1, 4)  # sample formats
+# Tags that say how the pixels are stored: sizes, colors, strips and tiles, compression and its options.
+_STRUCTURE = frozenset(
+    {256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 292, 293, 317, 320, 322, 323, 324, 325, 338, 339, 347, 530}
+)
 XMP, IPTC, ICC = 700, 33723, 34675
 _LOST = {301: "a transfer function", 319: "a set of primaries", 34377: "Photoshop's own data"}
 
@@ -41,7 +45,8 @@ class _Page:
         self.photometric, self.compression = int(page.photometric), int(page.compression)
         self.depths = self._tuple("BitsPerSample", (1,))
         self.width, self.height = int(page.imagewidth), int(page.imagelength)
-        self.orientation = int(self._tuple("Orientation", (1,))[0])
+        turned = self.said("Orientation", 1)
+        self.orientation = turned if turned in range(1, 9) else 1
         if self.photometric not in _COLORS:
             name = getattr(page.photometric, "name", self.photometric)
             raise SrKdError(f"its colors are of the kind {name}, which is not read; save it as RGB or gray")
@@ -99,7 +104,14 @@ class _Page:
 
     def _tuple(self, name: str, otherwise: tuple[int, ...]) -> tuple[int, ...]:
         value = self.tags.valueof(name, otherwise)
-        return tuple(map(int, value)) if isinstance(value, (tuple, list, np.ndarray)) else (int(value),)
+        return tuple(map(int, value)) if isinstance(value, (tuple, list, np.ndarray, bytes)) else (int(value),)
+
+    def said(self, name: str, otherwise: int) -> int:
+        """A number of the metadata, which may be wrong in any way."""
+        try:
+            return self._tuple(name, (otherwise,))[0]
+        except (TypeError, ValueError, IndexError, OverflowError):
+            return otherwise
 
 
 def read_tiff(data: bytes) -> Decoded:
@@ -112,21 +124,23 @@ def read_tiff(data: bytes) -> Decoded:
         page, notes = _page(file)
         metadata = _metadata(file, page, data, notes)
         if page.by_vips:
-            opened = vips().Image.tiffload_buffer(data, page=page.index, access="sequential", fail_on="error")
-            gray_palette = page.photometric == _PALETTE and opened.bands == 1
-            channels = 1 if gray_palette else page.channels
-            if opened.bands != channels + (0 if page.photometric == _PALETTE else page.extra):
-                raise SrKdError(f"its {opened.bands} samples a pixel are not what its tags say")
-            return Decoded(*fetch(opened, channels, page.alpha), page.orientation, metadata, notes)
+            try:
+                samples = _by_vips(data, page, page.index)
+            except vips().Error:  # perhaps for a tag that has nothing to do with the pixels
+                samples = _by_vips(_without_metadata(data, file, page), page, 0)
+            return Decoded(*samples, page.orientation, metadata, notes)
         if page.by_tifffile:
             return Decoded(*_as_stored(page), page.orientation, metadata, notes)
     return _by_pillow(data, page, metadata, notes)
 
 
 def tiff_header(content: BinaryIO) -> tuple[int, int, int, int, bool]:
-    """Height and width (upright), channels, bit depth and transparency, without decoding."""
+    """Height and width (upright), channels, bit depth and transparency, without decoding. EOFError: it is cut short."""
     with _opened(content) as file:
         page, _ = _page(file)
+        parts = zip(page.page.dataoffsets, page.page.databytecounts, strict=False)
+        if max((start + count for start, count in parts), default=0) > file.filehandle.size:
+            raise EOFError
     height, width = (page.width, page.height) if page.orientation in (5, 6, 7, 8) else (page.height, page.width)
     return height, width, page.channels, 16 if page.deep else 8, page.alpha is not None
 
@@ -149,6 +163,27 @@ def _page(file: tifffile.TiffFile) -> tuple[_Page, list[str]]:
         raise SrKdError(f"this TIFF has {count} pages; split them into files")
     notes = ["a reduced copy or mask in the file was left out"] if len(pages) > 1 else []
     return _Page(file, main[0]), notes
+
+
+def _by_vips(data: bytes, page: _Page, index: int) -> tuple[np.ndarray, np.ndarray | None]:
+    opened = vips().Image.tiffload_buffer(data, page=index, access="sequential", fail_on="error")
+    gray_palette = page.photometric == _PALETTE and opened.bands == 1
+    channels = 1 if gray_palette else page.channels
+    if opened.bands != channels + (0 if page.photometric == _PALETTE else page.extra):
+        raise SrKdError(f"its {opened.bands} samples a pixel are not what its tags say")
+    return fetch(opened, channels, page.alpha)
+
+
+def _without_metadata(data: bytes, file: tifffile.TiffFile, page: _Page) -> bytes:
+    """The file with this page alone, and of its tags those that say how the pixels are stored."""
+    form, start = file.tiff, page.page.offset
+    kept = [data[tag.offset : tag.offset + form.tagsize] for tag in page.tags if tag.code in _STRUCTURE]
+    directory = struct.pack(form.tagnoformat, len(kept)) + b"".join(kept) + bytes(form.offsetsize)
+    first = 8 if file.is_bigtiff else 4
+    bare = bytearray(data)
+    bare[first : first + form.offsetsize] = struct.pack(form.offsetformat, start)
+    bare[start : start + len(directory)] = directory
+    return bytes(bare)
 
 
 def _as_stored(page: _Page) -> tuple[np.ndarray, np.ndarray | None]:
@@ -179,7 +214,10 @@ def _by_pillow(data: bytes, page: _Page, metadata: Metadata, notes: list[str]) -
         )
     with opened:
         opened.seek(page.index)
-        opened.load()
+        try:
+            opened.load()
+        except OSError as error:
+            raise SrKdError(f"damaged, or compression {page.compression} is not supported here ({error})") from None
         if opened.mode in ("CMYK", "LAB"):
             notes.append(f"{opened.mode} was converted to sRGB{' of 8 bits' if page.depths[0] == 16 else ''}")
         flat, icc = flatten(opened, metadata.icc)
@@ -189,7 +227,7 @@ def _by_pillow(data: bytes, page: _Page, metadata: Metadata, notes: list[str]) -
 def _metadata(file: tifffile.TiffFile, page: _Page, data: bytes, notes: list[str]) -> Metadata:
     tags = page.tags
     across, down = (_ratio(tags.valueof(name)) for name in ("XResolution", "YResolution"))
-    unit = {2: 1.0, 3: 2.54}.get(int(tags.valueof("ResolutionUnit", 2) or 2))
+    unit = {2: 1.0, 3: 2.54}.get(page.said("ResolutionUnit", 2))
     dpi = None if unit is None or across is None or down is None else (across * unit, down * unit)
     xmp, iptc, icc = (_bytes(tags, code) for code in (XMP, IPTC, ICC))
     notes += [f"{name} ({code}) was left out" for code, name in _LOST.items() if code in tags]

@@ -15,6 +15,7 @@ import PIL.Image
 from ..errors import UsageError, nearest
 from ..files import check_folder
 from ..images import FORMATS, NOT_READ, SPECIAL, SUFFIXES, is_special, output_format
+from ..images.formats import names_a_format
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,20 @@ def count_not_read(inputs: Sequence[str], output: str) -> Counter[str]:
     """How many images of other formats `plan_jobs` passes over in the folders and patterns named, by suffix."""
     folders = (_pattern(Path(name)) for name in inputs if not Path(name).is_file())
     found = {os.path.realpath(path) for root, pattern in folders for path in _tree(root, Path(output), pattern)}
-    return Counter(sorted(suffix for path in found if (suffix := Path(path).suffix.lower()) in NOT_READ))
+    return Counter(sorted(kind for path in found if (kind := _kind_not_read(Path(path)))))
+
+
+def _kind_not_read(path: Path) -> str | None:
+    """The suffix of another format; of a file without one, its content tells whether it is an image."""
+    if path.suffix:
+        return path.suffix.lower() if path.suffix.lower() in NOT_READ else None
+    try:
+        with (path if path.is_file() else Path(os.devnull)).open(
+            "rb"
+        ) as file:  # of a pipe, reading might wait for ever
+            return "without a suffix" if names_a_format(file.read(16)) else None
+    except OSError:
+        return None
 
 
 def _names_a_file(output: str, naming: Naming) -> bool:
@@ -167,6 +181,8 @@ def _find(name: str, output: Path) -> list[_Found]:
         raise UsageError(f"{name} cannot be upscaled: {SPECIAL}")
     if path.exists():
         return [_Found(path, Path(), False)]
+    if path.is_symlink():
+        raise UsageError(f"{name} is a link to {path.readlink()}, which is not there")
     if not glob.has_magic(name):
         beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
         raise UsageError(f"no such file or folder: {name}{nearest(path.name, beside)}")

@@ -45,14 +45,15 @@ class Labeling:
     Attributes:
         upscaler: the teacher.
         folder: where the labels go. record: what is written beside them.
-        jobs: every image with its label's file. pixels: of all images. missing: jobs that are not done.
+        jobs: every image with its label's file. headers: of the images, None where one cannot be read.
+        missing: jobs that are not done.
     """
 
     upscaler: Upscaler
     folder: Path
     record: LabelRecord
     jobs: tuple[Job, ...]
-    headers: tuple[Header, ...]
+    headers: tuple[Header | None, ...]
     missing: tuple[Job, ...]
 
     @property
@@ -60,7 +61,7 @@ class Labeling:
         """LR pixels that are still to be labeled."""
         left = set(self.missing)
         sizes = zip(self.jobs, self.headers, strict=True)
-        return sum(header.height * header.width for job, header in sizes if job in left)
+        return sum(header.height * header.width for job, header in sizes if header is not None and job in left)
 
 
 @dataclass(frozen=True)
@@ -125,8 +126,8 @@ def plan_labels(
     if not found:
         raise UsageError(f"{images} is an LMDB; label a folder of image files")
     by_name(found)
-    headers = [image.header() for image in found]
-    small = [image for image, header in zip(found, headers, strict=True) if min(header.height, header.width) < SMALLEST]
+    headers = [_header(image) for image in found]
+    small = [image for image, header in zip(found, headers, strict=True) if header is not None and _is_small(header)]
     if small:
         raise UsageError(
             f"{len(small)} of {len(found)} images are too small to be labeled, such as {small[0]}: "
@@ -220,6 +221,17 @@ def _cutting(path: Path) -> np.ndarray:
     pixels = read_image(path).pixels
     top, left = (max(0, (side - PROBE) // 2) for side in pixels.shape[:2])
     return np.ascontiguousarray(pixels[top : top + PROBE, left : left + PROBE])
+
+
+def _header(image: ImageFile) -> Header | None:
+    try:
+        return image.header()
+    except SrKdError:
+        return None  # one that cannot be read fails alone, later
+
+
+def _is_small(header: Header) -> bool:
+    return min(header.height, header.width) < SMALLEST
 
 
 def _free_precision(upscaler: Upscaler, path: Path) -> str:

@@ -25,8 +25,14 @@ SCALES_KEY = "sr_kd.scales"  # a tensor beside the weights, for readers that see
 TORCH_SUFFIXES = (".pth", ".pt", ".ckpt")
 SUFFIXES = (*TORCH_SUFFIXES, ".safetensors", ".npz")
 # Where the weights are in the files of this field, averages first; one may lie within another.
-AVERAGES = ("params_ema", "params-ema", "state_dict_ema", "ema_state_dict", "model_ema", "ema_model", "ema")
-WRAPPERS = (*AVERAGES, "params", "state_dict", "model_state_dict", "model", "net", "network")
+AVERAGES = (
+    *("params_ema", "params-ema", "state_dict_ema", "ema_state_dict", "model_ema", "ema_model", "ema", "shadow"),
+    *("generator_ema", "netG_ema", "g_ema", "G_ema"),
+)
+WRAPPERS = (
+    *(*AVERAGES, "params", "state_dict", "model_state_dict", "model", "net", "network", "weights"),
+    *("generator", "generator_state_dict", "netG", "g", "G"),
+)
 # What wrapped models put before every key, and before those of the network in a file that also holds its critic.
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "netG.", "network.")
 GENERATORS = ("ema_model.", "generator_ema.", "generator.")
@@ -143,7 +149,7 @@ def _unwrap(path: Path, content: Mapping[Any, Any]) -> dict[str, Tensor]:
     """The weights within their usual wrappers, checked to be plain numbers."""
     inner = content
     for _ in WRAPPERS:
-        deeper = [inner[key] for key in WRAPPERS if isinstance(inner.get(key), Mapping)]
+        deeper = [inner[key] for key in WRAPPERS if _holds_weights(inner.get(key))]
         if not deeper:
             break
         inner = deeper[0]
@@ -159,6 +165,16 @@ def _unwrap(path: Path, content: Mapping[Any, Any]) -> dict[str, Tensor]:
         if value.numel() * value.element_size() > value.untyped_storage().nbytes():
             raise SrKdError(f"{path}: its tensor '{key}' claims {value.numel():,} numbers, and the file holds fewer")
     return tensors
+
+
+def _holds_weights(value: Any, levels: int = 3) -> bool:
+    """Whether there are tensors in an entry, or in wrappers within it: an "ema" may be but a rate and a count."""
+    if not isinstance(value, Mapping) or not levels:
+        return False
+    inside = (value.get(key) for key in WRAPPERS)
+    return any(isinstance(each, Tensor) for each in value.values()) or any(
+        _holds_weights(each, levels - 1) for each in inside
+    )
 
 
 def _description(path: Path, text: Any) -> dict[str, Any] | None:

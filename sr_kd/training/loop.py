@@ -212,7 +212,8 @@ class TrainingStage:
         return (
             f"the gradient was NaN or Inf {self.optimization.most} times in a row, last at iteration {iteration} "
             f"({found}; learning rate {rate:g}, {shown}): lower the learning rate or the weight of that term, or set "
-            "gradient_clip; the last saved state is good, and --auto_resume with --continue_with goes on from it"
+            "gradient_clip; --auto_resume with --continue_with goes on from the last saved state (where that ends "
+            "alike, its weights are too large already: remove that .state file to go on from the one before)"
         )
 
 

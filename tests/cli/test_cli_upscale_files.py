@@ -139,10 +139,17 @@ def test_images_that_are_not_read_are_counted(here):
     for name in ("a.heic", "sub/b.HEIC", "c.jxl", "d.jp2", "e.tga", "f.dds", "notes.txt", ".g.heic", "out/h.heic"):
         Path("in", name).parent.mkdir(exist_ok=True)
         Path("in", name).touch()
+    Path("in/photo").write_bytes(Path("in/a.png").read_bytes())
+    Path("in/LICENSE").write_text("text")
+    os.mkfifo("in/pipe")
     code, out, _ = here("-i", "in", "-o", "in/out", "--json", "s.json")
-    assert code == 0 and out.startswith("2 done, not read: 1 .dds, 2 .heic, 1 .jp2, 1 .jxl, 1 .tga in ")
+    assert code == 0
+    assert out.startswith("2 done, not read: 1 .dds, 2 .heic, 1 .jp2, 1 .jxl, 1 .tga, 1 without a suffix in ")
     found = json.loads(Path("s.json").read_text())["not_read"]
-    assert found == {".dds": 1, ".heic": 2, ".jp2": 1, ".jxl": 1, ".tga": 1}
+    assert found == {".dds": 1, ".heic": 2, ".jp2": 1, ".jxl": 1, ".tga": 1, "without a suffix": 1}
+    Path("in/gone").symlink_to("nowhere")
+    code, _, err = here("-i", "in/gone", "-o", "out")
+    assert code == 2 and "in/gone is a link to nowhere, which is not there" in err
     code, _, err = here("-i", "in/sub", "-o", "out")
     assert code == 2 and "no images in in/sub; known suffixes: .avif" in err and "(found, but not read: 1 .heic)" in err
 
@@ -202,6 +209,18 @@ def test_names_cannot_move_the_cursor(here):
     assert "\x1b" not in out + err.replace("\x1b[A", "") and "\u202e" not in err
     code, _, err = here("-i", f"in/{name}x", "-o", "out")
     assert code == 2 and err.count("\n") == 1 and "\\x1b[31mred\\n\\u202e.pngx" in err
+
+
+def test_names_are_taken_as_they_are(here):
+    Path("# ünï %20").mkdir()
+    names = ["#1.png", "%20.png", "a b.png", "quote'\".png", "$HOME;x&.png", "-n.png", "[1].png", "é.png", "~.png"]
+    for name in names:
+        PIL.Image.fromarray(PHOTOGRAPH).save(Path("# ünï %20", name))
+    assert here("-i", "# ünï %20", "-o", "o%s #")[0] == 0
+    assert sorted(path.name for path in Path("o%s #").iterdir()) == sorted(names)
+    for name in names:
+        assert here("-i", f"# ünï %20/{name}", "-o", "one/")[0] == 0
+    assert sorted(path.name for path in Path("one").iterdir()) == sorted(names)
 
 
 def test_notes_are_said_once_and_stand_in_the_summary(here):

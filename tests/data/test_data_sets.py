@@ -16,7 +16,7 @@ from sr_kd.data.resize import make_lr
 from sr_kd.data.sets import open_set, set_name
 from sr_kd.data.stored import ImageFile
 from sr_kd.errors import SrKdError, UsageError
-from sr_kd.images import read_image
+from sr_kd.images import Image, read_image, write_image
 
 PHOTOGRAPHS = {path.stem: path for path in embedded_files("scikit-image:held_out")}
 
@@ -97,6 +97,14 @@ def test_order_is_natural_and_other_files_are_ignored(tmp_path, photographs):
     assert sorted(["b", "10", "9a", "a", "9"], key=natural_key) == ["9", "9a", "10", "a", "b"]
 
 
+def test_images_of_other_formats_are_counted(tmp_path, photographs, caplog):
+    save(tmp_path / "a.png", photographs["coffee"])
+    for name in ("b.heic", "c.jp2", "d.jp2", "e.txt"):
+        (tmp_path / name).write_bytes(b"x")
+    assert open_set(str(tmp_path), scale=2).names == ["a"]
+    assert f"{tmp_path}: not read: 1 .heic, 2 .jp2" in caplog.text
+
+
 def test_several_folders_are_one_set_and_equal_names_are_kept_apart(tmp_path, photographs):
     for folder in ("first", "second"):
         save(tmp_path / folder / "1.png", photographs["coffee"])
@@ -105,6 +113,25 @@ def test_several_folders_are_one_set_and_equal_names_are_kept_apart(tmp_path, ph
     assert images.name == "first+second"
     assert images.names == ["first_1", "second_1", "second_2"]
     assert open_set(str(tmp_path / "first"), scale=2, name="own").name == "own"
+
+
+@pytest.mark.parametrize(("hr", "lr"), [("{}_HR", "{}_LR"), ("hr_{}", "lr_{}"), ("{}_GT", "{}_LQ"), ("{}", "{}x2")])
+def test_hr_and_lr_in_one_folder_are_told_apart(tmp_path, photographs, hr, lr):
+    for name, pixels in photographs.items():
+        save(tmp_path / f"{hr.format(name)}.png", mod_crop(pixels, 2))
+        save(tmp_path / f"{lr.format(name)}.png", make_lr(mod_crop(pixels, 2), 2))
+    assert open_set(str(tmp_path), scale=2).names == [hr.format(name) for name in photographs]
+    both = open_set(str(tmp_path), scale=2, dataroot_lq=str(tmp_path))
+    assert [image.name for image in both.lr] == [lr.format(name) for name in photographs]
+    save(tmp_path / "alone.png", photographs["coffee"])
+    assert len(open_set(str(tmp_path), scale=2)) == 7, "these are other names"
+
+
+def test_folders_that_nothing_tells_apart_are_refused(tmp_path, photographs):
+    for folder in ("one/HR", "two/one/HR"):
+        save(tmp_path / folder / "1.png", photographs["coffee"])
+    with pytest.raises(UsageError, match="the folders of one set must differ in name or content: one, one"):
+        open_set([str(tmp_path / "one/HR"), str(tmp_path / "two/one/HR")], scale=2)
 
 
 def test_meta_info_chooses_and_orders(tmp_path, photographs):
@@ -142,7 +169,7 @@ def test_sixteen_bits_and_alpha_are_reduced_with_one_note_each(tmp_path, photogr
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".tif", ".webp", ".png"])
-@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("orientation", range(1, 10))
 def test_headers_tell_the_decoded_size(tmp_path, photographs, suffix, orientation):
     exif = PIL.Image.Exif()
     exif[0x0112] = orientation
@@ -152,10 +179,13 @@ def test_headers_tell_the_decoded_size(tmp_path, photographs, suffix, orientatio
     assert (header.height, header.width) == (image.height, image.width)
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"])
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "LA;16"])
 def test_headers_tell_the_decoded_channels(tmp_path, photographs, mode):
     path = tmp_path / f"image{'.jpg' if mode == 'CMYK' else '.png'}"
-    if mode == "I;16":
+    if mode == "LA;16":
+        deep = photographs["coffee"].astype(np.uint16) * 257
+        write_image(path, Image(deep[..., :1], deep[..., 1]))
+    elif mode == "I;16":
         PIL.Image.fromarray(photographs["coffee"][..., 0].astype(np.uint16) * 257).save(path)
     else:
         PIL.Image.fromarray(photographs["coffee"]).convert(mode).save(path)
@@ -189,6 +219,19 @@ class TestErrors:
         with pytest.raises(UsageError, match="name one of its folders: DIV2K_train_HR, DIV2K_valid_HR"):
             open_set(str(tmp_path), scale=2)
 
+    def test_a_folder_of_other_things_says_what_it_is(self, tmp_path):
+        (tmp_path / "photos").mkdir()
+        (tmp_path / "photos" / "1.jp2").write_bytes(b"x")
+        with pytest.raises(UsageError, match=r"no image in .*photos \(not read: 1 \.jp2\); files that count"):
+            open_set(str(tmp_path / "photos"), scale=2)
+        (tmp_path / "bases" / "HR.lmdb").mkdir(parents=True)
+        (tmp_path / "bases" / "HR.lmdb" / "data.mdb").write_bytes(b"")
+        with pytest.raises(UsageError, match=r"but LMDBs; name one of its folders: HR\.lmdb"):
+            open_set(str(tmp_path / "bases"), scale=2)
+        (tmp_path / "gone").symlink_to("nowhere")
+        with pytest.raises(UsageError, match="gone is a link to nowhere, which is not there"):
+            open_set(str(tmp_path / "gone"), scale=2)
+
     def test_a_file_in_place_of_a_folder(self):
         with pytest.raises(UsageError, match="is a file"):
             open_set(str(PHOTOGRAPHS["coffee"]), scale=2)
@@ -200,11 +243,15 @@ class TestErrors:
         with pytest.raises(SrKdError, match=r"bad\.png"):
             open_set(str(tmp_path), scale=2)
 
-    def test_a_truncated_file_is_named_when_it_is_read(self, tmp_path, photographs):
-        path = save(tmp_path / "short.png", photographs["coffee"])
-        path.write_bytes(path.read_bytes()[:9000])
-        with pytest.raises(SrKdError, match=r"short\.png"):
-            open_set(str(tmp_path), scale=2).read(0)
+    @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".bmp", ".tif"])
+    def test_a_truncated_file_is_named_when_the_set_is_opened(self, tmp_path, photographs, suffix):
+        path = save(tmp_path / f"short{suffix}", photographs["coffee"])
+        whole = path.read_bytes()
+        path.write_bytes(whole[: len(whole) // 2])
+        with pytest.raises(SrKdError, match=rf"short\{suffix}"):
+            open_set(str(tmp_path), scale=2)
+        path.write_bytes(whole + bytes(5000))
+        assert len(open_set(str(tmp_path), scale=2)) == 1, "what follows is no matter"
 
     def test_lr_without_hr_and_the_reverse(self, tmp_path, photographs):
         root = tree(tmp_path, photographs, "HR", "X2", "{}x2")

@@ -345,6 +345,33 @@ def test_an_onnx_file_may_ask_for_sides_that_are_multiples(tmp_path: Path, block
         np.testing.assert_array_equal(teacher.upscale(image), image.repeat(2, axis=0).repeat(2, axis=1))
 
 
+@pytest.mark.parametrize("kind", ["float16", "external", "external, missing"])
+def test_an_onnx_file_may_be_of_half_precision_or_in_two_files(tmp_path: Path, kind: str) -> None:
+    import onnx
+
+    number = "float16" if kind == "float16" else "float"
+    text = f"""<ir_version: 8, opset_import: ["": 17]> twice ({number}[n, 3, h, w] x) => ({number}[n, 3, h2, w2] y)
+    {{
+        four = Concat<axis = 1>(x, x, x, x)
+        y = DepthToSpace<blocksize = 2, mode = "DCR">(four)
+    }}"""
+    model = onnx.parser.parse_model(text)
+    if kind != "float16":
+        one = onnx.numpy_helper.from_array(np.ones((1, 3, 1, 1), np.float32), "one")
+        model.graph.initializer.append(one)
+        model.graph.node.insert(0, onnx.helper.make_node("Mul", ["x", "one"], ["same"]))
+        model.graph.node[1].input[:] = ["same"] * 4
+    onnx.save(model, tmp_path / "t.onnx", save_as_external_data=kind != "float16", location="t.data", size_threshold=0)
+    if kind.endswith("missing"):
+        (tmp_path / "t.data").unlink()
+        with pytest.raises(SrKdError, match=r"t\.onnx"):
+            load_teacher(tmp_path / "t.onnx", device="cpu")
+        return
+    teacher, _ = load_teacher(tmp_path / "t.onnx", device="cpu")
+    image = np.ascontiguousarray(data.astronaut()[:20, :30])
+    np.testing.assert_array_equal(teacher.upscale(image), image.repeat(2, axis=0).repeat(2, axis=1))
+
+
 def test_a_size_may_be_a_file(work: Path, tmp_path: Path) -> None:
     assert student_options(str(work / "student.yml"), 2)["d"] == 8
     (tmp_path / "empty.yml").write_text("d: 8\n")

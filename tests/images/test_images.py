@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from sr_kd.errors import SrKdError, UsageError
 from sr_kd.images import SUFFIXES, Image, Metadata, decode_image, read_image, write_image
+from sr_kd.images.write import encode_image
 
 PHOTOGRAPH = skimage.data.astronaut()[:48, 100:164]  # 48 x 64
 
@@ -110,6 +111,26 @@ def test_palette_with_transparency_is_expanded(kind):
     image = decode_image(saved(source, kind, transparency=3), "x")
     np.testing.assert_array_equal(image.alpha == 0, np.asarray(source) == 3)
     np.testing.assert_array_equal(image.pixels, np.asarray(source.convert("RGB")))
+
+
+def test_a_gif_frame_that_does_not_cover_the_canvas():
+    data = bytearray(saved(PIL.Image.fromarray(PHOTOGRAPH).quantize(16), "GIF"))
+    height, width = PHOTOGRAPH.shape[:2]
+    frame = decode_image(bytes(data), "x").pixels
+    data[6:10] = struct.pack("<HH", width + 6, height + 2)
+    image = decode_image(bytes(data), "x")
+    assert image.pixels.shape == (height + 2, width + 6, 3) and not image.transparent
+    np.testing.assert_array_equal(image.pixels[:height, :width], frame)
+    assert not np.ptp(image.pixels[height:], axis=(0, 1)).any()
+
+
+def test_an_animated_png_of_one_frame_is_an_image():
+    buffer = io.BytesIO()
+    encode_image(buffer, Image(deep(PHOTOGRAPH)), "PNG")
+    content = b"acTL" + struct.pack(">II", 1, 0)
+    data = buffer.getvalue()
+    chunk = struct.pack(">I", 8) + content + struct.pack(">I", zlib.crc32(content))
+    np.testing.assert_array_equal(decode_image(data[:33] + chunk + data[33:], "x").pixels, deep(PHOTOGRAPH))
 
 
 def test_gray_with_a_transparent_level():

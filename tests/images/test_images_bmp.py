@@ -35,6 +35,15 @@ def test_runs_with_a_jump() -> None:
     np.testing.assert_array_equal(image.pixels, COLORS[levels])
 
 
+def test_runs_of_a_gray_palette() -> None:
+    colored = np.dstack([COLORS[None, :, ::-1], np.zeros((1, 256), np.uint8)]).tobytes()
+    grays = bytes(level for gray in range(255, -1, -1) for level in (gray, gray, gray, 0))
+    data = bmp(16, 2, 8, bytes([16, 9, 0, 0, 16, 200, 0, 1]), 1)
+    assert data.count(colored) == 1
+    image = decode_image(data.replace(colored, grays), "x.bmp")
+    np.testing.assert_array_equal(image.pixels[:, :, 0], [[55] * 16, [246] * 16])
+
+
 @pytest.mark.parametrize("height", [48, -48])
 def test_rows_from_below_or_from_above(height: int) -> None:
     stored = PHOTOGRAPH[:: 1 if height < 0 else -1, :, ::-1]

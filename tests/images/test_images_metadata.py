@@ -151,6 +151,25 @@ def test_one_wrong_chunk_of_a_png_is_all_that_is_lost(late):
         assert image.metadata.icc is None and image.notes == ("the color profile is damaged and was left out",)
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        segment(0xED, b"Photoshop 3.0\x008BIM\x04\x04"),
+        segment(0xEE, b"Adobe"),
+        segment(0xE0, b"JFIF\0"),
+    ],
+)
+def test_one_wrong_segment_of_a_jpeg_is_all_that_is_lost(wrong):
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 6
+    data = saved("JPEG", exif=exif, comment="mine", icc_profile=srgb_profile())
+    image = decode_image(data[:2] + wrong + data[2:], "x.jpg")
+    whole = decode_image(data, "x.jpg")
+    np.testing.assert_array_equal(image.pixels, whole.pixels)
+    assert image.metadata == whole.metadata and whole.metadata.text == {"Comment": "mine"}
+    assert image.notes == ("a part of the metadata is damaged and was left out",)
+
+
 def test_text_and_exif_after_the_pixels_count(tmp_path):
     exif = PIL.Image.Exif()
     exif[0x0112] = 6
@@ -287,6 +306,7 @@ PRIMARIES = (31_270, 32_900, 68_000, 32_000, 26_500, 69_000, 15_000, 6_000)  # D
         ({b"cICP": bytes([9, 18, 0, 1]), b"sRGB": b"\0"}, r"BT\.2020, HDR \(HLG\)"),
         ({b"cICP": bytes([12, 13, 0, 1])}, "Display P3"),
         ({b"cICP": bytes([1, 8, 0, 1])}, "linear light"),
+        ({b"cICP": bytes([1, 13, 0, 0])}, "of narrow range"),
         ({b"cHRM": struct.pack(">8I", *PRIMARIES)}, "of other primaries .cHRM."),
         ({b"gAMA": struct.pack(">I", 100_000)}, "of another gamma .gAMA."),
     ],
@@ -351,6 +371,25 @@ def test_a_bmp_file_may_hold_a_profile(tmp_path):
     assert image.metadata.icc == profile
     write_image(tmp_path / "x.png", image)
     assert read_image(tmp_path / "x.png").metadata.icc == profile
+    linked = decode_image(data.replace(b"DEBM", b"KNIL"), "x.bmp")
+    assert (linked.metadata.icc, linked.notes) == (None, ("the name of a color profile was left out",))
+    calibrated = decode_image(data.replace(b"DEBM" + bytes(12), bytes(4) + bytes(range(12))), "x.bmp")
+    assert calibrated.notes == ("the calibration of its colors was left out",)
+
+
+def test_a_gif_file_may_hold_a_profile():
+    profile, data = swapped_profile(), saved("GIF")
+    blocks = (profile[at : at + 255] for at in range(0, len(profile), 255))
+    said = b"!\xff\x0bICCRGBG1012" + b"".join(bytes([len(block)]) + block for block in blocks) + b"\0"
+    start = data.index(b",\0\0\0\0")  # of the one frame
+    assert decode_image(data[:start] + said + data[start:], "x.gif").metadata.icc == profile
+
+
+def test_content_credentials_are_named_as_lost():
+    box = b"\0\0\0\x26jumb\0\0\0\x1ejumdc2pa\0\x11\0\x10\x80\0\0\xaa\x008\x9bq\3c2pa\0"
+    data = saved("JPEG")
+    for content in (png_with(chunk(b"caBX", box)), data[:2] + segment(0xEB, b"JP\0\1\0\0\0\1" + box) + data[2:]):
+        assert decode_image(content, "x").notes == ("the content credentials (C2PA) were left out",)
 
 
 def test_what_hdr_says_of_itself_goes_from_png_to_png(tmp_path):

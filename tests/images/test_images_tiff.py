@@ -11,9 +11,12 @@ import pytest
 import pyvips
 import skimage.data
 import tifffile
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from sr_kd.errors import SrKdError
 from sr_kd.images import Image, Metadata, decode_image, read_header, write_image
+from sr_kd.images.metadata import orient
 
 PHOTOGRAPH = skimage.data.astronaut()[:37, 100:153]
 
@@ -172,6 +175,8 @@ def test_a_palette_is_looked_up(depth, gray):
     colors = np.broadcast_to(colors, (2**depth, 3))
     image = decode_image(by_hand(levels, depth, 3, colors * 257), "x.tif")
     shown = colors[levels]
+    eight = decode_image(by_hand(levels, depth, 3, colors), "x.tif")  # as some programs write them
+    np.testing.assert_array_equal(eight.pixels, image.pixels)
     np.testing.assert_array_equal(np.broadcast_to(image.pixels, shown.shape), shown)
 
 
@@ -212,6 +217,55 @@ def test_what_is_refused_says_why(samples, options, words):
         decode_image(stored(samples, **options), "x.tif")
 
 
+METADATA = (
+    254,
+    269,
+    270,
+    274,
+    282,
+    283,
+    296,
+    297,
+    305,
+    306,
+    315,
+    330,
+    700,
+    33723,
+    34377,
+    34665,
+    34675,
+    34853,
+    40961,
+    65000,
+)
+
+
+@settings(deadline=None, max_examples=80)
+@given(
+    order=st.sampled_from("<>"),
+    code=st.sampled_from(METADATA),
+    kind=st.sampled_from([*range(14), 16, 99]),
+    count=st.sampled_from([0, 1, 2, 300, 2**32 - 16]),
+    value=st.binary(min_size=4, max_size=4),
+)
+@example("<", 274, 3, 1, b"\0\0\0\0")  # libtiff calls it an error, as the next ones
+@example(">", 274, 3, 1, b"\0\x09\0\0")
+@example("<", 40961, 99, 1, b"\1\0\0\0")
+@example(">", 65000, 16, 2, b"\xff\xff\xff\0")
+@example("<", 296, 2, 2, b"x\0\0\0")
+def test_no_tag_of_any_kind_or_size_costs_the_image(order, code, kind, count, value):
+    samples = PHOTOGRAPH[:9, :7].astype(np.uint16) * 257
+    data = bytearray(stored(samples, photometric="rgb", byteorder=order, metadata=None, software=False))
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        at, page = file.pages[0].tags[305 if 305 in file.pages[0].tags else 282].offset, file.pages[0].offset
+    data[at : at + 12] = struct.pack(f"{order}HHI", code, kind, count) + value
+    assert at > page
+    image = decode_image(bytes(data), "x.tif")
+    flips = [orient(samples, turn) for turn in (range(1, 9) if code == 274 else (1,))]
+    assert any(np.array_equal(image.pixels, each) for each in flips)
+
+
 def test_a_reduced_copy_is_passed_over_and_named():
     for first in (False, True):
         buffer = io.BytesIO()
@@ -233,6 +287,11 @@ def test_tags_that_are_not_kept_are_named():
     tags = [(319, "f", 6, (0.68, 0.32, 0.265, 0.69, 0.15, 0.06), True), (34377, "B", 4, b"8BIM", True)]
     image = decode_image(stored(PHOTOGRAPH, photometric="rgb", extratags=tags), "x.tif")
     assert image.notes == ("a set of primaries (319) was left out", "Photoshop's own data (34377) was left out")
+
+
+def test_iptc_of_long_numbers_is_read():
+    image = decode_image(stored(PHOTOGRAPH, photometric="rgb", extratags=[(33723, "I", 2, (0x3702021C, 1), True)]), "x")
+    assert image.metadata.iptc == b"\x1c\x02\x02\x37\1\0\0\0"
 
 
 def test_bigtiff_that_names_its_software_keeps_its_metadata(tmp_path):

@@ -43,6 +43,18 @@ def test_results_are_the_upscalers_and_in_order(images, bicubic, tmp_path):
         np.testing.assert_array_equal(read_image(outcome.job.target).pixels, expected)
 
 
+def test_threads_with_tiles_do_not_mix_their_images(images, tmp_path, monkeypatch):
+    upscaler = Upscaler(build_network("FSRCNN", scale=2, init="bicubic").eval(), device="cpu", tile=32)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 6)
+    jobs = plan_jobs([str(images)], str(tmp_path / "out"), Naming())
+    assert {outcome.status for outcome in upscale_files(upscaler, jobs, quiet=True)} == {"done"}
+    monkeypatch.undo()
+    for job in jobs:
+        np.testing.assert_array_equal(
+            read_image(job.target).pixels, upscaler.upscale(read_image(job.source).pixels), job.source.name
+        )
+
+
 def test_existing_results_are_skipped(images, bicubic, tmp_path):
     jobs = plan_jobs([str(images)], str(tmp_path / "out"), Naming())
     upscale_files(bicubic, jobs[:5], quiet=True)

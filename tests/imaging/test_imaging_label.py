@@ -141,7 +141,7 @@ def test_bad_images_and_folders(photos: Path, tmp_path: Path, run_cli) -> None:
     assert finished.returncode == 1
     assert finished.stderr.count("\n") == 1
     assert "photo_2.png" in finished.stderr
-    assert len(list((tmp_path / "labels").glob("*.png"))) == 4
+    assert len(list((tmp_path / "labels").glob("*.png"))) == 4, "one bad image stops no other"
 
 
 def test_values_that_are_no_numbers_are_no_labels(photos: Path, tmp_path: Path) -> None:

@@ -232,14 +232,15 @@ def test_metadata_stays(upscaler):
 # --- transparency ---
 
 
-def test_no_dark_fringe_around_what_is_visible(upscaler):
-    """A white disc on transparent black: what is visible of the result stays white."""
+@pytest.mark.parametrize("shown", [0, 255])
+def test_no_fringe_around_what_is_visible(upscaler, shown):
+    """A white disc on transparent black, or the reverse: what is visible of the result stays as it is."""
     y, x = np.mgrid[:64, :64]
     alpha = np.where((y - 32) ** 2 + (x - 32) ** 2 < 20**2, 255, 0).astype(np.uint8)
-    image = np.repeat(np.where(alpha, 255, 0).astype(np.uint8)[..., None], 3, axis=2)
+    image = np.repeat(np.where(alpha, shown, 255 - shown).astype(np.uint8)[..., None], 3, axis=2)
     result = upscaler.upscale(np.dstack([image, alpha]))
-    white = upscaler.upscale(np.full_like(image, 255))
-    np.testing.assert_array_equal(result[..., :3], white)
+    plain = upscaler.upscale(np.full_like(image, shown))
+    np.testing.assert_array_equal(result[..., :3], plain)
     np.testing.assert_array_equal(result[..., 3], bicubic(alpha[..., None])[..., 0])
 
 

@@ -195,6 +195,14 @@ def test_the_pisr_teacher_loads_whole_or_in_parts(tmp_path: Path) -> None:
             "state_dict_ema": {f"module.{key}": value for key, value in state.items()},
         },
         lambda state: {f"module.{key}": value for key, value in state.items()} | {"n_averaged": torch.tensor(7)},
+        lambda state: state | {"pro": 3, "name": "mine"},
+        lambda state: {"g": {key: value * 0 for key, value in state.items()}, "d": {}, "g_ema": state},
+        lambda state: {"params_ema": {}, "ema": {"decay": 0.9}, "params": state},
+        lambda state: {"netG": state, "netD": {"a": torch.zeros(1)}},
+        lambda state: {
+            "model": {key: value * 0 for key, value in state.items()},
+            "ema": {"decay": 0.9, "shadow": state},
+        },
         lambda state: (
             {f"online_model.{key}": value * 0 for key, value in state.items()}
             | {f"ema_model.{key}": value for key, value in state.items()}
@@ -218,6 +226,11 @@ def test_the_pisr_teacher_loads_whole_or_in_parts(tmp_path: Path) -> None:
         "gan",
         "state_dict_ema",
         "AveragedModel",
+        "numbers beside",
+        "g_ema",
+        "averages without weights",
+        "netG",
+        "shadow",
         "ema_model.",
     ],
 )
@@ -231,6 +244,15 @@ def test_basicsr_wrappers_and_shapes_tell_the_network(tmp_path: Path, wrap, colo
     again = build_network("FSRCNN", scale=4, color=color, d=10, s=5, m=3, slope_per_channel=True)
     load_weights(again, tmp_path / "net_g_5000.pth")
     assert equal(again, network)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_weights_of_another_precision_are_loaded_in_single(tmp_path: Path, dtype: torch.dtype) -> None:
+    network = build_network("FSRCNN", scale=4)
+    torch.save({"params": {key: value.to(dtype) for key, value in network.state_dict().items()}}, tmp_path / "net.pth")
+    loaded = load_network(tmp_path / "net.pth", scale=4).network
+    for key, value in loaded.state_dict().items():
+        assert torch.equal(value, network.state_dict()[key].to(dtype).float()), key
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import PIL.Image
 import pytest
 import torch
 
+from sr_kd.cli.main import main
 from sr_kd.distributed import World
 from sr_kd.errors import SrKdError, UsageError
 from sr_kd.networks.build import build_network
@@ -133,14 +134,49 @@ def test_the_number_of_images_of_every_set_is_told(write_recipe):
     assert "  validate on val (2 images), rgb8" in lines
 
 
-def test_a_truncated_validation_image_ends_the_run_before_its_first_iteration(write_recipe, photographs, tmp_path):
+def test_a_damaged_validation_image_ends_the_run_before_its_first_iteration(
+    write_recipe, photographs, tmp_path, capsys
+):
     shutil.copytree(photographs / "val", tmp_path / "val")
     file = tmp_path / "val" / "coffee.png"
-    file.write_bytes(file.read_bytes()[:-2000])
     path = write_recipe(**SHORT, datasets__val={"dataroot_gt": str(tmp_path / "val")})
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-2000])
+    with pytest.raises(UsageError, match=r"datasets\.val'? cannot be used: cannot read .*coffee\.png"):
+        check_training_file(path)
+    file.write_bytes(whole[:5000] + bytes(2000) + whole[7000:])
+    assert main(["check", "-opt", str(path)]) == 1
+    assert "coffee.png" in capsys.readouterr().err
     with pytest.raises(SrKdError, match=r"coffee\.png"):
         run_recipe(check_training_file(path), WORLD, quiet=True)
     assert not list(tmp_path.rglob("*.state"))
+
+
+SETS = {
+    "sides that are no multiples": ("RGB", 101, 4),
+    "gray": ("L", 96, 4),
+    "fewer than a batch": ("RGB", 96, 1),
+    "mixed": (None, 96, 4),
+}
+
+
+@pytest.mark.parametrize("color", ["y", "rgb"])
+@pytest.mark.parametrize("kind", SETS)
+def test_sets_as_people_have_them_are_trained_on(write_recipe, photographs, tmp_path, kind, color):
+    mode, side, count = SETS[kind]
+    folder = tmp_path / "own"
+    folder.mkdir()
+    with PIL.Image.open(photographs / "val" / "coffee.png") as opened:
+        whole = opened.resize((side + 1, side))
+    for index, each in enumerate(["RGBA", "P", "I;16", "CMYK"][:count]):
+        image = whole.convert("L").convert("I;16") if (mode or each) == "I;16" else whole.convert(mode or each)
+        image.save(folder / f"{index}.{'tif' if image.mode == 'CMYK' else 'png'}")
+    student = {"trains": "student", "total_iter": 2, "losses": [{"type": "L1"}]}
+    sets = {"train": {"dataroot_gt": str(folder), "gt_size": 33, "batch_size_per_gpu": 2}}
+    networks = {"student": {"type": "FSRCNN", "color": color, "d": 6, "s": 3, "m": 1}}
+    path = write_recipe(scale=3, datasets=sets, networks=networks, phases={"student": student})
+    workspace = run_recipe(check_training_file(path), WORLD, quiet=True)
+    assert workspace.result("student", 0)["iterations"] == 2
 
 
 def test_a_validation_image_too_small_for_a_metric_is_found_by_the_check(write_recipe, photographs, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 
 import numpy as np
 import PIL.Image
@@ -153,3 +154,8 @@ def test_class_folders_of_other_names_are_named(tmp_path):
     )
     with pytest.raises(UsageError, match="has the classes owl, where the training set has emu"):
         check_recipe(recipe)
+    for part, form in (("train", "NFC"), ("val", "NFD")):
+        (tmp_path / part / ("emu" if part == "train" else "owl")).rename(
+            tmp_path / part / unicodedata.normalize(form, "é")
+        )
+    check_recipe(recipe)

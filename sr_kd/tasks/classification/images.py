@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -118,10 +119,14 @@ def _cifar_rows(file: Path, length: int) -> np.ndarray:
     return content.reshape(-1, length)
 
 
+def _class_name(folder: Path) -> str:
+    return unicodedata.normalize("NFC", folder.name)  # some systems write accents as marks of their own
+
+
 def _folders(folder: Path, name: str | None, image_size: int | None) -> LabeledImages:
     classes = sorted(
         (path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")),
-        key=lambda path: natural_key(path.name),
+        key=lambda path: natural_key(_class_name(path)),
     )
     files = [(file, label) for label, path in enumerate(classes) for file in image_files(path)]
     empty = [path.name for path in classes if not image_files(path)]
@@ -137,7 +142,7 @@ def _folders(folder: Path, name: str | None, image_size: int | None) -> LabeledI
                 f"{_shape(images[0])}: set image_size"
             )
     labels = np.array([label for _, label in files], np.int64)
-    return LabeledImages(name or folder.name, np.stack(images), labels, tuple(path.name for path in classes))
+    return LabeledImages(name or folder.name, np.stack(images), labels, tuple(map(_class_name, classes)))
 
 
 def _fitted(pixels: np.ndarray, side: int | None) -> np.ndarray:

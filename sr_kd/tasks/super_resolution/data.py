@@ -54,6 +54,12 @@ class EvaluationSets:
         """Sets of one name."""
         return repeated_names((self.key,), [images.name for images in self.sets.values()])
 
+    def decode(self, world: World) -> None:
+        """Decode this rank's share of the images once. Raises SrKdError for one that cannot be read."""
+        for images in self.sets.values():
+            for index in range(world.rank, len(images), world.size):
+                images.decode(index)
+
     def with_protocols(self) -> list[tuple[ImageSet, str]]:
         """(set, protocol) in order."""
         return [(images, self.options[index].protocol) for index, images in self.sets.items()]
@@ -97,9 +103,7 @@ class SuperResolutionData(TaskData):
         return self.train.listing()
 
     def decode_validation(self, world: World) -> None:
-        for images in self.validation.sets.values():
-            for index in range(world.rank, len(images), world.size):
-                images.decode(index)
+        self.validation.decode(world)
 
     @property
     def train(self) -> ImageSet:
