@@ -382,8 +382,7 @@ def damage(cases: int, tally: Tally) -> None:
             if file.is_file()
             for kind in DAMAGES
         ]
-        Random(f"damage {tally.seed}").shuffle(jobs)  # some of them are of all files and kinds
-        jobs.sort(key=lambda job: job[0])
+        Random(f"damage {tally.seed}").shuffle(jobs)  # some of them are of all runs, files and kinds
         for state, file, kind in jobs[tally.cases : cases]:
             random = Random(f"damage {tally.seed} {tally.cases}")
             for name in ("experiments", "tb_logger", "results"):
