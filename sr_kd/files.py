@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import re
 import tempfile
@@ -12,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 from .errors import SrKdError, UsageError
 
@@ -128,6 +130,27 @@ def write_text(path: Path | str, text: str) -> None:
     """
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def read_json(path: Path, kind: Any) -> Any:
+    """What a JSON file holds, checked by pydantic.
+
+    Args:
+        kind: the type that it must have: a dataclass, a model, ``dict[str, float]``...
+
+    Raises:
+        ValueError: it holds something else, is damaged, or is no file of its own (a pipe would be waited for).
+        OSError: it cannot be read.
+    """
+    from pydantic import TypeAdapter  # few commands need it
+
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path} is no file of its own")
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise ValueError(f"{path} is nested without end") from None
+    return TypeAdapter(kind).validate_python(found)  # its own reader knows no names of files that are no text
 
 
 def check_target(path: Path | str, option: str) -> None:

@@ -234,7 +234,7 @@ def signals(cases: int, tally: Tally) -> None:
             _fresh(folder, work)
             command = Command(work.arguments, folder)
             try:
-                command.process.wait(random.uniform(0.15, 0.8) * work.seconds)
+                command.process.wait(random.uniform(0.1, 0.6) * work.seconds)
             except subprocess.TimeoutExpired:
                 command.kill(number)
             code = command.wait()
@@ -246,9 +246,8 @@ def signals(cases: int, tally: Tally) -> None:
                 wrong = f"exit code {code}: {words[-300:]}"
             stayed = [name for name in hidden(folder / work.output) if code in (1, 130)]
             wrong = wrong or (f"{stayed[0]} stayed" if stayed else "") or _completed(folder, work)
-            tally.add(
-                f"{work.name}, {number.name}, exit code {code}", f"{work.name} {number.name}: {wrong}" if wrong else ""
-            )
+            ended = f"exit code {code}" if code else "too late"
+            tally.add(f"{work.name}, {number.name}, {ended}", f"{work.name} {number.name}: {wrong}" if wrong else "")
 
 
 def disk_full(cases: int, tally: Tally) -> None:

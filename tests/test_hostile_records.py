@@ -1,0 +1,118 @@
+"""Records that runs leave (JSON), as a stranger or a bad disk may change them: damaged, and never a traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+
+from sr_kd.data.label_record import LabelRecord, read_record
+from sr_kd.distillation.answer import Answer, Closeness, read_answer
+from sr_kd.distillation.plan import Plan, read_plan, write_plan
+from sr_kd.distillation.student import measured_step, write_recipe
+from sr_kd.errors import SrKdError
+from sr_kd.files import read_json
+from sr_kd.recipes.load import load_recipe
+from sr_kd.recipes.record import FinishedPhase
+from sr_kd.training.scalars import read_scalars
+from sr_kd.training.step_times import read_step_times
+
+TEXTS = (
+    "",
+    "null",
+    '"text"',
+    "1e999",
+    "[" * 100_000,
+    '{"a": NaN}',
+    "[1" + "0" * 400 + "]",
+    '{"images": []}',
+    "\xff\xfe",
+)
+ANSWER = Answer(
+    {"student": Closeness(30.0, 0.9)}, {"teacher": 2.0, "student": 1.0}, {"teacher": 2, "student": 1}, "CPU", 1, "MIT"
+)
+PLAN = Plan("t.pth", "00", 2, "name", "small", 10, None, 512, {"0.png": "a/0.png"}, {"1.png": "a/1.png"})
+LABELS = LabelRecord("t.pth", "00", 2, "fp32", None, {"0": {"bytes": 1, "sha256": "00"}})
+FINISHED = {"iterations": 12, "scores": {"val": {"psnr": 30.0}}, "networks": {"net_g_latest.pth": "00"}}
+
+
+def unread(read: Callable[[], Any]) -> bool:
+    """Whether nothing came of it: None, an empty list, or an error that the caller expects."""
+    try:
+        return not read()
+    except (SrKdError, ValueError):
+        return True
+
+
+@pytest.mark.parametrize(
+    ("file", "read"),
+    [
+        ("answer.json", read_answer),
+        ("plan.json", read_plan),
+        ("labels.json", read_record),
+        ("step_times.json", lambda folder: read_step_times(folder / "step_times.json")),
+        ("scalars.jsonl", lambda folder: list(read_scalars(folder / "scalars.jsonl"))),
+        ("finished.json", lambda folder: read_json(folder / "finished.json", FinishedPhase)),
+    ],
+)
+def test_what_is_no_record_is_never_read(tmp_path, file, read):
+    for text in TEXTS:
+        (tmp_path / file).write_bytes(text.encode("latin-1"))
+        assert unread(lambda: read(tmp_path)), text[:20]
+    if hasattr(os, "mkfifo"):  # it would be waited for
+        (tmp_path / file).unlink()
+        os.mkfifo(tmp_path / file)
+        assert unread(lambda: read(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "read", "needed"),
+    [
+        ("answer.json", asdict(ANSWER), read_answer, ("closeness", "seconds", "parameters")),
+        ("labels.json", asdict(LABELS), read_record, ("images",)),
+        (
+            "finished.json",
+            FINISHED,
+            lambda folder: read_json(folder / "finished.json", FinishedPhase),
+            ("iterations", "scores", "networks"),
+        ),
+    ],
+)
+def test_values_of_another_kind_are_damage_or_can_be_shown(tmp_path, file, content, read, needed):
+    for key in content:
+        for value in (None, "x", [[[]]], {"a": {}}, -1, 10**400, [], {}, ""):
+            (tmp_path / file).write_text(json.dumps({**content, key: value}))
+            found = unread(lambda: read(tmp_path))
+            assert found or key not in needed or value in ({}, "", {"a": {}}), (key, value)
+
+
+def test_a_plan_is_read_as_it_was_written(tmp_path):
+    write_plan(PLAN, tmp_path)
+    assert read_plan(tmp_path) == PLAN
+    for side in (-1, 0, "x", None, 1.5):
+        (tmp_path / "plan.json").write_text(json.dumps({**asdict(PLAN), "side": side}))
+        with pytest.raises(SrKdError, match=r"plan\.json is damaged"):
+            read_plan(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name", ["é", "a: b", "x # y", "{z}", "[b]", "tab\tname", "new\nline", "'q\" ,", "\udcff", "*&!"]
+)
+def test_a_distillation_may_lie_in_any_folder(tmp_path, name):
+    folder = tmp_path / name
+    recipe: Any = load_recipe(write_recipe(PLAN, folder, 10))
+    train = recipe.train
+    assert [str(path) for path in train.dataroot_lq] == [str(folder / "images" / "train")]
+    assert str(recipe.path.experiments_root) == str(folder / "experiments")
+
+
+def test_unknown_times_are_a_sentence(tmp_path):
+    folder = tmp_path / "training_states" / "student"
+    folder.mkdir(parents=True)
+    (folder / "step_times.json").write_text("{}")
+    with pytest.raises(SrKdError, match="how long a step takes is unknown"):
+        measured_step(tmp_path)
