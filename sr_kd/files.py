@@ -1,4 +1,4 @@
-"""Writing files so that a kill at any moment leaves the old file or the new one, never half of one."""
+"""Writing files so that a kill at any moment leaves the old file or the new one; reading what was written so."""
 
 from __future__ import annotations
 
@@ -151,6 +151,12 @@ def read_json(path: Path, kind: Any) -> Any:
     except RecursionError:
         raise ValueError(f"{path} is nested without end") from None
     return TypeAdapter(kind).validate_python(found)  # its own reader knows no names of files that are no text
+
+
+def check_own_file(path: Path) -> None:
+    """Refuse, with an SrKdError, to write into what is there if it is a link (to anywhere) or a pipe, which waits."""
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise SrKdError(f"{path} is a link, or no file, and would be written into: remove it")
 
 
 def check_target(path: Path | str, option: str) -> None:

@@ -6,18 +6,25 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import pytest
 
+from sr_kd.data.folders import read_meta_info
 from sr_kd.data.label_record import LabelRecord, read_record
+from sr_kd.data.lmdb import LmdbWriter, lmdb_images
 from sr_kd.distillation.answer import Answer, Closeness, read_answer
 from sr_kd.distillation.plan import Plan, read_plan, write_plan
 from sr_kd.distillation.student import measured_step, write_recipe
-from sr_kd.errors import SrKdError
+from sr_kd.errors import SrKdError, UsageError
 from sr_kd.files import read_json
+from sr_kd.imaging.onnx_teacher import load_onnx_teacher
 from sr_kd.recipes.load import load_recipe
-from sr_kd.recipes.record import FinishedPhase
+from sr_kd.recipes.lock import only_run_of
+from sr_kd.recipes.record import FinishedPhase, file_digest, record_images
+from sr_kd.training.checkpoint import StateFolder
+from sr_kd.training.run_log import log_to_file
 from sr_kd.training.scalars import read_scalars
 from sr_kd.training.step_times import read_step_times
 
@@ -108,6 +115,42 @@ def test_a_distillation_may_lie_in_any_folder(tmp_path, name):
     train = recipe.train
     assert [str(path) for path in train.dataroot_lq] == [str(folder / "images" / "train")]
     assert str(recipe.path.experiments_root) == str(folder / "experiments")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="system: no pipes")
+def test_what_a_run_writes_goes_into_its_own_files(tmp_path):
+    (tmp_path / "precious").write_text("mine")
+    for number, make in enumerate((lambda path: path.symlink_to(tmp_path / "precious"), os.mkfifo)):
+        log, locked = tmp_path / f"log{number}", tmp_path / f"run{number}"
+        lock = tmp_path / f"lmdb{number}" / "lock.mdb"
+        lock.parent.mkdir()
+        for path in (log, lock, locked.with_name(f".{locked.name}.lock")):
+            make(path)
+        for write in (partial(log_to_file, log), partial(LmdbWriter, lock.parent), only_run_of(locked).__enter__):
+            with pytest.raises(SrKdError, match="is a link, or no file"):
+                write()
+    record_images(log, ["a.png"])
+    assert log.read_text() == "a.png\n", "a pipe is replaced"
+    assert (tmp_path / "precious").read_text() == "mine"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="system: no pipes")
+def test_pipes_are_never_waited_for(tmp_path):
+    states = StateFolder(tmp_path / "states", keep=1)
+    states.save(5, {"iteration": 5})
+    (tmp_path / "states" / "²").with_suffix(".state").touch()  # a digit, and no number
+    for path in (tmp_path / "states" / "7.state", tmp_path / "net_g_latest.pth", tmp_path / "meta_info.txt"):
+        os.mkfifo(path)
+    assert states.load_latest() == (5, {"iteration": 5})
+    assert file_digest(tmp_path / "net_g_latest.pth") == ""
+    with pytest.raises(UsageError, match="it is no file"):
+        read_meta_info(str(tmp_path / "meta_info.txt"))
+    os.mkfifo(tmp_path / "teacher.onnx")
+    with pytest.raises(SrKdError, match="it is no file"):
+        load_onnx_teacher(tmp_path / "teacher.onnx")
+    (tmp_path / "data.mdb").touch()
+    with pytest.raises(UsageError, match="it is no file"):
+        lmdb_images(str(tmp_path))
 
 
 def test_unknown_times_are_a_sentence(tmp_path):

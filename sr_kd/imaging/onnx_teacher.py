@@ -59,6 +59,8 @@ def load_onnx_teacher(path: Path) -> ForeignNetwork:
         SrKdError: an unreadable file.
     """
     check_onnx_packages()
+    if path.exists() and not path.is_file():
+        raise SrKdError(f"{path} cannot be read as an ONNX file: it is no file")  # a pipe would be waited for
     try:
         session = open_session(path)
     except Exception as error:  # its exceptions have no common base

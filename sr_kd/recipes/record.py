@@ -6,6 +6,7 @@ import hashlib
 import logging
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -93,7 +94,9 @@ def read_record(path: Path) -> dict[str, Any]:
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file; empty if it cannot be read."""
+    """SHA-256 of a file; empty if it cannot be read, or is a pipe or the like."""
+    if not path.is_file():
+        return ""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -117,9 +120,10 @@ def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
 
 def record_images(record: Path, images: Sequence[str]) -> None:
     """Keep a list of the training images; where there is one already, warn of what differs from it."""
-    try:
-        before = record.read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError):
+    before = None
+    with suppress(OSError, ValueError):
+        before = record.read_text(encoding="utf-8").splitlines() if record.is_file() else None
+    if before is None:
         write_text(record, "".join(f"{line}\n" for line in images))
         return
     added, gone = (
