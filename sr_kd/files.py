@@ -24,6 +24,7 @@ except ImportError:  # Windows
 
 _ONE_AT_A_TIME = Lock()
 _STEM = 40  # characters of a file's name in that of its temporary one
+_TEMPORARY = re.compile(r"\.(.*)\.[a-z0-9_]{8}(\.[^.]*)?", re.DOTALL)
 _ABANDONED = 60.0  # seconds after which a temporary file without an owner is taken for a killed run's
 
 
@@ -100,9 +101,15 @@ def sweep_leftovers(paths: Iterable[Path]) -> None:
     for folder, names in wanted.items():
         with contextlib.suppress(OSError):
             for entry in os.scandir(folder):
-                found = re.fullmatch(r"\.(.*)\.[a-z0-9_]{8}(\.[^.]*)?", entry.name, re.DOTALL)
+                found = _TEMPORARY.fullmatch(entry.name)
                 if found and (found[1], found[2] or "") in names and _is_abandoned(Path(entry.path)):
                     Path(entry.path).unlink(missing_ok=True)
+
+
+def sweep_folder(root: Path) -> None:
+    """As `sweep_leftovers`, of whatever files, in a folder of our own and below."""
+    found = ((path, _TEMPORARY.fullmatch(path.name)) for path in root.rglob(".*"))
+    sweep_leftovers(path.with_name(f"{name[1]}{name[2] or ''}") for path, name in found if name and name[1])
 
 
 def _lock(handle: int) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
@@ -18,7 +19,7 @@ from sr_kd.distillation.answer import Answer, Closeness, read_answer
 from sr_kd.distillation.plan import Plan, read_plan, write_plan
 from sr_kd.distillation.student import measured_step, write_recipe
 from sr_kd.errors import SrKdError, UsageError
-from sr_kd.files import read_json
+from sr_kd.files import read_json, sweep_folder
 from sr_kd.imaging.onnx_teacher import load_onnx_teacher
 from sr_kd.recipes.load import load_recipe
 from sr_kd.recipes.lock import only_run_of
@@ -151,6 +152,17 @@ def test_pipes_are_never_waited_for(tmp_path):
     (tmp_path / "data.mdb").touch()
     with pytest.raises(UsageError, match="it is no file"):
         lmdb_images(str(tmp_path))
+
+
+def test_what_killed_runs_left_is_swept_from_a_folder_of_our_own(tmp_path):
+    left = [tmp_path / name for name in ("a/.0.adgt9nk7.png", ".meta_info.wkch84_4.txt", "a/b/.7.abcdefgh.state")]
+    others = [tmp_path / name for name in (".hidden", ".run.lock", "a/0.png", ".new.abcdefgh.png", ".abcdefgh.png")]
+    for path in (*left, *others):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        os.utime(path, (time.time() - 120 * (".new" not in path.name),) * 2)
+    sweep_folder(tmp_path)
+    assert [path for path in (*left, *others) if path.exists()] == others
 
 
 def test_unknown_times_are_a_sentence(tmp_path):

@@ -225,6 +225,8 @@ def kills(cases: int, tally: Tally) -> None:
 
 def signals(cases: int, tally: Tally) -> None:
     """SIGTERM, SIGHUP and SIGINT at random moments: exit code 130 and a sentence, nothing half done stays."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup and a shell's & have these ignored, by the commands too
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with scratch() as folder:
         works = _works(folder, "train prepare upscale")
         while tally.cases < cases:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sr_kd.data.embedded import embedded_files
@@ -37,6 +37,7 @@ def plan(photographs: Path, output: Path, scales: tuple[int, ...] = (2,), **opti
     return Preparation(open_set(str(photographs), scale=int(np.lcm.reduce(scales))), scales, output, **options)
 
 
+@settings(deadline=None)
 @given(length=st.integers(1, 3000), crop=st.integers(1, 600), step=st.integers(1, 600))
 def test_tiles_lie_inside_and_reach_both_borders(length, crop, step):
     starts = tile_starts(length, crop, step)
