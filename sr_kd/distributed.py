@@ -146,7 +146,11 @@ def joined(device: str = "auto", *, trains: bool = True) -> Iterator[World]:
         UsageError: the device is not available, or torchrun's environment is incomplete.
         SrKdError: another process ended early.
     """
-    size, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
+    given = {name: os.environ.get(name, default) for name, default in (("WORLD_SIZE", "1"), ("RANK", "0"))}
+    if not all(value.isdecimal() for value in given.values()) or not int(given["RANK"]) < int(given["WORLD_SIZE"]):
+        told = ", ".join(f"{name}={value}" for name, value in given.items())
+        raise UsageError(f"the environment says {told}: unset both, or start with torchrun, which sets them")
+    size, rank = int(given["WORLD_SIZE"]), int(given["RANK"])
     chosen = pick_device(device)
     if size == 1:
         yield World(0, 1, chosen)

@@ -1,9 +1,10 @@
-"""Writing files so that a kill at any moment leaves the old file or the new one, never half of one."""
+"""Writing files so that a kill at any moment leaves the old file or the new one; reading what was written so."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import re
 import tempfile
@@ -12,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 from .errors import SrKdError, UsageError
 
@@ -22,6 +24,7 @@ except ImportError:  # Windows
 
 _ONE_AT_A_TIME = Lock()
 _STEM = 40  # characters of a file's name in that of its temporary one
+_TEMPORARY = re.compile(r"\.(.*)\.[a-z0-9_]{8}(\.[^.]*)?", re.DOTALL)
 _ABANDONED = 60.0  # seconds after which a temporary file without an owner is taken for a killed run's
 
 
@@ -98,9 +101,15 @@ def sweep_leftovers(paths: Iterable[Path]) -> None:
     for folder, names in wanted.items():
         with contextlib.suppress(OSError):
             for entry in os.scandir(folder):
-                found = re.fullmatch(r"\.(.*)\.[a-z0-9_]{8}(\.[^.]*)?", entry.name, re.DOTALL)
+                found = _TEMPORARY.fullmatch(entry.name)
                 if found and (found[1], found[2] or "") in names and _is_abandoned(Path(entry.path)):
                     Path(entry.path).unlink(missing_ok=True)
+
+
+def sweep_folder(root: Path) -> None:
+    """As `sweep_leftovers`, of whatever files, in a folder of our own and below."""
+    found = ((path, _TEMPORARY.fullmatch(path.name)) for path in root.rglob(".*"))
+    sweep_leftovers(path.with_name(f"{name[1]}{name[2] or ''}") for path, name in found if name and name[1])
 
 
 def _lock(handle: int) -> bool:
@@ -128,6 +137,33 @@ def write_text(path: Path | str, text: str) -> None:
     """
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def read_json(path: Path, kind: Any) -> Any:
+    """What a JSON file holds, checked by pydantic.
+
+    Args:
+        kind: the type that it must have: a dataclass, a model, ``dict[str, float]``...
+
+    Raises:
+        ValueError: it holds something else, is damaged, or is no file of its own (a pipe would be waited for).
+        OSError: it cannot be read.
+    """
+    from pydantic import TypeAdapter  # few commands need it
+
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path} is no file of its own")
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise ValueError(f"{path} is nested without end") from None
+    return TypeAdapter(kind).validate_python(found)  # its own reader knows no names of files that are no text
+
+
+def check_own_file(path: Path) -> None:
+    """Refuse, with an SrKdError, to write into what is there if it is a link (to anywhere) or a pipe, which waits."""
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise SrKdError(f"{path} is a link, or no file, and would be written into: remove it")
 
 
 def check_target(path: Path | str, option: str) -> None:

@@ -225,6 +225,8 @@ def kills(cases: int, tally: Tally) -> None:
 
 def signals(cases: int, tally: Tally) -> None:
     """SIGTERM, SIGHUP and SIGINT at random moments: exit code 130 and a sentence, nothing half done stays."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup and a shell's & have these ignored, by the commands too
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with scratch() as folder:
         works = _works(folder, "train prepare upscale")
         while tally.cases < cases:
@@ -234,7 +236,7 @@ def signals(cases: int, tally: Tally) -> None:
             _fresh(folder, work)
             command = Command(work.arguments, folder)
             try:
-                command.process.wait(random.uniform(0.15, 0.8) * work.seconds)
+                command.process.wait(random.uniform(0.1, 0.6) * work.seconds)
             except subprocess.TimeoutExpired:
                 command.kill(number)
             code = command.wait()
@@ -246,9 +248,8 @@ def signals(cases: int, tally: Tally) -> None:
                 wrong = f"exit code {code}: {words[-300:]}"
             stayed = [name for name in hidden(folder / work.output) if code in (1, 130)]
             wrong = wrong or (f"{stayed[0]} stayed" if stayed else "") or _completed(folder, work)
-            tally.add(
-                f"{work.name}, {number.name}, exit code {code}", f"{work.name} {number.name}: {wrong}" if wrong else ""
-            )
+            ended = f"exit code {code}" if code else "too late"
+            tally.add(f"{work.name}, {number.name}, {ended}", f"{work.name} {number.name}: {wrong}" if wrong else "")
 
 
 def disk_full(cases: int, tally: Tally) -> None:
@@ -382,8 +383,7 @@ def damage(cases: int, tally: Tally) -> None:
             if file.is_file()
             for kind in DAMAGES
         ]
-        Random(f"damage {tally.seed}").shuffle(jobs)  # some of them are of all files and kinds
-        jobs.sort(key=lambda job: job[0])
+        Random(f"damage {tally.seed}").shuffle(jobs)  # some of them are of all runs, files and kinds
         for state, file, kind in jobs[tally.cases : cases]:
             random = Random(f"damage {tally.seed} {tally.cases}")
             for name in ("experiments", "tb_logger", "results"):

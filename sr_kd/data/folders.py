@@ -72,6 +72,8 @@ def read_meta_info(path: str) -> list[str]:
         UsageError: no such file, not UTF-8 text, or a line that names no image.
     """
     file = Path(path).expanduser()
+    if file.exists() and not file.is_file():
+        raise UsageError(f"meta_info_file {file} cannot be read: it is no file")
     try:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from ..errors import SrKdError, UsageError
-from ..files import write_text
+from ..files import read_json, write_text
 from .stored import ImageFile, StoredImage
 
 FILE = "labels.json"
@@ -54,8 +54,9 @@ def read_record(folder: Path) -> LabelRecord | None:
     if not path.is_file():
         return None
     try:
-        return LabelRecord(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        record: LabelRecord = read_json(path, LabelRecord)
+        return record
+    except (OSError, ValueError):
         raise SrKdError(f"{path} is damaged: remove the folder and label the images again") from None
 
 
@@ -90,5 +91,5 @@ def check_labels(folder: Path, labels: Sequence[StoredImage], lr: Sequence[Store
         raise UsageError(f"{len(missing)} of {len(lr)} images have no label in {folder}, such as {missing[0]}: {again}")
     for image in lr:
         known = record.images.get(image.name)
-        if known is not None and isinstance(image, ImageFile) and image.path.stat().st_size != known["bytes"]:
+        if known is not None and isinstance(image, ImageFile) and image.path.stat().st_size != known.get("bytes"):
             raise UsageError(f"{image} was changed since it was labeled in {folder}: {again}")

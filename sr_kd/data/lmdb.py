@@ -15,7 +15,7 @@ from types import TracebackType
 import lmdb
 
 from ..errors import SrKdError, UsageError, nearest
-from ..files import write_text
+from ..files import check_own_file, write_text
 from ..images import Header, Image, decode_image
 from .lmdb_file import LmdbFileError, Value, read_index
 
@@ -91,6 +91,8 @@ class LmdbWriter:
         self._waiting_bytes = 0
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            for name in (_DATA, _LOCK):
+                check_own_file(folder / name)
             if (folder / _DATA).exists():
                 _read_index(folder)  # its library would end this process over a damaged one
             with (folder / _LOCK).open("ab") as lock:  # its library maps it, and is killed where the disk has no room
@@ -162,6 +164,8 @@ def _read_index(folder: Path) -> dict[bytes, Value]:
 
 
 def _read_meta(file: Path) -> list[tuple[str, Header]]:
+    if file.exists() and not file.is_file():
+        raise UsageError(f"{file} cannot be read: it is no file")
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 import cv2
@@ -38,7 +39,8 @@ def parallel_map(function: Callable[[Item], Result], items: Iterable[Item], work
     waiting: deque[Future[Result]] = deque()
     try:
         for item in items:
-            waiting.append(executor.submit(function, item))
+            with signals_later():  # it may start processes
+                waiting.append(executor.submit(function, item))
             if len(waiting) > _AHEAD * workers:
                 yield waiting.popleft().result()
         while waiting:
@@ -47,6 +49,24 @@ def parallel_map(function: Callable[[Item], Result], items: Iterable[Item], work
         raise SrKdError("a worker process was killed, perhaps for want of memory: try fewer workers") from None
     finally:
         executor.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def signals_later() -> Iterator[None]:
+    """What stops the program does so at the end of the block, which starts a process: else nobody would know of it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.signal(number, lambda number, frame: came.append(number)) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in came[:1]:
+            signal.raise_signal(number)
 
 
 def worker_context() -> ForkServerContext | SpawnContext:

@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
 from ..errors import UsageError
-from ..files import atomic_path, write_text
+from ..files import atomic_path, read_json, sweep_folder, write_text
 from ..images import Header
 from ..progress import progress_bar
 from .image_set import ImageSet
@@ -109,6 +110,7 @@ def prepare(preparation: Preparation, *, workers: int, quiet: bool) -> int:
     if workers < 0:
         raise UsageError(f"{workers} worker processes are impossible; it must be at least 0")
     _check_settings(preparation)
+    sweep_folder(preparation.output)
     folders, images = preparation.folders(), preparation.images
     with ExitStack() as stack:
         writers = {
@@ -207,7 +209,7 @@ def _check_settings(preparation: Preparation) -> None:
     file = preparation.output / _SETTINGS
     if file.is_file():
         try:
-            found = json.loads(file.read_text(encoding="utf-8"))
+            found = read_json(file, dict[str, Any])
         except ValueError:
             found = {}
         differing = [key for key, value in settings.items() if found.get(key) != value]

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..errors import SrKdError
 from .image_set import ImageSet
-from .parallel import start_worker, worker_context
+from .parallel import signals_later, start_worker, worker_context
 from .patch_reader import PatchReader
 from .sampler import Draw
 
@@ -97,10 +97,11 @@ class Readers:
             process = context.Process(
                 target=_serve, args=(theirs, images, patch, slots, cache_bytes / workers), daemon=True
             )
-            process.start()
-            theirs.close()  # so that a dead worker is an end of file
-            self._processes.append(process)
-            self._connections.append(ours)
+            with signals_later():
+                process.start()
+                theirs.close()  # so that a dead worker is an end of file
+                self._processes.append(process)
+                self._connections.append(ours)
 
     def submit(self, slot: int, draw: Draw) -> None:
         """Have the patches of a draw put into a slot.

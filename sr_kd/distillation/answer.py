@@ -17,7 +17,7 @@ from ..data.sets import ImageSet
 from ..device import wait_for
 from ..errors import SrKdError
 from ..evaluation.benchmark import score_network
-from ..files import write_text
+from ..files import read_json, write_text
 from ..imaging.load import default_model, load_model
 from ..imaging.upscaler import Upscaler
 from ..networks.complexity import count_parameters
@@ -95,10 +95,9 @@ class Answer:
 def read_answer(output: Path) -> Answer | None:
     """What a finished distillation has written; None before, or where one of its files is gone."""
     try:
-        found = json.loads((output / FILE).read_text(encoding="utf-8"))
-        found["closeness"] = {name: Closeness(**one) for name, one in found["closeness"].items()}
-        answer = Answer(**{**found, "files": tuple(found["files"]), "notes": tuple(found["notes"])})
-    except (OSError, ValueError, TypeError, KeyError):
+        answer: Answer = read_json(output / FILE, Answer)
+        answer.text()  # whether it can be shown
+    except (OSError, ValueError, KeyError, ArithmeticError):
         return None
     return answer if all(Path(file).is_file() for file in answer.files) else None
 

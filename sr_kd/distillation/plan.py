@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ..errors import SrKdError, UsageError
-from ..files import check_folder, write_text
+from ..files import check_folder, read_json, write_text
 from ..images import read_header
 from ..imaging.jobs import Naming, plan_jobs
 from ..imaging.label import PROBE, time_per_pixel
@@ -162,8 +162,11 @@ def read_plan(output: Path) -> Plan | None:
     if not path.is_file():
         return None
     try:
-        return Plan(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        plan: Plan = read_json(path, Plan)
+        if plan.side < SMALLEST:
+            raise ValueError
+        return plan
+    except (OSError, ValueError):
         raise SrKdError(f"{path} is damaged: remove {output} and begin anew") from None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import re
@@ -15,12 +14,13 @@ from typing import Any
 import yaml
 
 from ..config.document import read_document
-from ..errors import UsageError, nearest
+from ..errors import SrKdError, UsageError, nearest
 from ..files import write_text
 from ..networks.base import SRNetwork
 from ..networks.build import build_network
 from ..networks.files import load_network
 from ..recipes.api import train
+from ..training.step_times import read_step_times
 from ..zoo.manifest import shipped_models
 from .plan import Plan
 
@@ -43,20 +43,20 @@ scale: {scale}
 datasets:
   train:
     name: {train_name}
-    dataroot_lq: {output}/images/train   # the images
-    dataroot_gt: {output}/labels/train   # what the teacher made of them
+    dataroot_lq: {train_images}   # the images
+    dataroot_gt: {train_labels}   # what the teacher made of them
     gt_size: {gt_size}
     batch_size_per_gpu: 16
   val:
     name: held-out images
-    dataroot_lq: {output}/images/held_out
-    dataroot_gt: {output}/labels/held_out
+    dataroot_lq: {val_images}
+    dataroot_gt: {val_labels}
 networks:
   student: {student}
 phases:{phases}
 val: {{val_freq: {half}}}
 logger: {{print_freq: {log}, save_checkpoint_freq: {save}, use_tb_logger: false}}
-path: {{experiments_root: {output}/experiments, results_root: {output}/results}}
+path: {{experiments_root: {experiments}, results_root: {results}}}
 """
 
 PHASE = """
@@ -131,7 +131,9 @@ def step_seconds(size: str, scale: int, device: str) -> float:
 def measured_step(experiment: Path) -> float:
     """Seconds of a step as they were in the later half of the first phase."""
     file = experiment / "training_states" / "student" / "step_times.json"
-    times = json.loads(file.read_text(encoding="utf-8"))
+    times = read_step_times(file)
+    if not times:
+        raise SrKdError(f"{file} is damaged: how long a step takes is unknown; name another folder with -o")
     return mean(times[len(times) // 2 :])
 
 
@@ -193,13 +195,22 @@ def last_iterations(seconds: float, step: float, first: int) -> int:
 def _recipe(
     name: str, title: str, scale: int, student: dict[str, Any], iterations: int, output: Path, teacher: str, more: str
 ) -> str:
+    root = os.path.abspath(output)  # noqa: PTH100 (links stay as they are)
+    places = {
+        "train_images": "images/train",
+        "train_labels": "labels/train",
+        "val_images": "images/held_out",
+        "val_labels": "labels/held_out",
+        "experiments": "experiments",
+        "results": "results",
+    }
     return RECIPE.format(
+        **{key: _inline(f"{root}/{below}") for key, below in places.items()},
         title=" ".join(title.split()),
-        path=output / FILE,
+        path=" ".join(str(output / FILE).split()),
         name=_inline(name),
         scale=scale,
         train_name=_inline(f"{Path(teacher).name}'s answers"),
-        output=_inline(os.path.abspath(output)),  # noqa: PTH100 (links stay as they are)
         gt_size=PATCH * scale,
         student=_inline(student),
         phases=PHASE.format(name="student", iterations=iterations, more=more).rstrip(),
@@ -210,5 +221,5 @@ def _recipe(
 
 
 def _inline(value: Any) -> str:
-    """As YAML in one line."""
-    return yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10**6).strip().removesuffix("\n...")
+    """As YAML in one line, that may stand within braces."""
+    return yaml.safe_dump([value], default_flow_style=True, sort_keys=False, width=10**6).strip()[1:-1]

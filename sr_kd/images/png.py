@@ -24,6 +24,7 @@ _PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 _SAID = {b"eXIf": "EXIF", b"pHYs": "dots per inch", b"tEXt": "a text", b"zTXt": "a text", b"iTXt": "a text"}
 _PROFILE, _ANIMATION = b"iCCP", b"acTL"
 _LONGEST_PROFILE = 2**26
+_MOST_SAID = 256  # entries: a small file can hold 100,000, each read on its own
 _BEGIN = len(SIGNATURE) + 25  # where the first chunk, IHDR, ends
 _FILTER, _LEVEL = "avg", 2  # the filter that suits upscaled images best makes up for a low level
 
@@ -125,14 +126,15 @@ def _read_metadata(chunks: list[_Chunk]) -> tuple[int, Metadata, list[str]]:
     by_exif: int | None = None
     by_xmp, metadata, notes = 1, Metadata(), list[str]()
     color = {chunk.kind: bytes(chunk.content) for chunk in _before_pixels(chunks) if chunk.kind in COLOR}
-    for chunk in chunks:
-        if chunk.kind == _PROFILE:
-            icc = _profile(bytes(chunk.content))
-            metadata = replace(metadata, icc=icc)
-            if icc is None:
-                notes.append("the color profile is damaged and was left out")
-        if chunk.kind not in _SAID:
-            continue
+    for chunk in [chunk for chunk in chunks if chunk.kind == _PROFILE][-1:]:
+        icc = _profile(bytes(chunk.content))
+        metadata = replace(metadata, icc=icc)
+        if icc is None:
+            notes.append("the color profile is damaged and was left out")
+    said = [chunk for chunk in chunks if chunk.kind in _SAID]
+    if len(said) > _MOST_SAID:
+        notes.append(f"of {len(said):,} entries of metadata, those after the first {_MOST_SAID} were left out")
+    for chunk in said[:_MOST_SAID]:
         try:
             with _one_pixel(chunk.stored) as opened:
                 opened.load()

@@ -21,7 +21,7 @@ from ..data.sets import lr_images
 from ..data.stored import ImageFile
 from ..device import wait_for
 from ..errors import SrKdError, UsageError
-from ..files import check_folder, sweep_leftovers
+from ..files import check_folder, sweep_folder
 from ..images import Header, read_image
 from ..networks.base import SRNetwork
 from ..zoo.manifest import shipped_models
@@ -194,7 +194,7 @@ def make_labels(
     for job in labeling.missing:
         job.target.unlink(missing_ok=True)  # of an image that has changed
     labeling.record.write(labeling.folder)
-    sweep_leftovers(job.target for job in labeling.jobs)
+    sweep_folder(labeling.folder)
 
     def finish(outcome: Outcome) -> None:
         if outcome.error and os.strerror(errno.ENOSPC) in outcome.error:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import torch
@@ -16,6 +18,7 @@ from .graph import check_onnx_packages
 from .runtimes import open_session
 
 OVERLAP = 64  # LR pixels: how far its pixels look at most; what they do is measured
+SECONDS, SECONDS_PER_VALUE = 60.0, 1e-3  # for an image, at most: a file can hold an endless loop
 FAR = 0.1  # mean distance of a result, scaled down, from the image, in 0..1: above it, it is another image
 
 
@@ -37,11 +40,12 @@ class OnnxModule(nn.Module):
         kind = torch.float16 if "float16" in self._input.type else torch.float32
         given = {self._input.name: (x * self.peak).to("cpu", kind).contiguous().numpy()}
         try:
-            result = self.session.run(None, given)[0]
-        except Exception as error:  # its exceptions have no common base
+            with _limited(SECONDS + x.numel() * SECONDS_PER_VALUE) as options:
+                result = self.session.run(None, given, options)[0]
+            return torch.from_numpy(result).to(x) / self.peak
+        except Exception as error:  # its exceptions have no common base, and a result may be anything
             problem = " ".join(str(error).split())[:120]
             raise SrKdError(f"ONNX Runtime cannot compute an image {tuple(x.shape)}: {problem}") from None
-        return torch.from_numpy(result).to(x) / self.peak
 
     def __deepcopy__(self, memo: dict[int, Any]) -> OnnxModule:
         return self
@@ -55,12 +59,17 @@ def load_onnx_teacher(path: Path) -> ForeignNetwork:
         SrKdError: an unreadable file.
     """
     check_onnx_packages()
+    if path.exists() and not path.is_file():
+        raise SrKdError(f"{path} cannot be read as an ONNX file: it is no file")  # a pipe would be waited for
     try:
         session = open_session(path)
     except Exception as error:  # its exceptions have no common base
         problem = " ".join(str(error).split())[:120]
         raise SrKdError(f"{path} cannot be read as an ONNX file ({problem}), or there is no such file") from None
-    shape = session.get_inputs()[0].shape
+    inputs = session.get_inputs()
+    if len(inputs) != 1:
+        raise UsageError(f"{path} takes {len(inputs)} inputs: a teacher takes one, an image")
+    shape = inputs[0].shape
     if len(shape) != 4 or shape[1] not in (1, 3):
         raise UsageError(f"{path} takes {shape}: a teacher takes images as (N, 1 or 3, height, width)")
     if isinstance(shape[2], int) or isinstance(shape[3], int):
@@ -69,6 +78,21 @@ def load_onnx_teacher(path: Path) -> ForeignNetwork:
     module = OnnxModule(session, peak)
     multiple = _multiple(module, int(shape[1]), scale)
     return ForeignNetwork(module, scale, "rgb" if shape[1] == 3 else "y", (), OVERLAP, multiple)
+
+
+@contextmanager
+def _limited(seconds: float) -> Iterator[Any]:
+    """Options of a run of ONNX Runtime that ends in an error after so long."""
+    from onnxruntime import RunOptions
+
+    options = RunOptions()
+    timer = Timer(seconds, lambda: setattr(options, "terminate", True))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield options
+    finally:
+        timer.cancel()
 
 
 def _range_and_scale(session: Any, channels: int, path: Path) -> tuple[float, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -12,7 +13,7 @@ from ..config.plugins import load_plugins
 from ..config.recipe_files import find_option_file
 from ..config.schema import TrainingRecipe
 from ..errors import SrKdError, UsageError
-from ..files import write_text
+from ..files import read_json, write_text
 from ..tasks import DEFAULT, TASKS
 from .load import load_recipe
 
@@ -48,7 +49,7 @@ def read_invocation(folder: Path) -> tuple[TrainingRecipe, Invocation]:
             f"{folder} is no folder of a run: it has no {FILE}; name experiments/NAME, or the run's option file"
         )
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path, dict[str, Any])
         options = content["options"]
         recipe = TASKS.get(str(options.get("task", DEFAULT))).recipe.model_validate(options)
         base, invocation = Path(content["folder"]), Invocation(command=content["command"])

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import torch
 
 from ..config.plugins import load_plugins
+from ..data.parallel import signals_later
 from ..device import pick_device
 from ..distributed import World
 from ..errors import SrKdError
@@ -123,9 +124,10 @@ def run_jobs(
                     answer, tells = context.Pipe(duplex=False)
                     where = _device(device, len(jobs) - len(waiting))
                     process = context.Process(target=_work, args=(alive, tells, threads, source, job, where))
-                    process.start()
-                    tells.close()
-                    running[process.sentinel] = Running(job, process, answer)
+                    with signals_later():
+                        process.start()
+                        tells.close()
+                        running[process.sentinel] = Running(job, process, answer)
                 for sentinel in wait(list(running), POLL):
                     job, process, answer = running.pop(sentinel)
                     process.join()

@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from ..errors import SrKdError
+from ..files import check_own_file
 
 
 @contextmanager
@@ -41,6 +42,7 @@ def _lock(path: Path, what: str, shared: bool = False) -> Iterator[None]:
     except ImportError:  # no such locks on this system
         yield
         return
+    check_own_file(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("a+")  # for reading too: NFS shares no lock on a file that cannot be read

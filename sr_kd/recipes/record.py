@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field, NonNegativeFloat
 
 from ..config.schema import TrainingRecipe
-from ..files import write_text
+from ..files import read_json, write_text
 from .graph import arms
 
 logger = logging.getLogger("sr_kd")
@@ -23,6 +25,29 @@ ARGUMENT = re.compile(r"^networks\.|\.losses\[")  # keys that are not known befo
 BATCH = "train.batch_size_per_gpu times processes"
 # What may change in a phase that goes on: all but whom it trains, by whom it is taught, and where it begins.
 CONTINUABLE = re.compile(r"^phases\.([^.]+)\.(?!trains|needs|teacher$|partner|init)")
+
+
+Count = Annotated[int, Field(ge=0, lt=2**53)]
+
+
+class Change(BaseModel):
+    """Other options, with which a phase went on (--continue_with)."""
+
+    iteration: Count
+    changes: tuple[str, ...]
+
+
+class FinishedPhase(BaseModel, extra="allow"):
+    """The content of ``finished.json``: what a phase needed and reached, and the SHA-256 of its networks."""
+
+    iterations: Count
+    scores: dict[str, dict[str, float | None]]
+    networks: dict[str, str]
+    partner: dict[str, dict[str, float | None]] | None = None
+    pretraining: Count = 0
+    seconds_per_step: NonNegativeFloat | None = None
+    skipped_steps: Count = 0
+    history: tuple[Change, ...] = ()
 
 
 def comparable(recipe: TrainingRecipe, processes: int) -> dict[str, Any]:
@@ -63,14 +88,15 @@ def _section(key: str) -> str:
 def read_record(path: Path) -> dict[str, Any]:
     """What a JSON file of a run holds; empty if it is missing or damaged."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        return dict(read_json(path, dict[str, Any]))
     except (OSError, ValueError):
         return {}
-    return content if isinstance(content, dict) else {}
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file; empty if it cannot be read."""
+    """SHA-256 of a file; empty if it cannot be read, or is a pipe or the like."""
+    if not path.is_file():
+        return ""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -94,9 +120,10 @@ def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
 
 def record_images(record: Path, images: Sequence[str]) -> None:
     """Keep a list of the training images; where there is one already, warn of what differs from it."""
-    try:
-        before = record.read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError):
+    before = None
+    with suppress(OSError, ValueError):
+        before = record.read_text(encoding="utf-8").splitlines() if record.is_file() else None
+    if before is None:
         write_text(record, "".join(f"{line}\n" for line in images))
         return
     added, gone = (

@@ -6,19 +6,30 @@ import json
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from ..config.schema import TrainingRecipe
 from ..errors import SrKdError, UsageError
-from ..files import write_text
+from ..files import read_json, sweep_folder, write_text
 from ..tasks.base import FinishedArm
 from ..training.checkpoint import StateFolder
 from .graph import arms, phases_before
-from .record import CONTINUABLE, PLUGINS, changes, comparable, file_digest, flatten, read_record, record_images
+from .record import (
+    CONTINUABLE,
+    PLUGINS,
+    FinishedPhase,
+    changes,
+    comparable,
+    file_digest,
+    flatten,
+    read_record,
+    record_images,
+)
 
 logger = logging.getLogger("sr_kd")
-PARTNER_FILE, FINISHED = "net_partner_latest.pth", "finished.json"
+NETWORK_FILE, PARTNER_FILE, FINISHED = "net_g_latest.pth", "net_partner_latest.pth", "finished.json"
 
 
 class Workspace:
@@ -63,13 +74,14 @@ class Workspace:
         path = states.folder / FINISHED
         if not path.exists():
             return None
-        found = read_record(path)
-        damaged = str(path) if not {"iterations", "scores"} <= found.keys() else ""
-        for name, digest in found.get("networks", {}).items():
-            if file_digest(self.models(phase, seed) / name) != digest:
-                damaged = str(self.models(phase, seed) / name)
-        if not damaged:
-            return found
+        damaged = str(path)
+        with suppress(OSError, ValueError):
+            found: FinishedPhase = read_json(path, FinishedPhase)
+            models, digests = self.models(phase, seed), {NETWORK_FILE: "", **found.networks}
+            changed = [name for name, digest in digests.items() if not digest or file_digest(models / name) != digest]
+            if not changed:
+                return found.model_dump(exclude_unset=True)
+            damaged = str(models / changed[0])
         remedy = f"{self.run_name(phase, seed)} ends anew from its last state"
         if not states.iterations():
             raise SrKdError(
@@ -81,9 +93,7 @@ class Workspace:
     def finish(self, phase: str, seed: int, result: dict[str, Any]) -> None:
         """Mark a phase as finished; its networks are known by their SHA-256 from then on."""
         models = self.models(phase, seed)
-        files = [
-            name for name in ("net_g_latest.pth", PARTNER_FILE) if name == "net_g_latest.pth" or "partner" in result
-        ]
+        files = [NETWORK_FILE, PARTNER_FILE] if "partner" in result else [NETWORK_FILE]
         content = {**result, "networks": {name: file_digest(models / name) for name in files}}
         write_text(self.states(phase, seed).folder / FINISHED, json.dumps(content, indent=2))
 
@@ -129,6 +139,7 @@ class Workspace:
             logger.warning("%s is now %s (--auto_resume would have gone on with it)", self.root, archived.name)
             if self.tensorboard.exists():
                 self.tensorboard.rename(self.tensorboard.with_name(f"{self.tensorboard.name}_archived_{stamp}"))
+        sweep_folder(self.root)
         write_text(record, json.dumps(current, indent=2))
         record_images(self.root / "training_images.txt", images)
 
@@ -204,7 +215,7 @@ def finished_arms(workspace: Workspace) -> Iterator[FinishedArm]:
             result, options = _finished(workspace, phase, seed), recipe.phases[phase]
             folder = workspace.models(phase, seed)
             cost = (_iterations(workspace, phase, seed), result.get("seconds_per_step"), _remarks(result))
-            yield FinishedArm(label, options.trains, seed, folder / "net_g_latest.pth", result["scores"], *cost)
+            yield FinishedArm(label, options.trains, seed, folder / NETWORK_FILE, result["scores"], *cost)
             if options.partner is not None:
                 file, scores = folder / PARTNER_FILE, result["partner"]
                 yield FinishedArm(f"{label} (partner)", options.partner, seed, file, scores, *cost)

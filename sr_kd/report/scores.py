@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,6 +12,7 @@ from ..errors import SrKdError, UsageError
 from ..evaluation.metrics import METRICS
 from ..evaluation.scores import ImageScore, SetScore
 from ..evaluation.statistics import paired_difference, seed_difference
+from ..files import read_json
 from ..recipes.graph import arms
 from ..tasks import TASKS
 from .data import Comparison, Metric, Score
@@ -36,7 +36,7 @@ def read_results(run: Run) -> dict[str, list[list[SetScore]]]:
     path = run.workspace.results / "results.json"
     found: dict[str, list[list[SetScore]]] = {}
     try:
-        for entry in json.loads(path.read_text(encoding="utf-8")):
+        for entry in read_json(path, list[dict[str, Any]]):
             protocols = [options.protocol for options in run.recipe.validation_sets]  # type: ignore[attr-defined]
             sets = [_set_score(one, entry["scale"], rule) for one, rule in zip(entry["sets"], protocols, strict=True)]
             found.setdefault(entry["model"], []).append(sets)

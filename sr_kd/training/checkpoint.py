@@ -74,7 +74,7 @@ class StateFolder:
 
     def iterations(self) -> list[int]:
         """The saved iterations, ascending."""
-        return sorted(int(path.stem) for path in self.folder.glob("*.state") if path.stem.isdigit())
+        return sorted(int(path.stem) for path in self.folder.glob("*.state") if path.stem.isdecimal())
 
 
 def check_finite(weights: Any, refusal: str) -> None:
@@ -104,7 +104,7 @@ def _weights(tree: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
 def read_state(path: Path) -> dict[str, Any]:
     """Read one state file on the CPU. Raises SrKdError if it is damaged."""
     try:
-        data = path.read_bytes()
+        data = path.read_bytes() if path.is_file() or not path.exists() else b""  # a pipe would be waited for
     except OSError as error:
         raise SrKdError(f"cannot read {path}: {error.strerror}") from None
     content, digest = memoryview(data)[:-_DIGEST], data[-_DIGEST:]

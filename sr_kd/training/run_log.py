@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from ..files import check_own_file
 from .scalars import ScalarFile
 
 logger = logging.getLogger("sr_kd")
@@ -108,6 +109,7 @@ class RunLog:
 def log_to_file(path: Path) -> logging.Handler:
     """Append everything the package logs to a text file; remove the handler when done."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    check_own_file(path)
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
     logger.addHandler(handler)

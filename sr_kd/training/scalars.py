@@ -52,14 +52,14 @@ class ScalarFile:
 def read_scalars(path: Path) -> Iterator[Line]:
     """(iteration, values) of every line; none where there is no file. A line that a kill has cut is left out."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
     except OSError:
         return
     for line in text.splitlines():
         try:
             found: Any = json.loads(line)
             yield int(found["iteration"]), {str(key): float(value) for key, value in found["values"].items()}
-        except (ValueError, TypeError, KeyError, AttributeError):
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
             continue
 
 

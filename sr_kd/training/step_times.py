@@ -13,9 +13,10 @@ from statistics import median
 import torch
 
 from ..device import wait_for
-from ..files import write_text
+from ..files import read_json, write_text
 
 _KEPT = 1000
+_LONGEST = 1e6  # seconds: more is no measurement
 
 
 class StepTimes:
@@ -30,7 +31,7 @@ class StepTimes:
 
     def __init__(self, file: Path) -> None:
         self.file = file
-        self._means = deque(_read(file), maxlen=_KEPT)
+        self._means = deque(read_step_times(file), maxlen=_KEPT)
         self._first = True
         self._seconds, self._count = 0.0, 0
 
@@ -70,9 +71,10 @@ class StepTimes:
         write_text(self.file, json.dumps(list(self._means)))
 
 
-def _read(file: Path) -> list[float]:
+def read_step_times(file: Path) -> list[float]:
+    """The means that were saved; none where the file is missing or damaged."""
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        found: list[float] = read_json(file, list[float])
     except (OSError, ValueError):
         return []
-    return [float(value) for value in found if isinstance(value, int | float)] if isinstance(found, list) else []
+    return found if all(0 < value < _LONGEST for value in found) else []

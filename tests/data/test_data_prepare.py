@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -11,10 +12,11 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sr_kd.data.embedded import embedded_files
+from sr_kd.data.parallel import signals_later
 from sr_kd.data.prepare import Preparation, prepare, tile_starts
 from sr_kd.data.resize import make_lr
 from sr_kd.data.sets import open_set
@@ -35,6 +37,7 @@ def plan(photographs: Path, output: Path, scales: tuple[int, ...] = (2,), **opti
     return Preparation(open_set(str(photographs), scale=int(np.lcm.reduce(scales))), scales, output, **options)
 
 
+@settings(deadline=None)
 @given(length=st.integers(1, 3000), crop=st.integers(1, 600), step=st.integers(1, 600))
 def test_tiles_lie_inside_and_reach_both_borders(length, crop, step):
     starts = tile_starts(length, crop, step)
@@ -147,6 +150,14 @@ def test_a_negative_number_of_workers_is_refused(photographs, tmp_path):
     with pytest.raises(UsageError, match="-1 worker processes are impossible"):
         prepare(plan(photographs, tmp_path / "out"), workers=-1, quiet=True)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_signal_waits_until_a_worker_is_started_and_known():
+    reached = False
+    with pytest.raises(KeyboardInterrupt), signals_later():
+        signal.raise_signal(signal.SIGINT)
+        reached = True
+    assert reached
 
 
 def test_workers_end_with_a_killed_main_process(photographs, tmp_path, start_cli):

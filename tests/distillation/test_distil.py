@@ -372,6 +372,37 @@ def test_an_onnx_file_may_be_of_half_precision_or_in_two_files(tmp_path: Path, k
     np.testing.assert_array_equal(teacher.upscale(image), image.repeat(2, axis=0).repeat(2, axis=1))
 
 
+LOOP = """v = Loop<body = body (int64 i, bool c, float[n, 3, h, w] a) => (bool d, float[n, 3, h, w] b) {
+    d = Identity(c)
+    b = Add(a, a)
+}>(turns, always, x)
+y = Resize<mode = "nearest">(v, , scales)"""
+IMAGE = "float[n, 3, h, w] x"
+
+
+@pytest.mark.parametrize(
+    ("inputs", "output", "nodes", "problem"),
+    [
+        ("", "float[a, b] y", "y = Identity(scales)", "takes 0 inputs: a teacher takes one, an image"),
+        (IMAGE, "seq(float[n, 3, h, w]) y", "y = SequenceConstruct(x)", r"cannot compute an image .*got list"),
+        (IMAGE, "string[n, 3, h, w] y", "y = Cast<to = 8>(x)", "cannot compute an image .*numpy.object_"),
+        (IMAGE, "float[n, 3, a, b] y", LOOP, "cannot compute an image .*running Loop"),
+    ],
+)
+def test_an_onnx_file_of_a_stranger(tmp_path: Path, monkeypatch, inputs, output, nodes, problem: str) -> None:
+    import onnx
+
+    from sr_kd.imaging import onnx_teacher
+
+    monkeypatch.setattr(onnx_teacher, "SECONDS", 0.5)  # a minute is too long for a test
+    monkeypatch.setattr(onnx_teacher, "SECONDS_PER_VALUE", 0.0)
+    constants = "<float[4] scales = {1, 1, 2, 2}, int64 turns = {1152921504606846976}, bool always = {1}>"
+    text = f'<ir_version: 8, opset_import: ["": 17]> hostile ({inputs}) => ({output}) {constants} {{ {nodes} }}'
+    onnx.save(onnx.parser.parse_model(text), tmp_path / "teacher.onnx")
+    with pytest.raises(SrKdError, match=problem):
+        load_teacher(tmp_path / "teacher.onnx", device="cpu")
+
+
 def test_a_size_may_be_a_file(work: Path, tmp_path: Path) -> None:
     assert student_options(str(work / "student.yml"), 2)["d"] == 8
     (tmp_path / "empty.yml").write_text("d: 8\n")

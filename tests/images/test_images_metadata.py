@@ -170,6 +170,16 @@ def test_one_wrong_segment_of_a_jpeg_is_all_that_is_lost(wrong):
     assert image.notes == ("a part of the metadata is damaged and was left out",)
 
 
+def test_of_endlessly_many_entries_the_first_are_read():
+    many = [chunk(b"tEXt", b"k%d\0v" % number) for number in range(50_000)]  # 0.8 MB, which took minutes
+    image = decode_image(png_with(*many, *[chunk(b"iCCP", b"x\0\0zzz")] * 1000), "x.png")
+    assert list(image.metadata.text) == [f"k{number}" for number in range(256)]
+    assert image.notes == (
+        "the color profile is damaged and was left out",
+        "of 50,000 entries of metadata, those after the first 256 were left out",
+    )
+
+
 def test_text_and_exif_after_the_pixels_count(tmp_path):
     exif = PIL.Image.Exif()
     exif[0x0112] = 6

@@ -12,6 +12,8 @@ import torch
 import yaml
 from digits import CPU, digits_recipe
 
+from sr_kd.distributed import joined
+from sr_kd.errors import UsageError
 from sr_kd.networks.files import load_network
 from sr_kd.recipes.workspace import Workspace
 from sr_kd.tasks.classification.images import open_labeled
@@ -190,6 +192,14 @@ class Unused(SRNetwork):
 def register():
     NETWORKS.register("Unused", Unused)
 """
+
+
+@pytest.mark.parametrize(("size", "rank"), [("x", "0"), ("2", "x"), ("2", "2"), ("0", "0"), ("2", "-1")])
+def test_an_environment_that_torchrun_never_sets_is_refused_at_once(monkeypatch, size, rank):
+    for name, value in {"WORLD_SIZE": size, "RANK": rank, "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UsageError, match=r"the environment says WORLD_SIZE=.*: unset both"), joined("cpu"):
+        pass
 
 
 @pytest.mark.parametrize("find", [False, True])
