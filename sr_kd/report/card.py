@@ -42,7 +42,8 @@ def model_card(facts: FileFacts) -> str:
         f"# {name}",
         f"{facts.network} for super-resolution at {scales}, {facts.parameters:,} parameters, on "
         f"{'luma (Y); Cb and Cr are bicubic' if facts.color == 'y' else 'RGB'}.",
-        "## Use",
+        "## Intended use",
+        f"Enlarging clean photographs by {scales}, and comparing small networks in research.",
         f"```bash\npip install sr_kd\nsr-kd upscale -i IMAGE -o OUT.png -n {Path(facts.file).name}\n```",
         "## Architecture",
         "\n".join(_architecture(facts)),

@@ -50,6 +50,7 @@ class Model:
         seeds: how many runs its scores are means of.
         iterations: of the phases before it, of a pre-training, and its own.
         seconds_per_step: median of its own iterations.
+        training_seconds: of one seed, with the phases before: iterations times the median of each.
         teacher: what taught it; empty if nothing did.
         losses: in words.
     """
@@ -63,6 +64,7 @@ class Model:
     seeds: int = 1
     iterations: tuple[int, ...] = ()
     seconds_per_step: float | None = None
+    training_seconds: float | None = None
     teacher: str = ""
     losses: str = ""
 

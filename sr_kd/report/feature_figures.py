@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -34,13 +35,13 @@ class Panel:
 
 @dataclass(frozen=True)
 class Figure:
-    """Panels that belong side by side; `scale` says what the darkest and the brightest color mean."""
+    """Panels that belong side by side; `ends` are the values of the darkest and the brightest color."""
 
     name: str
     title: str
     text: str
     panels: tuple[Panel, ...]
-    scale: str = ""
+    ends: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,8 @@ def make_figures(one: Distillation, place: Place = MIDDLE, channels: Sequence[in
     for name, loss in one.losses.items():
         for maps in () if loss.shows_any_taps else loss.maps(one.inputs, place):
             captions = {caption: each[0] for caption, each in maps.maps.items()}
-            yield _in_one_scale(f"{name}_{maps.pair.key}", f"{name}: {maps.title}", maps.text, captions)
+            text = maps.text + _correlation(list(captions.values()))
+            yield _in_one_scale(f"{name}_{maps.pair.key}", f"{name}: {maps.title}", text, captions)
 
 
 def scatter_channels(one: Distillation) -> list[Scatter]:
@@ -211,9 +213,15 @@ def _seen(one: Distillation, loss: Loss, named: str, place: Place) -> Iterator[F
         yield _in_one_scale(name, f"{named}: {maps.title}", maps.text, captions, place if maps.marked else None)
 
 
+def _correlation(maps: Sequence[Tensor]) -> str:
+    """Of two maps over their positions, as a sentence; nothing where one is the same everywhere."""
+    r = float(torch.corrcoef(torch.stack([each.flatten() for each in maps]))[0, 1]) if len(maps) == 2 else math.nan
+    return "" if math.isnan(r) else f" Their correlation over the positions is {r:.2f}."
+
+
 def _in_one_scale(name: str, title: str, text: str, maps: Mapping[str, Tensor], place: Place | None = None) -> Figure:
     """Colors from the 1st to the 99th hundredth of all values together."""
     values = torch.cat([each.flatten() for each in maps.values()]).double()
     low, high = (float(each) for each in torch.quantile(values, values.new_tensor([0.01, 0.99])))
     panels = tuple(Panel(caption, colored(each, low, high), place) for caption, each in maps.items())
-    return Figure(name, title, text, panels, f"dark {low:.3g}, bright {high:.3g}")
+    return Figure(name, title, text, panels, (low, high))

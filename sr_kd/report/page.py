@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import mean, stdev
 
 from .. import __version__
 from ..evaluation.statistics import ranked
+from ..recipes.time_left import duration
 from .answer import find_answer, signed
 from .data import Comparison, Metric, Model, ReportData, to_json
 from .feature_figures import FeatureFigures
@@ -39,7 +41,6 @@ def render_page(data: ReportData, distillations: Sequence[FeatureFigures] = ()) 
         heads=heads,
         rows=rows,
         arms=compared_arms(data),
-        left=(0,),
         distillations=distillations,
         json=to_json(data),
     )
@@ -73,7 +74,12 @@ def results_table(data: ReportData) -> tuple[list[str], list[list[Cell]]]:
     columns["multiply-adds"] = [_count(model.multiply_adds) for model in data.models]
     columns["MP / s"] = [Cell(f"{m.speed:.2f}", m.speed) if m.speed else Cell("-") for m in data.models]
     columns["iterations"] = [
-        Cell(" + ".join(f"{count:,}" for count in m.iterations) or "-", sum(m.iterations) or "") for m in data.models
+        Cell(
+            " + ".join(f"{count:,}" for count in m.iterations) or "-",
+            sum(m.iterations) or "",
+            f"about {duration(m.training_seconds)}" if m.training_seconds else "",
+        )
+        for m in data.models
     ]
     columns["ms / step"] = [
         Cell(f"{1000 * m.seconds_per_step:.3g}", m.seconds_per_step) if m.seconds_per_step else Cell("-")
@@ -106,7 +112,8 @@ def _score(data: ReportData, model: Model, test_set: str, metric: Metric) -> Cel
     if score is None:
         return Cell("-")
     value = mean(score.runs)
-    spread = f"± {stdev(score.runs):.{metric.digits}f}" if len(score.runs) > 1 else ""
+    several = len(score.runs) > 1 and math.isfinite(value)  # a PSNR may be infinite
+    spread = f"± {stdev(score.runs):.{metric.digits}f}" if several else ""
     return Cell(f"{value:.{metric.digits}f}", value, spread)
 
 

@@ -65,6 +65,22 @@ class Run:
             return teacher.phase or teacher.network
         return self.recipe.phases[phase].partner or ""
 
+    def seconds(self, phase: str, seed: int) -> float | None:
+        """What a finished phase and those before it took: iterations times the median step; None if not measured."""
+        total = 0.0
+        for each in (*phases_before(self.recipe, phase), phase):
+            result = self.workspace.result(each, seed) or {}
+            if not result.get("seconds_per_step"):
+                return None
+            total += result["iterations"] * result["seconds_per_step"]
+        return total
+
+
+def run_titles(runs: Sequence[Run]) -> list[str]:
+    """What to call them beside each other: the recipes' names, or the folders where these repeat."""
+    names = [run.recipe.name for run in runs]
+    return names if len(set(names)) == len(names) else [str(run.workspace.root) for run in runs]
+
 
 def find_run(run: str | Path, overrides: Sequence[str] = ()) -> Run:
     """The run of an option file, or of an experiment's folder.

@@ -22,6 +22,7 @@ from sr_kd.recipes.invocation import Invocation, read_invocation, write_invocati
 from sr_kd.recipes.load import load_recipe
 from sr_kd.recipes.run import run_recipe
 from sr_kd.recipes.workspace import Workspace
+from sr_kd.report.gather import gather
 from sr_kd.report.run import Run, find_run
 from sr_kd.report.write import page_path, refresh_page
 from sr_kd.training.run_log import RunLog
@@ -87,6 +88,16 @@ def test_two_runs_share_a_page(finished, images, tmp_path, run_cli):
     assert [model["role"] for model in embedded["models"]].count("baseline") == 1
 
 
+def test_two_runs_of_one_name_are_called_after_their_folders(finished, tmp_path):
+    shutil.copytree(finished / "experiments", tmp_path / "experiments")
+    runs = [find_run(root / "experiments" / "tiny") for root in (finished, tmp_path)]
+    data = gather(runs)
+    assert data.title == f"{runs[0].workspace.root}, {runs[1].workspace.root}"
+    assert len({model.label for model in data.models}) == len(data.models) > 3
+    with pytest.raises(UsageError, match="the same run is named twice"):
+        gather([runs[0], runs[0]])
+
+
 def test_a_page_can_be_watched_while_the_run_trains(images, tmp_path):
     recipe = load_recipe(write_options(tmp_path, images))
     run = Run(recipe, Workspace(recipe))
@@ -132,8 +143,6 @@ def test_a_damaged_record_is_one_sentence(finished, tmp_path):
 
 
 def test_runs_of_other_scales_share_no_page(finished, images, tmp_path):
-    from sr_kd.report.gather import gather
-
     other = load_recipe(write_options(tmp_path, images, name="other", scale=3))
     with pytest.raises(UsageError, match="cannot share a report: their scale is 2 and 3"):
         gather([find_run(finished / "tiny.yml"), Run(other, Workspace(other))])
