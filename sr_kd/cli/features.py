@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import re
 from pathlib import Path
 
 from ..errors import UsageError
+from .values import place
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,6 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--image", metavar="NAME", help="a validation image (default: the first); its middle is shown")
     parser.add_argument(
         "--pixel",
+        type=place,
         metavar="X,Y",
         help="that others are compared with, in HR pixels of that part (default: middle)",
     )
@@ -54,22 +55,12 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"no phase of {found.recipe.name} compares feature maps with a frozen teacher's")
     phase = args.phase or phases[0]
     height, width = image.pixels.shape[:2]
-    place = _place(args.pixel, width, height)
+    x, y = args.pixel or (width // 2, height // 2)
+    if x >= width or y >= height:
+        raise UsageError(f"--pixel is {x},{y}; it must be within {width}x{height} pixels")
+    at = ((y + 0.5) / height, (x + 0.5) / width)
     one = open_distillation(found, phase, image, device, args.seed)
     folder = Path(args.output) if args.output else found.workspace.results / "features" / phase
     check_folder(folder, "--output")
-    print(f"wrote {write_features(draw_features(found.recipe.name, one, place, args.channels), folder)}")
+    print(f"wrote {write_features(draw_features(found.recipe.name, one, at, args.channels), folder)}")
     return 0
-
-
-def _place(text: str | None, width: int, height: int) -> tuple[float, float]:
-    """As shares of height and width."""
-    if text is None:
-        return 0.5, 0.5
-    numbers = re.fullmatch(r"(\d+),(\d+)", text)
-    x, y = (int(each) for each in numbers.groups()) if numbers else (width, height)
-    if x >= width or y >= height:
-        raise UsageError(
-            f"--pixel is '{text}'; it must be left and top, such as 120,64, within {width}x{height} pixels"
-        )
-    return (y + 0.5) / height, (x + 0.5) / width

@@ -180,8 +180,9 @@ def _cautions(data: ReportData, best: Comparison, candidates: list[Comparison], 
     found = []
     if len(candidates) > 1:
         counts = _tones(candidates, metric)
+        kind = "taught arms" if _model(data, best.model).role == "distilled" else "arms"
         found.append(
-            f"Of {len(candidates)} arms, beside {quoted(best.baseline)}: {counts}. The best of several looks better "
+            f"Of {len(candidates)} {kind}, beside {quoted(best.baseline)}: {counts}. The best of several looks better "
             "than it is."
         )
     if _model(data, best.model).seeds == 1:

@@ -89,11 +89,6 @@ class Comparison(Difference):
     test_set: str
     metric: str
 
-    @classmethod
-    def of(cls, one: Difference, model: str, baseline: str, test_set: str, metric: str) -> Comparison:
-        """A difference with what was compared."""
-        return cls(one.mean, one.low, one.high, one.images, one.seeds, model, baseline, test_set, metric)
-
     def tone(self, metric: Metric) -> str:
         """ "better" or "worse" where the interval lies on one side of zero, else "level"."""
         sign = 1 if metric.higher_is_better else -1

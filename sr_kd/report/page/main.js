@@ -163,7 +163,8 @@ function training() {
   const hidden = new Set();
   let smoothing = 0.6, logarithmic = false, apart = !report.finished;
   const found = groups.map(([prefix, title]) => [prefix, title, [...new Set(report.curves.map((curve) => curve.key).filter((key) => key.split("/")[0] === prefix))].sort()]).filter(([, , keys]) => keys.length);
-  let group = found[0][0];
+  const drawn = (prefix) => report.curves.some((curve) => curve.key.startsWith(`${prefix}/`) && curve.values.length > 2);
+  let group = (found.find(([prefix]) => drawn(prefix)) ?? found[0])[0]; // one validation makes no curve
   const charts = make("div", { class: "charts" });
   const update = () => {
     const keys = found.find(([prefix]) => prefix === group)[2];
