@@ -15,19 +15,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--phase", metavar="NAME", help="a distilled phase (default: the first)")
     parser.add_argument("--seed", type=int, metavar="N", help="(default: the recipe's first)")
     parser.add_argument("--image", metavar="NAME", help="a validation image (default: the first); its middle is shown")
+    parser.add_argument("--pixel", type=place, metavar="X,Y", help="that others are compared with, in HR pixels")
     parser.add_argument(
-        "--pixel",
-        type=place,
-        metavar="X,Y",
-        help="that others are compared with, in HR pixels of that part (default: middle)",
-    )
-    parser.add_argument(
-        "--channels",
-        type=int,
-        nargs="+",
-        default=[],
-        metavar="N",
-        help="of the teacher (default: 4 that vary most)",
+        "--channels", type=int, nargs="+", default=[], metavar="N", help="of the teacher (default: 4 that vary most)"
     )
     parser.add_argument(
         "-o", "--output", metavar="DIR", help="of index.html and the PNGs (default: results/NAME/features/PHASE)"
@@ -45,8 +35,6 @@ def run(args: argparse.Namespace) -> int:
     from ..report.run import find_run
     from ..report.write import write_features
 
-    if any(channel < 0 for channel in args.channels):
-        raise UsageError(f"--channels has {min(args.channels)}; channels are numbered from 0")
     found = find_run(args.run_name, args.force_yml)
     device = pick_device(args.device)
     image = open_image(found, args.image, device)

@@ -12,12 +12,7 @@ from .values import count, place
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Models, images, and what to cut out of them."""
     parser.add_argument(
-        "-n",
-        "--model",
-        action="append",
-        required=True,
-        metavar="MODEL",
-        help="as in evaluate; also NAME=MODEL; repeat it",
+        "-n", "--model", action="append", required=True, metavar="MODEL", help="as in evaluate; repeat it"
     )
     parser.add_argument(
         "--hr", required=True, metavar="DIR", help="folder of HR images, *.lmdb or scikit-image:held_out"

@@ -43,7 +43,7 @@ def find_answer(data: ReportData) -> Answer:
     question = HELPED if taught else BEST
     if not data.finished:
         return _unfinished(data, question)
-    compared = [one for one in data.comparisons if (one.test_set, one.metric) == _first(data)]
+    compared = [one for one in data.comparisons if (one.test_set, one.metric) == first_score(data)]
     candidates = [one for one in compared if one.model in taught] or compared
     if not candidates:
         return _only_scores(data, question)
@@ -73,9 +73,9 @@ def quoted(name: str) -> str:
     return f"\N{LEFT DOUBLE QUOTATION MARK}{name}\N{RIGHT DOUBLE QUOTATION MARK}"
 
 
-def _first(data: ReportData) -> tuple[str, str]:
-    """The set and the metric that decide."""
-    return (data.sets[0].name if data.sets else "", data.metrics[0].key if data.metrics else "")
+def first_score(data: ReportData) -> tuple[str, str]:
+    """The set and the metric that decide; every run has a metric."""
+    return data.sets[0].name if data.sets else "", data.metrics[0].key
 
 
 def _amount(value: float, metric: Metric) -> str:
@@ -200,7 +200,7 @@ def _unfinished(data: ReportData, question: str) -> Answer:
 
 
 def _only_scores(data: ReportData, question: str) -> Answer:
-    scored = [score for score in data.scores if (score.test_set, score.metric) == _first(data)]
+    scored = [score for score in data.scores if (score.test_set, score.metric) == first_score(data)]
     if not scored:
         return Answer(question, "Nothing was measured", "The recipe has no validation set.")
     metric = data.metrics[0]

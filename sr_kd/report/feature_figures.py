@@ -201,7 +201,7 @@ def _components(pair: TapPair, named: str, teacher: Tensor, students: Mapping[st
 
 
 def _channels(pair: TapPair, named: str, teacher: Tensor, student: Tensor, chosen: Sequence[int]) -> Iterator[Figure]:
-    if wrong := [each for each in chosen if each >= len(teacher)]:
+    if wrong := [each for each in chosen if not 0 <= each < len(teacher)]:
         raise UsageError(f"the teacher's tap {pair.teacher} has no channel {wrong[0]}: it has 0 to {len(teacher) - 1}")
     correlation = resemblance(teacher, student)
     for index in chosen or teacher.flatten(1).var(1).topk(min(CHANNELS, len(teacher))).indices.tolist():

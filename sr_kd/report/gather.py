@@ -17,20 +17,13 @@ from ..networks.complexity import count_parameters
 from ..recipes.graph import arms
 from ..recipes.workspace import finished_arms
 from ..tasks.base import FinishedArm
-from .data import Comparison, Metric, Model, PhaseState, ReportData, Role, Sample, Score, TestSet
+from .data import Comparison, Metric, Model, PhaseState, ReportData, Sample, Score, TestSet
 from .facts import effort_of
 from .measure import open_networks, speed, take_samples
 from .options import option_tables
 from .progress import Logged, curves, read_logged
 from .run import Run, run_titles
-from .scores import (
-    find_metrics,
-    image_differences,
-    image_scores,
-    read_results,
-    seed_differences,
-    validation_scores,
-)
+from .scores import find_metrics, image_differences, image_scores, read_results, seed_differences, validation_scores
 from .status import phase_states, run_status
 
 INTERPOLATION = "bicubic"
@@ -71,7 +64,9 @@ def gather(runs: Sequence[Run], device: torch.device | None = None, *, quiet: bo
         commands=tuple(run.command for run in runs if run.command),
         metrics=tuple(metrics),
         sets=tuple(_sets(parts[0], scores)),
-        models=tuple(replace(model, role=_role(model, baseline)) for model in models),
+        models=tuple(
+            replace(one, role="alone") if one.role == "baseline" and one.label != baseline else one for one in models
+        ),
         scores=tuple(scores),
         comparisons=tuple(_comparisons(parts, scores, baseline, metrics)),
         finished=all(run.finished for run in runs),
@@ -150,9 +145,9 @@ def _check_alike(runs: Sequence[Run]) -> None:
                     f"{first.name} and {other.name} cannot share a report: their {what} is {getattr(first, what)} "
                     f"and {getattr(other, what)}"
                 )
-    folders = [str(run.workspace.root) for run in runs]
+    folders = [str(run.workspace.root.resolve()) for run in runs]
     if len(set(folders)) < len(folders):
-        raise UsageError(f"the same run is named twice: {', '.join(folders)}")
+        raise UsageError(f"a run is named twice: {', '.join(folders)}")
 
 
 def _comparisons(
@@ -193,12 +188,6 @@ def _sets(part: _Part, scores: Sequence[Score]) -> list[TestSet]:
     rules = [find_protocol(name).rule if name else "" for name in protocols]
     padded = [*zip(protocols, rules, strict=True), *[("", "")] * len(names)]
     return [TestSet(name, *padded[index], images.get(name, ())) for index, name in enumerate(names)]
-
-
-def _role(model: Model, baseline: str | None) -> Role:
-    if model.role == "baseline" and model.label != baseline:
-        return "alone"
-    return model.role
 
 
 def _notes(run: Run, samples: Sequence[Sample], scores: Sequence[Score]) -> list[str]:

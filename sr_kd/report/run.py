@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,9 +78,12 @@ class Run:
 
 
 def run_titles(runs: Sequence[Run]) -> list[str]:
-    """What to call them beside each other: the recipes' names, or the folders where these repeat."""
+    """What to call them beside each other: the recipes' names, or where these repeat the folders below a common one."""
     names = [run.recipe.name for run in runs]
-    return names if len(set(names)) == len(names) else [str(run.workspace.root) for run in runs]
+    if len(set(names)) == len(names):
+        return names
+    folders = [str(run.workspace.root.absolute()) for run in runs]
+    return [os.path.relpath(folder, os.path.commonpath(folders)) for folder in folders]
 
 
 def find_run(run: str | Path, overrides: Sequence[str] = ()) -> Run:

@@ -120,5 +120,9 @@ def test_the_command_writes_both_kinds(run_cli, folder_of_two, tmp_path, suffix)
     ],
 )
 def test_bad_arguments_are_one_sentence(arguments, message, folder_of_two, capsys) -> None:
-    assert main(["montage", "-n", "bicubic", "--hr", str(folder_of_two), "-s", "2", *arguments]) == 2
+    try:
+        code = main(["montage", "-n", "bicubic", "--hr", str(folder_of_two), "-s", "2", *arguments])
+    except SystemExit as error:  # of argparse
+        code = error.code
+    assert code == 2
     assert message in capsys.readouterr().err

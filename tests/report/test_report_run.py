@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -92,9 +94,10 @@ def test_two_runs_of_one_name_are_called_after_their_folders(finished, tmp_path)
     shutil.copytree(finished / "experiments", tmp_path / "experiments")
     runs = [find_run(root / "experiments" / "tiny") for root in (finished, tmp_path)]
     data = gather(runs)
-    assert data.title == f"{runs[0].workspace.root}, {runs[1].workspace.root}"
+    common = Path(os.path.commonpath([finished, tmp_path]))
+    assert data.title == ", ".join(f"{root.relative_to(common)}/experiments/tiny" for root in (finished, tmp_path))
     assert len({model.label for model in data.models}) == len(data.models) > 3
-    with pytest.raises(UsageError, match="the same run is named twice"):
+    with pytest.raises(UsageError, match="a run is named twice"):
         gather([runs[0], runs[0]])
 
 
