@@ -178,7 +178,7 @@ def check_target(path: Path | str, option: str) -> None:
     """
     path = Path(path)
     if path.is_dir():
-        raise UsageError(f"{option} {path} is a folder; name a file, such as {path / 'summary.json'}")
+        raise UsageError(f"{option} {path} is a folder; name a file in it")
     check_folder(path.parent, option)
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import re
 from pathlib import Path
 
 from ..errors import UsageError
+from .values import place
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,18 +15,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--phase", metavar="NAME", help="a distilled phase (default: the first)")
     parser.add_argument("--seed", type=int, metavar="N", help="(default: the recipe's first)")
     parser.add_argument("--image", metavar="NAME", help="a validation image (default: the first); its middle is shown")
+    parser.add_argument("--pixel", type=place, metavar="X,Y", help="that others are compared with, in HR pixels")
     parser.add_argument(
-        "--pixel",
-        metavar="X,Y",
-        help="that others are compared with, in HR pixels of that part (default: middle)",
-    )
-    parser.add_argument(
-        "--channels",
-        type=int,
-        nargs="+",
-        default=[],
-        metavar="N",
-        help="of the teacher (default: 4 that vary most)",
+        "--channels", type=int, nargs="+", default=[], metavar="N", help="of the teacher (default: 4 that vary most)"
     )
     parser.add_argument(
         "-o", "--output", metavar="DIR", help="of index.html and the PNGs (default: results/NAME/features/PHASE)"
@@ -44,8 +35,6 @@ def run(args: argparse.Namespace) -> int:
     from ..report.run import find_run
     from ..report.write import write_features
 
-    if any(channel < 0 for channel in args.channels):
-        raise UsageError(f"--channels has {min(args.channels)}; channels are numbered from 0")
     found = find_run(args.run_name, args.force_yml)
     device = pick_device(args.device)
     image = open_image(found, args.image, device)
@@ -54,22 +43,12 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"no phase of {found.recipe.name} compares feature maps with a frozen teacher's")
     phase = args.phase or phases[0]
     height, width = image.pixels.shape[:2]
-    place = _place(args.pixel, width, height)
+    x, y = args.pixel or (width // 2, height // 2)
+    if x >= width or y >= height:
+        raise UsageError(f"--pixel is {x},{y}; it must be within {width}x{height} pixels")
+    at = ((y + 0.5) / height, (x + 0.5) / width)
     one = open_distillation(found, phase, image, device, args.seed)
     folder = Path(args.output) if args.output else found.workspace.results / "features" / phase
     check_folder(folder, "--output")
-    print(f"wrote {write_features(draw_features(found.recipe.name, one, place, args.channels), folder)}")
+    print(f"wrote {write_features(draw_features(found.recipe.name, one, at, args.channels), folder)}")
     return 0
-
-
-def _place(text: str | None, width: int, height: int) -> tuple[float, float]:
-    """As shares of height and width."""
-    if text is None:
-        return 0.5, 0.5
-    numbers = re.fullmatch(r"(\d+),(\d+)", text)
-    x, y = (int(each) for each in numbers.groups()) if numbers else (width, height)
-    if x >= width or y >= height:
-        raise UsageError(
-            f"--pixel is '{text}'; it must be left and top, such as 120,64, within {width}x{height} pixels"
-        )
-    return (y + 0.5) / height, (x + 0.5) / width

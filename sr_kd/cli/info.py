@@ -67,10 +67,10 @@ def _lines(facts: FileFacts) -> list[tuple[str, str]]:
 
 def _text(value: Any) -> str:
     """Scores in a line, whichever of the two forms they have; other values as JSON."""
-    if isinstance(value, list) and value and all(isinstance(one, dict) and "name" in one for one in value):
-        value = {one["name"]: {key: number for key, number in one.items() if key != "name"} for one in value}
-    if isinstance(value, dict) and value and all(isinstance(row, dict) for row in value.values()):
-        return "; ".join(f"{name} " + ", ".join(f"{k} {v}" for k, v in row.items()) for name, row in value.items())
+    from ..report.card import score_rows
+
+    if rows := score_rows(value):
+        return "; ".join(f"{name} " + ", ".join(f"{k} {v}" for k, v in row.items()) for name, row in rows.items())
     return value if isinstance(value, str) else json.dumps(value, default=str)
 
 

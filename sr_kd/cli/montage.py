@@ -6,17 +6,13 @@ import argparse
 from pathlib import Path
 
 from ..errors import UsageError
+from .values import count, place
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Models, images, and what to cut out of them."""
     parser.add_argument(
-        "-n",
-        "--model",
-        action="append",
-        required=True,
-        metavar="MODEL",
-        help="as in evaluate; also NAME=MODEL; repeat it",
+        "-n", "--model", action="append", required=True, metavar="MODEL", help="as in evaluate; repeat it"
     )
     parser.add_argument(
         "--hr", required=True, metavar="DIR", help="folder of HR images, *.lmdb or scikit-image:held_out"
@@ -28,13 +24,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--image", nargs="+", default=[], metavar="NAME", help="these images (default: largest difference)"
     )
     parser.add_argument(
-        "--images", type=int, default=3, metavar="N", help="how many, where --image names none (default: 3)"
+        "--images", type=count, default=3, metavar="N", help="how many, where --image names none (default: 3)"
     )
     parser.add_argument(
-        "--crop", metavar="X,Y", help="left and top of the crop in HR pixels (default: largest difference)"
+        "--crop", type=place, metavar="X,Y", help="left and top of the crop in HR pixels (default: largest difference)"
     )
     parser.add_argument(
-        "--side", type=int, default=56, metavar="N", help="of the square crops, in HR pixels (default: 56)"
+        "--side", type=count, default=56, metavar="N", help="of the square crops, in HR pixels (default: 56)"
     )
     parser.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps")
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
@@ -53,15 +49,13 @@ def run(args: argparse.Namespace) -> int:
     target = Path(args.output)
     if target.suffix.lower() not in (".png", ".pdf"):
         raise UsageError(f"--output {target} must end in .png or .pdf")
-    for option in ("scale", "images", "side"):
-        least = 2 if option == "scale" else 1
-        if getattr(args, option) < least:
-            raise UsageError(f"--{option} is {getattr(args, option)}; it must be at least {least}")
+    if args.scale < 2:
+        raise UsageError(f"--scale is {args.scale}; it must be at least 2")
     check_target(target, "--output")
-    crop = _crop(args.crop)
     models = load_models(label_models(args.model), args.scale, device=args.device)
     (images,) = open_sets([args.hr], [args.lr] if args.lr else None, args.scale)
-    rows = find_rows(models, images, images=args.images, side=args.side, chosen=args.image, crop=crop, quiet=args.quiet)
+    places = {"side": args.side, "chosen": args.image, "crop": args.crop}
+    rows = find_rows(models, images, images=args.images, **places, quiet=args.quiet)
     sheet = arrange(rows, title_of(images))
     if target.suffix.lower() == ".pdf":
         with atomic_path(target) as temporary:
@@ -70,12 +64,3 @@ def run(args: argparse.Namespace) -> int:
         write_image(target, Image(paint(sheet)))
     print(f"wrote {target}")
     return 0
-
-
-def _crop(text: str | None) -> tuple[int, int] | None:
-    if text is None:
-        return None
-    parts = text.split(",")
-    if len(parts) != 2 or not all(part.strip().isdecimal() for part in parts):
-        raise UsageError(f"--crop is '{text}'; it must be two numbers, left and top, such as 120,64")
-    return int(parts[0]), int(parts[1])

@@ -24,6 +24,14 @@ def count(text: str) -> int:
     return int(text)
 
 
+def place(text: str) -> tuple[int, int]:
+    """Left and top, as 120,64."""
+    left, _, top = (part.strip() for part in text.partition(","))
+    if not (left.isdecimal() and top.isdecimal()):
+        raise ArgumentTypeError(f"'{text}' is not valid: write left and top, as in 120,64")
+    return int(left), int(top)
+
+
 def size(text: str) -> tuple[int, int]:
     """Width and height, as 1920x1080."""
     width, _, height = text.lower().partition("x")

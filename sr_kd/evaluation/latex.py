@@ -41,6 +41,7 @@ def latex_table(results: Mapping[str, Sequence[SetScore]], command: str | None =
         " & ".join([escape(label), *(column[number] for column in cells)]) + r" \\"
         for number, label in enumerate(results)
     ]
+    ends = [1 + len(metrics) * (number + 1) for number in range(len(sets))]
     scale, protocol = sets[0].scale, sets[0].protocol
     lines = [
         *([f"% {command}"] if command else []),
@@ -49,9 +50,11 @@ def latex_table(results: Mapping[str, Sequence[SetScore]], command: str | None =
         r"  \centering",
         rf"  \caption{{{escape(' / '.join(METRICS.get(metric).description for metric in metrics))} at $\times{scale}$, "
         rf"protocol \texttt{{{escape(protocol)}}}. Best in bold, second best underlined.}}",
+        r"  \smallskip",
         rf"  \begin{{tabular}}{{l{'r' * len(columns)}}}",
         r"    \toprule",
         "    & " + " & ".join(rf"\multicolumn{{{len(metrics)}}}{{c}}{{{escape(each.name)}}}" for each in sets) + r" \\",
+        "    " + "".join(rf"\cmidrule(lr){{{end - len(metrics) + 1}-{end}}}" for end in ends),
         "    Model & " + " & ".join(heads * len(sets)) + r" \\",
         r"    \midrule",
         *(f"    {row}" for row in rows),

@@ -46,28 +46,9 @@ class Row:
 
 
 def compare_visually(
-    models: Mapping[str, Upscaler],
-    image_set: ImageSet,
-    *,
-    images: int = 3,
-    quiet: bool = True,
+    models: Mapping[str, Upscaler], image_set: ImageSet, *, images: int = 3, quiet: bool = True
 ) -> np.ndarray:
-    """Draw the images, and the places in them, where the models differ most.
-
-    PSNR in the captions is that of protocol rgb8, over the whole image.
-
-    Args:
-        models: by label; bicubic is added if it is missing.
-        image_set: opened at the same scale.
-        images: how many images to show at most.
-        quiet: no progress bar.
-
-    Returns:
-        (H, W, 3) uint8.
-
-    Raises:
-        SrKdError: an image that cannot be read.
-    """
+    """The rows of `find_rows`, whose arguments and errors these are, drawn as (H, W, 3) uint8."""
     rows = find_rows(models, image_set, images=images, quiet=quiet)
     return paint(arrange(rows, title_of(image_set)))
 
@@ -90,7 +71,10 @@ def find_rows(
     """The images, and the places in them, where the models differ most.
 
     Args:
-        models, image_set, images, quiet: as in `compare_visually`.
+        models: by label; bicubic is added if it is missing. Captions have their PSNR (rgb8) over the whole image.
+        image_set: opened at the same scale.
+        images: how many images to show at most.
+        quiet: no progress bar.
         side: of the square crops, in HR pixels.
         chosen: names of the images to show, in this order; by default those in which the models differ most.
         crop: left and top of the crop in HR pixels, in every image; by default where the models differ most.

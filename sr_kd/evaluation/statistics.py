@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import stdev
+from statistics import fmean, stdev
 
 import numpy as np
 from scipy.special import stdtrit
@@ -14,15 +14,6 @@ from ..errors import UsageError
 from .scores import SetScore
 
 LEVEL = 0.95
-
-
-@dataclass(frozen=True)
-class Spread:
-    """Mean and sample standard deviation of a set's score over runs (seeds); 0.0 for a single run."""
-
-    mean: float
-    deviation: float
-    runs: int
 
 
 @dataclass(frozen=True)
@@ -39,19 +30,15 @@ class Difference:
     seeds: int
 
 
-def spread(scores: Sequence[SetScore], metric: str = "psnr") -> Spread:
-    """The spread of one set's score over several runs of a recipe.
+def mean_and_spread(values: Sequence[float], digits: int) -> tuple[str, str]:
+    """Of runs (seeds): the mean, and the sample standard deviation where there are several finite values.
 
-    Raises:
-        UsageError: no scores, of different sets or protocols, or not measured.
+    >>> mean_and_spread([32.0, 31.0, 33.0], 2), mean_and_spread([math.inf, math.inf], 2)
+    (('32.00', '± 1.00'), ('inf', ''))
     """
-    if len({(score.name, score.scale, score.protocol) for score in scores}) != 1:
-        raise UsageError("a spread needs scores of one set under one protocol")
-    values = [value for value in (score.mean(metric) for score in scores) if value is not None]
-    if len(values) < len(scores):
-        raise UsageError(f"{metric} of {scores[0].name} was not measured")
-    deviation = stdev(values) if len(values) > 1 and math.isfinite(sum(values)) else 0.0
-    return Spread(sum(values) / len(values), deviation, len(values))
+    mean = fmean(values)
+    several = len(values) > 1 and math.isfinite(mean)  # a PSNR may be infinite
+    return f"{mean:.{digits}f}", f"± {stdev(values):.{digits}f}" if several else ""
 
 
 def paired_difference(model: Sequence[SetScore], baseline: Sequence[SetScore], metric: str = "psnr") -> Difference:

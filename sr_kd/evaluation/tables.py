@@ -11,7 +11,7 @@ from typing import Any
 from .metrics import METRICS
 from .protocols import PROTOCOLS
 from .scores import SetScore
-from .statistics import Spread, interval_note, paired_difference, spread
+from .statistics import interval_note, mean_and_spread, paired_difference
 
 Runs = Mapping[str, Sequence[Sequence[SetScore]]]  # label -> per run (seed) -> per set
 
@@ -118,7 +118,10 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list
 
 def _cell(scores: Sequence[SetScore]) -> str:
     """``33.673 / 0.9303``, or ``33.673 ± 0.012 / 0.9303 ± 0.0002`` of several runs."""
-    parts = [_number(spread(scores, metric), METRICS.get(metric).decimals) for metric in scores[0].metrics]
+    parts = []
+    for metric in scores[0].metrics:
+        means = [mean for score in scores if (mean := score.mean(metric)) is not None]
+        parts.append(" ".join(filter(None, mean_and_spread(means, METRICS.get(metric).decimals))))
     return " / ".join(parts) or "-"
 
 
@@ -152,13 +155,6 @@ def _notes(results: Runs, command: str | None) -> list[str]:
     if command:
         lines.append(f"Command: `{command}`")
     return [line for text in lines for line in (text, "")][:-1]
-
-
-def _number(value: Spread, digits: int) -> str:
-    """``inf`` where all images are identical to HR."""
-    if value.runs == 1 or not math.isfinite(value.mean):
-        return f"{value.mean:.{digits}f}"
-    return f"{value.mean:.{digits}f} ± {value.deviation:.{digits}f}"
 
 
 def _finite(value: float | None) -> float | None:

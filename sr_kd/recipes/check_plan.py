@@ -33,8 +33,11 @@ def plan_problems(recipe: TrainingRecipe, task: TaskDefinition) -> Iterator[Prob
         phase_order(recipe)
     except RecipeError as error:
         yield from error.problems
+    taken = [*task.baselines, *(("LR", "HR") if task.upscales else ())]
     for label, arm in recipe.arms.items():
         yield from _unknown(recipe, "phase", arm, ("arms", label))
+        if label in taken or not label.strip() or not label.isprintable():
+            yield ("arms",), f"has {label!r}; an arm needs a name that can be read, and not {' or '.join(taken)}"
     labels = [*dict.fromkeys([*arms(recipe), *arms(recipe).values(), *task.baselines])]
     if recipe.baseline is not None and recipe.baseline not in labels:
         yield ("baseline",), not_among("arm", recipe.baseline, labels)

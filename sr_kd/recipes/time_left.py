@@ -66,11 +66,11 @@ def recipe_outlook(
 def duration(seconds: float) -> str:
     """In words.
 
-    >>> duration(42), duration(3700), duration(200_000)
-    ('42 s', '1 h 1 min', '2 d 7 h')
+    >>> duration(95), duration(3700), duration(200_000)
+    ('95 s', '1 h 1 min', '2 d 7 h')
     """
     minutes, hours, days = int(seconds // 60), int(seconds // 3600), int(seconds // 86400)
-    if not minutes:
+    if minutes < 2:
         return f"{int(seconds)} s"
     if not hours:
         return f"{minutes} min"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import mean
 
 from ..evaluation.statistics import interval_note
+from ..recipes.time_left import duration
 from .data import Comparison, Metric, Model, ReportData, Score
 
 HELPED = "Did distillation help?"
@@ -37,23 +39,21 @@ class Answer:
 
 def find_answer(data: ReportData) -> Answer:
     """The best taught arm beside the baseline, by the first metric on the first set; of all arms if none was taught."""
-    taught = [model for model in data.models if model.role == "distilled"]
+    taught = [model.label for model in data.models if model.role == "distilled"]
     question = HELPED if taught else BEST
-    compared = _comparisons(data)
-    candidates = [one for one in compared if _role(data, one.model) == "distilled"] or list(compared)
     if not data.finished:
         return _unfinished(data, question)
+    compared = [one for one in data.comparisons if (one.test_set, one.metric) == first_score(data)]
+    candidates = [one for one in compared if one.model in taught] or compared
     if not candidates:
         return _only_scores(data, question)
     metric = data.metrics[0]
-    sign = 1 if metric.higher_is_better else -1
-    best = max(candidates, key=lambda one: sign * one.mean)
-    tone = best.tone(metric)
+    best = max(candidates, key=lambda one: one.mean if metric.higher_is_better else -one.mean)
     return Answer(
         question,
-        _verdict(best, tone, question),
-        _sentence(data, best, metric, tone),
-        _facts(data, best, metric, tone),
+        _verdict(best, metric, question),
+        _sentence(best, metric, len(candidates) if taught else 0),
+        _facts(data, best, metric),
         _cautions(data, best, candidates, metric),
         interval_note(best.seeds) if best.images else f"Intervals: 95 %, t over {best.seeds} seeds.",
     )
@@ -68,74 +68,71 @@ def signed(value: float, digits: int) -> str:
     return f"{value:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
-def _comparisons(data: ReportData) -> list[Comparison]:
-    if not data.sets or not data.metrics:
-        return []
-    wanted = (data.sets[0].name, data.metrics[0].key)
-    return [one for one in data.comparisons if (one.test_set, one.metric) == wanted]
+def quoted(name: str) -> str:
+    """A name in a sentence: arms are called as their authors like."""
+    return f"\N{LEFT DOUBLE QUOTATION MARK}{name}\N{RIGHT DOUBLE QUOTATION MARK}"
+
+
+def first_score(data: ReportData) -> tuple[str, str]:
+    """The set and the metric that decide; every run has a metric."""
+    return data.sets[0].name if data.sets else "", data.metrics[0].key
+
+
+def _amount(value: float, metric: Metric) -> str:
+    """ "0.063 dB PSNR", "1.20 percentage points of mAP"."""
+    unit = {"": "", "%": " percentage points of"}.get(metric.unit, f" {metric.unit}")
+    return f"{abs(value):.{metric.digits}f}{unit} {metric.label}"
+
+
+def _verdict(best: Comparison, metric: Metric, question: str) -> str:
+    amount, tone = _amount(best.mean, metric), best.tone(metric)
+    if math.isnan(best.low):
+        return "Unknown: one image of one seed"
+    if question == BEST:
+        first = {"better": best.model, "worse": best.baseline}.get(tone)
+        return "No clear winner" if first is None else f"{quoted(first)}, by {amount}"
+    return {"better": f"Yes, by {amount}", "worse": f"No: it costs {amount}", "level": "Not measurably"}[tone]
+
+
+def _sentence(best: Comparison, metric: Metric, taught: int) -> str:
+    """With what was best of how many, where, and how sure that is."""
+    if math.isnan(best.low):
+        ending = "One image of one seed tells nothing of how sure that is."
+    elif best.tone(metric) == "level":
+        ending = "The 95 % interval includes zero, so the difference is not significant."
+    else:
+        side, kind = "above" if best.low > 0 else "below", "gain" if best.tone(metric) == "better" else "loss"
+        ending = f"The 95 % interval lies {side} zero, so the {kind} is significant."
+    who = f"The best of {taught} taught arms, {quoted(best.model)}," if taught > 1 else quoted(best.model)
+    word = "above" if best.mean >= 0 else "below"
+    return f"{who} is {_amount(best.mean, metric)} {word} {quoted(best.baseline)} on {quoted(best.test_set)}. {ending}"
+
+
+def _facts(data: ReportData, best: Comparison, metric: Metric) -> tuple[Fact, ...]:
+    """How much, where, and what it costs."""
+    digits, unit = metric.digits, f" {metric.unit}" if metric.unit else ""
+    between = f"95 %: {signed(best.low, digits)} to {signed(best.high, digits)}, {best.sample}"
+    note = "no interval" if math.isnan(best.low) else between
+    points = " points" if metric.unit == "%" else unit
+    facts = [Fact(f"{metric.label} difference", f"{signed(best.mean, digits)}{points}", note, best.tone(metric))]
+    own, base = (data.score(label, best.test_set, metric.key) for label in (best.model, best.baseline))
+    if own is not None and base is not None:
+        several = f", means of {len(own.runs)} seeds" if len(own.runs) > 1 else ""
+        note = f"{best.baseline}: {mean(base.runs):.{digits}f}{unit}{several}"
+        facts.append(Fact(f"{metric.label} of {best.model}", f"{mean(own.runs):.{digits}f}{unit}", note))
+        facts += _where(data, best, metric, own, base)
+    facts += _elsewhere(data, best)
+    return (*facts, *_cost(*(_model(data, label) for label in (best.model, best.baseline))))
 
 
 def _model(data: ReportData, label: str) -> Model:
     return next(model for model in data.models if model.label == label)
 
 
-def _role(data: ReportData, label: str) -> str:
-    return _model(data, label).role
-
-
-def _verdict(best: Comparison, tone: str, question: str) -> str:
-    if question == BEST:
-        return {"better": best.model, "worse": best.baseline, "level": "No clear winner"}[tone]
-    return {
-        "better": f"Yes: {best.model} is better",
-        "worse": f"No: {best.baseline} is better",
-        "level": "No measurable difference",
-    }[tone]
-
-
-def _sentence(data: ReportData, best: Comparison, metric: Metric, tone: str) -> str:
-    unit = f" {metric.unit}" if metric.unit else ""
-    taught = [one for one in _comparisons(data) if _role(data, one.model) == "distilled"]
-    which = "" if len(taught) < 2 else f", the best of {len(taught)} taught arms,"
-    if math.isnan(best.low):
-        ending = "One image of one seed tells nothing of how sure that is."
-    elif tone == "level":
-        ending = "The 95 % interval includes zero, so the difference is not significant."
-    else:
-        side, kind = "above" if best.low > 0 else "below", "gain" if tone == "better" else "loss"
-        ending = f"The 95 % interval lies {side} zero, so the {kind} is significant."
-    change = f"{abs(best.mean):.{metric.digits}f}{unit} {metric.label}"
-    word = "above" if best.mean >= 0 else "below"
-    return f"{best.model}{which} is {change} {word} {best.baseline} on {best.test_set}. {ending}"
-
-
-def _facts(data: ReportData, best: Comparison, metric: Metric, tone: str) -> tuple[Fact, ...]:
-    digits, unit = metric.digits, f" {metric.unit}" if metric.unit else ""
-    facts = [
-        Fact(
-            f"{metric.label} difference",
-            f"{signed(best.mean, digits)}{unit}",
-            "no interval"
-            if math.isnan(best.low)
-            else f"95 %: {signed(best.low, digits)} to {signed(best.high, digits)}, {best.sample}",
-            tone,
-        )
-    ]
-    for label in (best.model, best.baseline):
-        score = data.score(label, best.test_set, metric.key)
-        if score is not None:
-            facts.append(Fact(label, f"{mean(score.runs):.{digits}f}{unit}", _seeds(score)))
-    facts += _where(data, best, metric)
-    facts += _cost(_model(data, best.model), _model(data, best.baseline))
-    return tuple(facts)
-
-
-def _where(data: ReportData, best: Comparison, metric: Metric) -> list[Fact]:
+def _where(data: ReportData, best: Comparison, metric: Metric, own: Score, base: Score) -> list[Fact]:
     """On how many images it is better, and those where it gains and loses most."""
-    scores = [data.score(label, best.test_set, metric.key) for label in (best.model, best.baseline)]
     names = next(each.images for each in data.sets if each.name == best.test_set)
-    own, base = (score.images if score is not None else () for score in scores)
-    pairs = zip(own, base, names, strict=False)
+    pairs = zip(own.images, base.images, names, strict=False)
     changes = sorted((one - other, name) for one, other, name in pairs if one is not None and other is not None)
     if len(changes) < 2:
         return []
@@ -144,37 +141,54 @@ def _where(data: ReportData, best: Comparison, metric: Metric) -> list[Fact]:
     return [Fact("Better on", f"{better} of {len(changes)} images", f"from {ends[0]} to {ends[1]}")]
 
 
-def _seeds(score: Score) -> str:
-    if len(score.runs) == 1:
-        return "one seed"
-    return f"{len(score.runs)} seeds, {min(score.runs):.3f} to {max(score.runs):.3f}"
+def _elsewhere(data: ReportData, best: Comparison) -> list[Fact]:
+    """The same two on the other sets."""
+    metric = data.metrics[0]
+    found = [data.comparison(best.model, each.name, metric.key) for each in data.sets[1:]]
+    others = [one for one in found if one is not None]
+    notes = [f"{one.test_set} {signed(one.mean, metric.digits)} ({one.tone(metric)})" for one in others]
+    return [Fact("On the other sets", _tones(others, metric), ", ".join(notes))] if others else []
+
+
+def _tones(compared: Sequence[Comparison], metric: Metric) -> str:
+    """ "2 better, 1 level"."""
+    tones = [one.tone(metric) for one in compared]
+    return ", ".join(f"{tones.count(tone)} {tone}" for tone in ("better", "level", "worse") if tone in tones)
 
 
 def _cost(model: Model, baseline: Model) -> list[Fact]:
-    """Time of a step, and of the whole training, beside the baseline's."""
+    """What training took, and what using takes, beside the baseline."""
     facts = []
     if model.iterations and baseline.iterations:
-        parts = " + ".join(f"{count:,}" for count in model.iterations)
-        facts.append(Fact("Iterations", parts, f"{baseline.label}: {sum(baseline.iterations):,}"))
-    if model.seconds_per_step and baseline.seconds_per_step:
-        ratio = model.seconds_per_step / baseline.seconds_per_step
-        note = f"{1000 * model.seconds_per_step:.3g} ms, {baseline.label} {1000 * baseline.seconds_per_step:.3g} ms"
-        facts.append(Fact("Cost of a step", f"{ratio:.2f} times", note))
+        value = f"{sum(model.iterations):,} iterations"
+        if model.training_seconds and baseline.training_seconds:
+            value = f"{model.training_seconds / baseline.training_seconds:.2g} times as long"
+        facts.append(Fact("Training", value, f"{_training(model)}; {baseline.label}: {_training(baseline)}"))
+    if model.parameters and baseline.parameters:
+        same = (model.parameters, model.multiply_adds) == (baseline.parameters, baseline.multiply_adds)
+        value = "the same" if same else f"{model.parameters / baseline.parameters:.2g} times the parameters"
+        facts.append(Fact("Cost of use", value, f"{model.parameters:,} parameters"))
     return facts
+
+
+def _training(model: Model) -> str:
+    iterations = f"{' + '.join(f'{count:,}' for count in model.iterations)} iterations"
+    return iterations + (f", about {duration(model.training_seconds)}" if model.training_seconds else "")
 
 
 def _cautions(data: ReportData, best: Comparison, candidates: list[Comparison], metric: Metric) -> tuple[str, ...]:
     found = []
-    tones = [one.tone(metric) for one in candidates]
     if len(candidates) > 1:
-        counts = ", ".join(f"{tones.count(tone)} {tone}" for tone in ("better", "level", "worse") if tone in tones)
+        counts = _tones(candidates, metric)
+        kind = "taught arms" if _model(data, best.model).role == "distilled" else "arms"
         found.append(
-            f"Of {len(candidates)} arms, beside {best.baseline}: {counts}. The best of several looks better than it is."
+            f"Of {len(candidates)} {kind}, beside {quoted(best.baseline)}: {counts}. The best of several looks better "
+            "than it is."
         )
     if _model(data, best.model).seeds == 1:
         found.append("One seed: another could change the order where the difference is small.")
     if 0 < best.images < 20:
-        found.append(f"{best.images} images are few: the interval says nothing of images of other kinds.")
+        found.append(f"Few images ({best.images}): the interval says nothing of images of other kinds.")
     return tuple(found)
 
 
@@ -186,17 +200,14 @@ def _unfinished(data: ReportData, question: str) -> Answer:
 
 
 def _only_scores(data: ReportData, question: str) -> Answer:
-    scored = [
-        score
-        for score in data.scores
-        if data.sets and data.metrics and (score.test_set, score.metric) == (data.sets[0].name, data.metrics[0].key)
-    ]
+    scored = [score for score in data.scores if (score.test_set, score.metric) == first_score(data)]
     if not scored:
         return Answer(question, "Nothing was measured", "The recipe has no validation set.")
     metric = data.metrics[0]
     best = (max if metric.higher_is_better else min)(scored, key=lambda score: mean(score.runs))
     unit = f" {metric.unit}" if metric.unit else ""
     value = f"{mean(best.runs):.{metric.digits}f}{unit} {metric.label}"
-    return Answer(
-        question, best.model, f"{best.model} has {value} on {best.test_set}; there is nothing to compare it with."
-    )
+    has = f"{quoted(best.model)} has {value} on {quoted(best.test_set)}"
+    verdict = "Nothing to compare with" if question == HELPED else quoted(best.model)
+    missing = "the recipe has no arm without a teacher" if question == HELPED else "there is nothing to compare it with"
+    return Answer(question, verdict, f"{has}; {missing}.")

@@ -42,7 +42,8 @@ def model_card(facts: FileFacts) -> str:
         f"# {name}",
         f"{facts.network} for super-resolution at {scales}, {facts.parameters:,} parameters, on "
         f"{'luma (Y); Cb and Cr are bicubic' if facts.color == 'y' else 'RGB'}.",
-        "## Use",
+        "## Intended use",
+        f"Enlarging clean photographs by {scales}, and comparing small networks in research.",
         f"```bash\npip install sr_kd\nsr-kd upscale -i IMAGE -o OUT.png -n {Path(facts.file).name}\n```",
         "## Architecture",
         "\n".join(_architecture(facts)),
@@ -91,7 +92,7 @@ def _training(metadata: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _scores(facts: FileFacts) -> Iterator[str]:
-    rows = _rows(facts.metadata.get("scores"))
+    rows = score_rows(facts.metadata.get("scores"))
     if not rows:
         return
     metrics = list(dict.fromkeys(metric for row in rows.values() for metric in row))
@@ -111,8 +112,9 @@ def _scores(facts: FileFacts) -> Iterator[str]:
     yield f"`sr-kd evaluate -n {Path(facts.file).name} --hr DIR --scale {facts.scales[0]}`"
 
 
-def _rows(scores: Any) -> dict[str, dict[str, float]]:
-    """Set -> metric -> value, of either form in which files have them."""
-    if isinstance(scores, list):
+def score_rows(scores: Any) -> dict[str, dict[str, float]]:
+    """Set -> metric -> value, of either form in which files have them; empty for anything else."""
+    if isinstance(scores, list) and all(isinstance(one, dict) and "name" in one for one in scores):
         return {str(one["name"]): {key: value for key, value in one.items() if key != "name"} for one in scores}
-    return {str(name): dict(row) for name, row in scores.items()} if isinstance(scores, dict) else {}
+    of_sets = isinstance(scores, dict) and all(isinstance(row, dict) for row in scores.values())
+    return {str(name): dict(row) for name, row in scores.items()} if of_sets else {}

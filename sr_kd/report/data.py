@@ -50,6 +50,7 @@ class Model:
         seeds: how many runs its scores are means of.
         iterations: of the phases before it, of a pre-training, and its own.
         seconds_per_step: median of its own iterations.
+        training_seconds: of one seed, with the phases before: iterations times the median of each.
         teacher: what taught it; empty if nothing did.
         losses: in words.
     """
@@ -63,6 +64,7 @@ class Model:
     seeds: int = 1
     iterations: tuple[int, ...] = ()
     seconds_per_step: float | None = None
+    training_seconds: float | None = None
     teacher: str = ""
     losses: str = ""
 
@@ -86,11 +88,6 @@ class Comparison(Difference):
     baseline: str
     test_set: str
     metric: str
-
-    @classmethod
-    def of(cls, one: Difference, model: str, baseline: str, test_set: str, metric: str) -> Comparison:
-        """A difference with what was compared."""
-        return cls(one.mean, one.low, one.high, one.images, one.seeds, model, baseline, test_set, metric)
 
     def tone(self, metric: Metric) -> str:
         """ "better" or "worse" where the interval lies on one side of zero, else "level"."""

@@ -114,8 +114,5 @@ def _of_state(path: Path, identity: Mapping[str, Any]) -> FileFacts:
     metadata = {key: state[key] for key in ("iteration", "stage", "best", "skipped") if key in state}
     phase = {"run": str(path.parent.parent.parent.name), "phase": path.parent.name}
     return FileFacts(
-        **identity,
-        kind="training state",
-        parameters=sum(value.numel() for value in weights),
-        metadata=phase | metadata,
+        **identity, kind="training state", parameters=sum(value.numel() for value in weights), metadata=phase | metadata
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -34,13 +35,13 @@ class Panel:
 
 @dataclass(frozen=True)
 class Figure:
-    """Panels that belong side by side; `scale` says what the darkest and the brightest color mean."""
+    """Panels that belong side by side; `ends` are the values of the darkest and the brightest color."""
 
     name: str
     title: str
     text: str
     panels: tuple[Panel, ...]
-    scale: str = ""
+    ends: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,12 @@ def draw_features(run: str, one: Distillation, place: Place = MIDDLE, channels: 
     """Everything that can be shown of a distillation. Arguments and errors as of `make_figures`."""
     scatters = scatter_channels(one)
     notes = [f"Seed {one.seed}, the state after {one.iteration:,} iterations; before: with the phase's first weights."]
+    for pair in one.pairs:
+        first, last = (float(resemblance(*each).abs().amax(1).mean()) for each in _maps(one, pair))
+        notes.append(
+            f"{pair.key}: a channel of the teacher correlates with the student's nearest by {first:.2f} before and "
+            f"{last:.2f} now, on average."
+        )
     if not scatters:
         notes.append("The t-SNE of channels needs scikit-learn: pip install 'sr_kd[features]'")
     figures = tuple(make_figures(one, place, channels))
@@ -85,18 +92,17 @@ def make_figures(one: Distillation, place: Place = MIDDLE, channels: Sequence[in
     yield _of_image(one, place)
     for pair in one.pairs:
         named = f"{pair.student}" if pair.student == pair.teacher else f"{pair.student} from {pair.teacher}"
-        teacher = one.inputs.required_teacher.features[pair.teacher]
-        after, teacher = match_size(one.inputs.trained.features[pair.student], teacher)
-        before, _ = match_size(one.before.features[pair.student], teacher)
-        yield _components(pair, named, teacher[0], {"student before": before[0], "student": after[0]})
-        yield from _channels(pair, named, teacher[0], after[0], channels)
+        (teacher, before), (_, after) = _maps(one, pair)
+        yield _components(pair, named, teacher, {"student before": before, "student": after})
+        yield from _channels(pair, named, teacher, after, channels)
         for kind in map(LOSSES.get, LOSSES.names()):
             if kind.shows_any_taps:
                 yield from _seen(one, kind((pair,)), named, place)
     for name, loss in one.losses.items():
         for maps in () if loss.shows_any_taps else loss.maps(one.inputs, place):
             captions = {caption: each[0] for caption, each in maps.maps.items()}
-            yield _in_one_scale(f"{name}_{maps.pair.key}", f"{name}: {maps.title}", maps.text, captions)
+            text = maps.text + _correlation(list(captions.values()))
+            yield _in_one_scale(f"{name}_{maps.pair.key}", f"{name}: {maps.title}", text, captions)
 
 
 def scatter_channels(one: Distillation) -> list[Scatter]:
@@ -107,11 +113,10 @@ def scatter_channels(one: Distillation) -> list[Scatter]:
     except ImportError:
         return []
     pair = one.pairs[0]
-    after, teacher = match_size(
-        one.inputs.trained.features[pair.student], one.inputs.required_teacher.features[pair.teacher]
-    )
-    before, _ = match_size(one.before.features[pair.student], teacher)
-    maps = [unit(pool_positions(each, POSITIONS)[0].flatten(1)).cpu().numpy() for each in (teacher, before, after)]
+    (teacher, before), (_, after) = _maps(one, pair)
+    maps = [
+        unit(pool_positions(each[None], POSITIONS)[0].flatten(1)).cpu().numpy() for each in (teacher, before, after)
+    ]
     together = np.concatenate(maps)
     if len(together) < 4:
         return []
@@ -157,6 +162,21 @@ def rotated(components: Tensor, onto: Tensor) -> Tensor:
     return components @ (left @ right)
 
 
+def resemblance(teacher: Tensor, student: Tensor) -> Tensor:
+    """Correlations of channels over the positions: (C, H, W) and (D, H, W) -> (C, D)."""
+    flat = [each.flatten(1) - each.flatten(1).mean(1, keepdim=True) for each in (teacher, student)]
+    return unit(flat[0], eps=1e-20) @ unit(flat[1], eps=1e-20).T
+
+
+def _maps(one: Distillation, pair: TapPair) -> list[tuple[Tensor, Tensor]]:
+    """The teacher's map with the student's of one size, (C, H, W): before and now."""
+    teacher, maps = one.inputs.required_teacher.features[pair.teacher], []
+    for output in (one.before, one.inputs.trained):
+        student, large = match_size(output.features[pair.student], teacher)
+        maps.append((large[0], student[0]))
+    return maps
+
+
 def _of_image(one: Distillation, place: Place) -> Figure:
     outputs = {"teacher's output": one.inputs.required_teacher.output, "student's output": one.inputs.trained.output}
     compact = one.inputs.required_teacher.features.get("compact")
@@ -181,11 +201,10 @@ def _components(pair: TapPair, named: str, teacher: Tensor, students: Mapping[st
 
 
 def _channels(pair: TapPair, named: str, teacher: Tensor, student: Tensor, chosen: Sequence[int]) -> Iterator[Figure]:
-    if wrong := [each for each in chosen if each >= len(teacher)]:
+    if wrong := [each for each in chosen if not 0 <= each < len(teacher)]:
         raise UsageError(f"the teacher's tap {pair.teacher} has no channel {wrong[0]}: it has 0 to {len(teacher) - 1}")
-    maps = [(each.flatten(1) - each.flatten(1).mean(1, keepdim=True)) for each in (teacher, student)]
-    correlation = unit(maps[0], eps=1e-20) @ unit(maps[1], eps=1e-20).T
-    for index in chosen or maps[0].square().mean(1).topk(min(CHANNELS, len(teacher))).indices.tolist():
+    correlation = resemblance(teacher, student)
+    for index in chosen or teacher.flatten(1).var(1).topk(min(CHANNELS, len(teacher))).indices.tolist():
         nearest = int(correlation[index].abs().argmax())
         r = float(correlation[index, nearest])
         ours = student[nearest] if r >= 0 else -student[nearest]
@@ -211,9 +230,15 @@ def _seen(one: Distillation, loss: Loss, named: str, place: Place) -> Iterator[F
         yield _in_one_scale(name, f"{named}: {maps.title}", maps.text, captions, place if maps.marked else None)
 
 
+def _correlation(maps: Sequence[Tensor]) -> str:
+    """Of two maps over their positions, as a sentence; nothing where one is the same everywhere."""
+    r = float(torch.corrcoef(torch.stack([each.flatten() for each in maps]))[0, 1]) if len(maps) == 2 else math.nan
+    return "" if math.isnan(r) else f" Their correlation over the positions is {r:.2f}."
+
+
 def _in_one_scale(name: str, title: str, text: str, maps: Mapping[str, Tensor], place: Place | None = None) -> Figure:
     """Colors from the 1st to the 99th hundredth of all values together."""
     values = torch.cat([each.flatten() for each in maps.values()]).double()
     low, high = (float(each) for each in torch.quantile(values, values.new_tensor([0.01, 0.99])))
     panels = tuple(Panel(caption, colored(each, low, high), place) for caption, each in maps.items())
-    return Figure(name, title, text, panels, f"dark {low:.3g}, bright {high:.3g}")
+    return Figure(name, title, text, panels, (low, high))

@@ -17,20 +17,13 @@ from ..networks.complexity import count_parameters
 from ..recipes.graph import arms
 from ..recipes.workspace import finished_arms
 from ..tasks.base import FinishedArm
-from .data import Comparison, Metric, Model, PhaseState, ReportData, Role, Sample, Score, TestSet
+from .data import Comparison, Metric, Model, PhaseState, ReportData, Sample, Score, TestSet
 from .facts import effort_of
 from .measure import open_networks, speed, take_samples
 from .options import option_tables
 from .progress import Logged, curves, read_logged
-from .run import Run
-from .scores import (
-    find_metrics,
-    image_differences,
-    image_scores,
-    read_results,
-    seed_differences,
-    validation_scores,
-)
+from .run import Run, run_titles
+from .scores import find_metrics, image_differences, image_scores, read_results, seed_differences, validation_scores
 from .status import phase_states, run_status
 
 INTERPOLATION = "bicubic"
@@ -49,19 +42,20 @@ def gather(runs: Sequence[Run], device: torch.device | None = None, *, quiet: bo
     first = runs[0]
     _check_alike(runs)
     metrics = find_metrics(first)
-    parts = [_Part(run, f"{run.recipe.name}: " if len(runs) > 1 else "") for run in runs]
+    titles = run_titles(runs)
+    parts = [_Part(run, f"{title}: " if len(runs) > 1 else "") for run, title in zip(runs, titles, strict=True)]
     baseline = next((part.prefix + part.run.baseline for part in parts if part.run.baseline), None)
-    scores = _unique([score for part in parts for score in part.scores(metrics)])
+    scores = list(dict.fromkeys(score for part in parts for score in part.scores(metrics)))  # bicubic is in every run
     measured: Mapping[str, SRNetwork | None] = {}
     samples: list[Sample] = []
-    models = _unique([model for part in parts for model in part.models()])
+    models = list(dict.fromkeys(model for part in parts for model in part.models()))
     if device is not None and first.upscales and first.recipe.scale is not None:
         measured = {label: network for part in parts for label, network in part.networks().items()}
         models = _sized(models, measured, first.recipe.scale, device)
         bicubic = {INTERPOLATION: None} if any(model.role == "interpolation" for model in models) else {}
         samples = take_samples(first, {**bicubic, **measured}, scores, device, quiet=quiet)
     return ReportData(
-        title=", ".join(run.recipe.name for run in runs),
+        title=", ".join(titles),
         task=first.recipe.task,
         scale=first.recipe.scale,
         made=time.strftime("%Y-%m-%d %H:%M"),
@@ -69,8 +63,10 @@ def gather(runs: Sequence[Run], device: torch.device | None = None, *, quiet: bo
         device=_device_name(device),
         commands=tuple(run.command for run in runs if run.command),
         metrics=tuple(metrics),
-        sets=tuple(_sets(first, scores)),
-        models=tuple(replace(model, role=_role(model, baseline)) for model in models),
+        sets=tuple(_sets(parts[0], scores)),
+        models=tuple(
+            replace(one, role="alone") if one.role == "baseline" and one.label != baseline else one for one in models
+        ),
         scores=tuple(scores),
         comparisons=tuple(_comparisons(parts, scores, baseline, metrics)),
         finished=all(run.finished for run in runs),
@@ -115,6 +111,7 @@ class _Part:
         options = recipe.phases[arms(recipe)[arm]]
         network = recipe.networks[seeds[0].network if seeds else options.trains]
         times = [one.seconds_per_step for one in seeds if one.seconds_per_step is not None]
+        totals = [seconds for one in seeds if (seconds := self.run.seconds(arms(recipe)[arm], one.seed))]
         return Model(
             self.prefix + label,
             self.run.role(arm),
@@ -122,6 +119,7 @@ class _Part:
             seeds=len(recipe.seeds),
             iterations=seeds[0].iterations if seeds else (),
             seconds_per_step=median(times) if times else None,
+            training_seconds=median(totals) if totals else None,
             teacher=self.run.teacher(arms(recipe)[arm]),
             losses=" + ".join(loss.type for loss in options.losses),
         )
@@ -147,8 +145,9 @@ def _check_alike(runs: Sequence[Run]) -> None:
                     f"{first.name} and {other.name} cannot share a report: their {what} is {getattr(first, what)} "
                     f"and {getattr(other, what)}"
                 )
-        if first.name == other.name:
-            raise UsageError(f"two runs are called {first.name}; give every run once, under a name of its own")
+    folders = [str(run.workspace.root.resolve()) for run in runs]
+    if len(set(folders)) < len(folders):
+        raise UsageError(f"a run is named twice: {', '.join(folders)}")
 
 
 def _comparisons(
@@ -181,22 +180,14 @@ def _sized(
     return found
 
 
-def _sets(run: Run, scores: Sequence[Score]) -> list[TestSet]:
+def _sets(part: _Part, scores: Sequence[Score]) -> list[TestSet]:
     names = list(dict.fromkeys(score.test_set for score in scores))
-    protocols: Sequence[str] = [getattr(options, "protocol", "") for options in run.recipe.validation_sets]
-    images = {}
-    if run.upscales and any(score.images for score in scores):
-        for label in read_results(run).values():
-            images = {of_set.name: tuple(image.name for image in of_set.images) for of_set in label[0]}
+    protocols: Sequence[str] = [getattr(options, "protocol", "") for options in part.run.recipe.validation_sets]
+    measured = next(iter(part.results.values()), [[]])[0]
+    images = {of_set.name: tuple(image.name for image in of_set.images) for of_set in measured}
     rules = [find_protocol(name).rule if name else "" for name in protocols]
     padded = [*zip(protocols, rules, strict=True), *[("", "")] * len(names)]
     return [TestSet(name, *padded[index], images.get(name, ())) for index, name in enumerate(names)]
-
-
-def _role(model: Model, baseline: str | None) -> Role:
-    if model.role == "baseline" and model.label != baseline:
-        return "alone"
-    return model.role
 
 
 def _notes(run: Run, samples: Sequence[Sample], scores: Sequence[Score]) -> list[str]:
@@ -215,8 +206,3 @@ def _device_name(device: torch.device | None) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"CPU, threads: {torch.get_num_threads()}" if device.type == "cpu" else device.type
-
-
-def _unique(items: list) -> list:
-    """Bicubic is in every run."""
-    return list(dict.fromkeys(items))

@@ -24,7 +24,7 @@ from .facts import SIZE
 from .run import Run
 from .samples import BYTES_PER_PIXEL, SMALLEST, crop_side, make_sample
 
-LIMIT = 8e6  # bytes of all samples of a page
+LIMIT = 6e6  # bytes of all samples of a page
 REPETITIONS = 3
 
 

@@ -9,20 +9,20 @@ from typing import Any
 from ..recipes.graph import arms
 from ..recipes.record import flatten
 from .data import OptionRow, OptionTable
-from .run import Run
+from .run import Run, run_titles
 
 LEFT_OUT = ("path", "plugins")
 
 
 def option_tables(runs: Sequence[Run]) -> list[OptionTable]:
     """What the arms of each run, and the runs, do differently; tables without a row are left out."""
-    tables = []
-    for run in runs:
-        title = "Arms" if len(runs) == 1 else f"Arms of {run.recipe.name}"
+    tables, names = [], run_titles(runs)
+    for run, name in zip(runs, names, strict=True):
+        title = "Arms" if len(runs) == 1 else f"Arms of {name}"
         found = {label: _phase(run, phase) for label, phase in arms(run.recipe).items()}
         tables.append(_differences(title, found))
     if len(runs) > 1:
-        tables.append(_differences("Runs", {run.recipe.name: _whole(run) for run in runs}))
+        tables.append(_differences("Runs", {name: _whole(run) for run, name in zip(runs, names, strict=True)}))
     return [table for table in tables if table.rows]
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from statistics import mean, stdev
+from statistics import mean
 
 from .. import __version__
-from ..evaluation.statistics import ranked
-from .answer import find_answer, signed
-from .data import Comparison, Metric, Model, ReportData, to_json
+from ..evaluation.statistics import mean_and_spread, ranked
+from ..recipes.time_left import duration
+from .answer import find_answer, first_score, signed
+from .data import Metric, Model, ReportData, to_json
 from .feature_figures import FeatureFigures
 from .samples import data_uri
 
@@ -29,6 +30,10 @@ class Cell:
 def render_page(data: ReportData, distillations: Sequence[FeatureFigures] = ()) -> str:
     """The whole page. Every name in it is escaped."""
     heads, rows = results_table(data)
+    arms = {model.label for model in data.models if model.role != "interpolation"}
+    compared = [
+        one for one in data.comparisons if one.model in arms and (one.test_set, one.metric) == first_score(data)
+    ]
     return _rendered(
         "page.html.j2",
         SCRIPTS,
@@ -38,8 +43,7 @@ def render_page(data: ReportData, distillations: Sequence[FeatureFigures] = ()) 
         answer=find_answer(data),
         heads=heads,
         rows=rows,
-        arms=compared_arms(data),
-        left=(0,),
+        arms=compared,
         distillations=distillations,
         json=to_json(data),
     )
@@ -48,12 +52,6 @@ def render_page(data: ReportData, distillations: Sequence[FeatureFigures] = ()) 
 def render_features(one: FeatureFigures) -> str:
     """The page of one distillation."""
     return _rendered("features.html.j2", SCRIPTS[:1], title=one.run, version=__version__, one=one)
-
-
-def compared_arms(data: ReportData) -> list[Comparison]:
-    """The comparisons of arms, not of interpolations, with the baseline."""
-    arms = {model.label for model in data.models if model.role != "interpolation"}
-    return [one for one in data.comparisons if one.model in arms]
 
 
 def results_table(data: ReportData) -> tuple[list[str], list[list[Cell]]]:
@@ -73,7 +71,12 @@ def results_table(data: ReportData) -> tuple[list[str], list[list[Cell]]]:
     columns["multiply-adds"] = [_count(model.multiply_adds) for model in data.models]
     columns["MP / s"] = [Cell(f"{m.speed:.2f}", m.speed) if m.speed else Cell("-") for m in data.models]
     columns["iterations"] = [
-        Cell(" + ".join(f"{count:,}" for count in m.iterations) or "-", sum(m.iterations) or "") for m in data.models
+        Cell(
+            " + ".join(f"{count:,}" for count in m.iterations) or "-",
+            sum(m.iterations) or "",
+            f"about {duration(m.training_seconds)}" if m.training_seconds else "",
+        )
+        for m in data.models
     ]
     columns["ms / step"] = [
         Cell(f"{1000 * m.seconds_per_step:.3g}", m.seconds_per_step) if m.seconds_per_step else Cell("-")
@@ -105,9 +108,8 @@ def _score(data: ReportData, model: Model, test_set: str, metric: Metric) -> Cel
     score = data.score(model.label, test_set, metric.key)
     if score is None:
         return Cell("-")
-    value = mean(score.runs)
-    spread = f"± {stdev(score.runs):.{metric.digits}f}" if len(score.runs) > 1 else ""
-    return Cell(f"{value:.{metric.digits}f}", value, spread)
+    text, spread = mean_and_spread(score.runs, metric.digits)
+    return Cell(text, mean(score.runs), spread)
 
 
 def _marked(cells: list[Cell], metric: Metric) -> list[Cell]:

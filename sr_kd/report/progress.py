@@ -11,7 +11,7 @@ from ..training.scalars import FILE, read_scalars
 from .data import Curve
 from .run import Run
 
-POINTS = 240  # of a curve on the page; more are averaged in groups
+POINTS = 160  # of a curve on the page; more are averaged in groups
 Logged = Mapping[tuple[str, int], Mapping[int, Mapping[str, float]]]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,6 +65,25 @@ class Run:
         if teacher is not None:
             return teacher.phase or teacher.network
         return self.recipe.phases[phase].partner or ""
+
+    def seconds(self, phase: str, seed: int) -> float | None:
+        """What a finished phase and those before it took: iterations times the median step; None if not measured."""
+        total = 0.0
+        for each in (*phases_before(self.recipe, phase), phase):
+            result = self.workspace.result(each, seed) or {}
+            if not result.get("seconds_per_step"):
+                return None
+            total += result["iterations"] * result["seconds_per_step"]
+        return total
+
+
+def run_titles(runs: Sequence[Run]) -> list[str]:
+    """What to call them beside each other: the recipes' names, or where these repeat the folders below a common one."""
+    names = [run.recipe.name for run in runs]
+    if len(set(names)) == len(names):
+        return names
+    folders = [str(run.workspace.root.absolute()) for run in runs]
+    return [os.path.relpath(folder, os.path.commonpath(folders)) for folder in folders]
 
 
 def find_run(run: str | Path, overrides: Sequence[str] = ()) -> Run:

@@ -53,8 +53,8 @@ def make_sample(
 
 
 def data_uri(pixels: np.ndarray) -> str:
-    """(H, W, 3) uint8 as a WebP that is nearly without loss."""
-    return _encoded(_image(pixels), lossless=False, quality=90)
+    """(H, W, 3) uint8 as a WebP of good quality."""
+    return _encoded(_image(pixels), lossless=False, quality=80)
 
 
 def _overview(hr: np.ndarray) -> str:

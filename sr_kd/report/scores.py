@@ -69,7 +69,7 @@ def image_differences(results: SetScores, baseline: str, metrics: Sequence[Metri
                     one = paired_difference(of_set, bases[name], metric.key)
                 except UsageError:  # other images or seeds, or all images identical to HR
                     continue
-                found.append(Comparison.of(one, label, baseline, name, metric.key))
+                found.append(Comparison(**vars(one), model=label, baseline=baseline, test_set=name, metric=metric.key))
     return found
 
 
@@ -82,7 +82,9 @@ def seed_differences(scores: Sequence[Score], baseline: str) -> list[Comparison]
         if score.model == baseline or base is None or not 1 < len(score.runs) == len(base.runs):
             continue
         one = seed_difference(score.runs, base.runs)
-        found.append(Comparison.of(one, score.model, baseline, score.test_set, score.metric))
+        found.append(
+            Comparison(**vars(one), model=score.model, baseline=baseline, test_set=score.test_set, metric=score.metric)
+        )
     return found
 
 

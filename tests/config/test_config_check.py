@@ -65,6 +65,8 @@ def test_a_former_baseline_is_taken_by_its_name_with_one_notice(pisr, caplog):
         ([("name: pisr", "name: pisr\nval: {metrics: [psnr, vff]}")],
          ":2: key 'val.metrics[1]' is refused: unknown metric 'vff' (did you mean 'vif'?); known: dists, "),
         ([("name: pisr", "name: pisr\nval: {metrics: [lpips]}")], "is refused: metric 'lpips' looks at RGB images"),
+        ([("name: pisr", "name: pisr\narms: {' ': student}")], ":2: key 'arms' has ' '; an arm needs a name"),
+        ([("name: pisr", "name: pisr\narms: {HR: student}")], "needs a name that can be read, and not bicubic or LR"),
         ([("name: pisr", "name: pisr\narms: {a: studnt}")], ":2: key 'arms.a' names no phase: 'studnt' (did you"),
         ([("total_iter: 300", "total_iter: 300\n    warmup_iter: 300")], "'phases.teacher.warmup_iter' must be less"),
         ([("teacher + student", "teacher + student\n    warmup_iter: 9999")], "must be less than total_iter, 500"),

@@ -46,13 +46,7 @@ def gaussian(size: int, sigma: float) -> np.ndarray:
 def moments(x: np.ndarray, y: np.ndarray, window: np.ndarray) -> tuple[np.ndarray, ...]:
     """Means, variances and the covariance in a window."""
     mx, my = filtered(x, window), filtered(y, window)
-    return (
-        mx,
-        my,
-        filtered(x * x, window) - mx**2,
-        filtered(y * y, window) - my**2,
-        filtered(x * y, window) - mx * my,
-    )
+    return (mx, my, filtered(x * x, window) - mx**2, filtered(y * y, window) - my**2, filtered(x * y, window) - mx * my)
 
 
 def numpy_ms_ssim(x: np.ndarray, y: np.ndarray) -> float:

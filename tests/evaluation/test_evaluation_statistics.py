@@ -1,4 +1,4 @@
-"""Spread over runs, and the interval of a paired difference over seeds and images."""
+"""The interval of a paired difference over seeds and images."""
 
 import math
 
@@ -8,21 +8,13 @@ from scipy import stats
 
 from sr_kd.errors import UsageError
 from sr_kd.evaluation.scores import ImageScore, SetScore
-from sr_kd.evaluation.statistics import interval, paired_difference, spread
+from sr_kd.evaluation.statistics import interval, paired_difference
 
 
 def score(psnr: list[float], name: str = "set") -> SetScore:
     return SetScore(
         name, 2, "rgb8", tuple(ImageScore(str(n), {"psnr": value, "ssim": value / 50}) for n, value in enumerate(psnr))
     )
-
-
-def test_spread() -> None:
-    runs = [score([30.0, 32.0]), score([31.0, 33.0]), score([32.0, 34.0])]
-    found = spread(runs)
-    assert (found.mean, found.deviation, found.runs) == (32.0, 1.0, 3)
-    assert spread(runs[:1]).deviation == 0.0
-    assert spread(runs, "ssim").mean == pytest.approx(0.64)
 
 
 def test_over_images_alone_or_seeds_alone_it_is_the_t_interval_of_scipy() -> None:
@@ -92,7 +84,3 @@ def test_what_cannot_be_paired_is_refused() -> None:
         paired_difference([score([math.inf])], [score([math.inf])])
     with pytest.raises(UsageError, match="cannot pair 3 runs with 2: the seeds must be the same"):
         paired_difference([score([30.0])] * 3, [score([30.0])] * 2)
-    with pytest.raises(UsageError, match="one set under one protocol"):
-        spread([score([30.0], "Set5"), score([30.0], "Set14")])
-    with pytest.raises(UsageError, match="ssim of set was not measured"):
-        spread([SetScore("set", 2, "rgb8", (ImageScore("a", {"psnr": 30.0}),))], "ssim")

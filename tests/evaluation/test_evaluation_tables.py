@@ -62,10 +62,7 @@ def test_json_is_exactly_as_documented() -> None:
                 "name": "Set5",
                 "psnr": 34.0,
                 "ssim": pytest.approx(0.95),
-                "images": [
-                    {"name": "0", "psnr": None, "ssim": 0.95},
-                    {"name": "1", "psnr": 34.0, "ssim": 0.95},
-                ],
+                "images": [{"name": "0", "psnr": None, "ssim": 0.95}, {"name": "1", "psnr": 34.0, "ssim": 0.95}],
             }
         ],
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -39,17 +40,13 @@ def make(*comparisons, roles=("distilled", "baseline"), higher=True, done=10, se
     [
         (
             (0.1, 0.05, 0.2),
-            "Yes: A is better",
-            "A is 0.100 dB PSNR above B on set. The 95 % interval lies above",
+            "Yes, by 0.100 dB PSNR",
+            "is 0.100 dB PSNR above “B” on “set”. The 95 % interval lies above",
             "better",
         ),
-        (
-            (-0.1, -0.2, -0.05),
-            "No: B is better",
-            "A is 0.100 dB PSNR below B on set. The 95 % interval lies below",
-            "worse",
-        ),
-        ((0.01, -0.02, 0.05), "No measurable difference", "The 95 % interval includes zero", "level"),
+        ((-0.1, -0.2, -0.05), "No: it costs 0.100 dB PSNR", "“A” is 0.100 dB PSNR below “B”", "worse"),
+        ((0.01, -0.02, 0.05), "Not measurably", "The 95 % interval includes zero", "level"),
+        ((0.01, math.nan, math.nan), "Unknown: one image of one seed", "nothing of how sure", "level"),
     ],
 )
 def test_the_interval_decides(size, verdict, sentence, tone):
@@ -57,6 +54,26 @@ def test_the_interval_decides(size, verdict, sentence, tone):
     assert (answer.question, answer.verdict) == (HELPED, verdict)
     assert sentence in answer.sentence
     assert answer.facts[0].tone == tone
+
+
+def test_the_answer_says_what_it_cost():
+    data = make((0.1, 0.05, 0.2))
+    taught = replace(data.models[0], iterations=(5, 10), training_seconds=90.0, parameters=8)
+    models = (taught, replace(data.models[1], training_seconds=60.0, parameters=4))
+    training, use = find_answer(replace(data, models=models)).facts[-2:]
+    assert training.value == "1.5 times as long"
+    assert training.note == "5 + 10 iterations, about 90 s; B: 5 iterations, about 60 s"
+    assert use.value == "2 times the parameters"
+    assert find_answer(data).facts[-1].value == "5 iterations", "times that nobody took are not made up"
+
+
+def test_the_answer_says_how_it_is_on_other_sets():
+    data = make((0.1, 0.05, 0.2))
+    sets = (*data.sets, TestSet("more", "rgb8", "rule"))
+    other = replace(data.comparisons[0], mean=-0.3, low=-0.4, high=-0.2, test_set="more")
+    facts = find_answer(replace(data, sets=sets, comparisons=(*data.comparisons, other))).facts
+    (fact,) = [one for one in facts if one.name == "On the other sets"]
+    assert (fact.value, fact.note) == ("1 worse", "more \N{MINUS SIGN}0.300 (worse)")
 
 
 def test_the_answer_says_where():
@@ -70,8 +87,8 @@ def test_the_answer_says_where():
 
 def test_where_less_is_better_the_signs_are_turned_round():
     answer = find_answer(make((-0.1, -0.2, -0.05), higher=False))
-    assert answer.verdict == "Yes: A is better"
-    assert "below B on set. The 95 % interval lies below zero, so the gain" in answer.sentence
+    assert answer.verdict == "Yes, by 0.100 dB PSNR"
+    assert "below “B” on “set”. The 95 % interval lies below zero, so the gain" in answer.sentence
 
 
 def test_a_run_that_goes_on_has_no_answer_yet():
@@ -83,15 +100,21 @@ def test_a_run_that_goes_on_has_no_answer_yet():
 
 def test_nobody_taught_asks_which_is_best():
     answer = find_answer(make((0.1, 0.05, 0.2), roles=("alone", "baseline")))
-    assert (answer.question, answer.verdict) == (BEST, "A")
+    assert (answer.question, answer.verdict) == (BEST, "“A”, by 0.100 dB PSNR")
 
 
 def test_nothing_to_compare_with_names_the_best():
     answer = find_answer(make(roles=("alone", "alone")))
-    assert answer.verdict == "B" and "nothing to compare it with" in answer.sentence
+    assert answer.verdict == "“B”" and "nothing to compare it with" in answer.sentence
 
 
 def test_best_and_second_are_marked():
     _, rows = results_table(make((-1.0, -1.1, -0.9)))
     marks = {row[0].text: row[1].mark for row in rows}
     assert marks == {"A": "second", "B": "best"}
+
+
+def test_images_that_are_identical_to_hr_have_no_spread():
+    data = make(seeds=2)
+    _, rows = results_table(replace(data, scores=(replace(data.scores[0], runs=(math.inf, math.inf)), data.scores[1])))
+    assert [(row[1].text, row[1].note) for row in rows] == [("inf", ""), ("31.000", "± 0.000")]

@@ -100,8 +100,9 @@ def test_report_shows_every_distilled_phase(finished):
         (["--image", "cofee"], "did you mean 'coffee'"),
         (["--seed", "5"], "has no seed 5"),
         (["--channels", "999"], "it has 0 to 55"),
-        (["--channels", "-1"], "numbered from 0"),
-        (["--pixel", "1000,0"], "--pixel is '1000,0'"),
+        (["--channels", "-1"], "no channel -1: it has 0 to 55"),
+        (["--pixel", "10;20"], "write left and top, as in 120,64"),
+        (["--pixel", "1000,0"], "--pixel is 1000,0"),
     ],
 )
 def test_wrong_usage_is_explained(finished, tmp_path, run_cli, arguments, message):

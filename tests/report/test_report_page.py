@@ -85,7 +85,7 @@ def test_the_answer_is_that_of_the_results(elements, embedded, results):
     scores = {entry["model"]: entry["sets"][0]["psnr"] for entry in results}
     gain = scores[STUDENT] - scores["baseline_total"]
     (sentence,) = [one.text for one in elements if one.attributes.get("class") == "sentence"]
-    assert f"{abs(gain):.3f} dB PSNR {'above' if gain > 0 else 'below'} baseline_total on {TEST_SET}" in sentence
+    assert f"{abs(gain):.3f} dB PSNR {'above' if gain > 0 else 'below'} “baseline_total” on “{TEST_SET}”" in sentence
     (comparison,) = [one for one in embedded["comparisons"] if one["model"] == STUDENT and one["metric"] == "psnr"]
     assert comparison["mean"] == pytest.approx(gain, abs=1e-5)
     assert comparison["low"] <= comparison["mean"] <= comparison["high"] and (

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,6 +24,7 @@ from sr_kd.recipes.invocation import Invocation, read_invocation, write_invocati
 from sr_kd.recipes.load import load_recipe
 from sr_kd.recipes.run import run_recipe
 from sr_kd.recipes.workspace import Workspace
+from sr_kd.report.gather import gather
 from sr_kd.report.run import Run, find_run
 from sr_kd.report.write import page_path, refresh_page
 from sr_kd.training.run_log import RunLog
@@ -87,6 +90,17 @@ def test_two_runs_share_a_page(finished, images, tmp_path, run_cli):
     assert [model["role"] for model in embedded["models"]].count("baseline") == 1
 
 
+def test_two_runs_of_one_name_are_called_after_their_folders(finished, tmp_path):
+    shutil.copytree(finished / "experiments", tmp_path / "experiments")
+    runs = [find_run(root / "experiments" / "tiny") for root in (finished, tmp_path)]
+    data = gather(runs)
+    common = Path(os.path.commonpath([finished, tmp_path]))
+    assert data.title == ", ".join(f"{root.relative_to(common)}/experiments/tiny" for root in (finished, tmp_path))
+    assert len({model.label for model in data.models}) == len(data.models) > 3
+    with pytest.raises(UsageError, match="a run is named twice"):
+        gather([runs[0], runs[0]])
+
+
 def test_a_page_can_be_watched_while_the_run_trains(images, tmp_path):
     recipe = load_recipe(write_options(tmp_path, images))
     run = Run(recipe, Workspace(recipe))
@@ -132,8 +146,6 @@ def test_a_damaged_record_is_one_sentence(finished, tmp_path):
 
 
 def test_runs_of_other_scales_share_no_page(finished, images, tmp_path):
-    from sr_kd.report.gather import gather
-
     other = load_recipe(write_options(tmp_path, images, name="other", scale=3))
     with pytest.raises(UsageError, match="cannot share a report: their scale is 2 and 3"):
         gather([find_run(finished / "tiny.yml"), Run(other, Workspace(other))])

@@ -81,9 +81,10 @@ function pointChart(holder, points, references, labels, logarithmic) {
     const tip = tipOf(holder);
     const height = Math.min(400, Math.max(280, width * 0.5));
     const x = scaleOf(points.map((point) => point.x), MARGIN.left, width - MARGIN.right, logarithmic);
-    const y = scaleOf([...references, ...points].flatMap((one) => [one.y, one.low ?? one.y, one.high ?? one.y]), height - MARGIN.bottom, MARGIN.top);
+    const y = scaleOf(points.flatMap((one) => [one.y, one.low ?? one.y, one.high ?? one.y]), height - MARGIN.bottom, MARGIN.top);
     const chart = frame(width, height, x, y, labels, `${labels.y} against ${labels.x}`);
-    for (const { label, y: level } of references) {
+    const inside = (level) => y.at(level) >= MARGIN.top && y.at(level) <= height - MARGIN.bottom;
+    for (const { label, y: level } of references.filter((one) => inside(one.y))) {
       chart.append(draw("line", { class: "reference", x1: MARGIN.left, x2: width - MARGIN.right, y1: y.at(level), y2: y.at(level) }),
         draw("text", { class: "name", x: MARGIN.left + 6, y: y.at(level) - 6 }, `${label}: ${short(level)}`));
     }
@@ -98,10 +99,10 @@ function pointChart(holder, points, references, labels, logarithmic) {
       const spot = [-1, 1, 3, -3].map((step) => ({ x: px, y: py + step * 8 + 4 })).find((one) => !taken.some((other) => Math.abs(other.x - one.x) < 130 && Math.abs(other.y - one.y) < 14));
       if (spot) {
         taken.push(spot);
-        chart.append(draw("text", { class: "name", x: px + (right ? 11 : -11), y: spot.y, "text-anchor": right ? "start" : "end", "aria-hidden": "true" }, point.label));
+        chart.append(draw("text", { class: "name", x: px + (right ? 11 : -11), y: spot.y, "text-anchor": right ? "start" : "end", "aria-hidden": "true" }, cut(point.label, 28)));
       }
     }
-    holder.prepend(chart);
+    holder.prepend(chart, ...references.filter((one) => !inside(one.y)).map(({ label, y: level }) => make("p", { class: "small muted" }, `Outside the chart: ${label}, ${short(level)}`)));
   });
 }
 
@@ -178,12 +179,10 @@ function intervalChart(holder, rows, label) {
       draw("text", { class: "name", x: (left + width - MARGIN.right) / 2, y: height - 6, "text-anchor": "middle" }, label));
     rows.forEach((row, index) => {
       const y = 22 + 34 * index, style = `stroke:var(--${row.verdict});stroke-width:3`;
-      const name = draw("text", { class: "name", x: 0, y: y + 4 }, row.label);
-      chart.append(name, draw("line", { x1: x.at(row.low), x2: x.at(row.high), y1: y, y2: y, style }),
+      chart.append(draw("text", { class: "name", x: 0, y: y + 4 }, cut(row.label, Math.floor(left / 6.6))), draw("line", { x1: x.at(row.low), x2: x.at(row.high), y1: y, y2: y, style }),
         ...[row.low, row.high].map((end) => draw("line", { x1: x.at(end), x2: x.at(end), y1: y - 5, y2: y + 5, style })),
         marker(row.verdict === "level" ? "circle" : row.verdict === "better" ? "triangle" : "square", x.at(row.mean), y, 5, `var(--${row.verdict})`),
         draw("title", {}, row.text));
-      for (const most = Math.floor(left / 6.6); name.textContent.length > most;) name.textContent = `${row.label.slice(0, most - 1)}\u2026`;
     });
     holder.prepend(chart);
   });

@@ -66,6 +66,8 @@ function short(value) {
   return String(Number(value.toPrecision(4)));
 }
 
+const cut = (text, most) => (text.length > most ? `${text.slice(0, Math.ceil(most / 2) - 1)}\u2026${text.slice(-Math.floor(most / 2))}` : text);
+
 const signed = (value, digits) => (value > 0 ? "+" : value < 0 ? "\u2212" : "\u00b1") + Math.abs(value).toFixed(digits);
 
 // Color, shape and dash of the n-th series: no two of the first 64 share all three.

@@ -39,7 +39,7 @@ const arms = compared.filter((one) => roleOf(one.model) !== "interpolation");
 if (at("intervals")) {
   const metric = report.metrics[0];
   const sign = metric.higher_is_better ? 1 : -1;
-  intervalChart(at("intervals"), arms.map((one) => ({
+  intervalChart(at("intervals"), arms.sort((a, b) => sign * (b.mean - a.mean)).map((one) => ({
     ...one, label: one.model,
     verdict: one.low * sign > 0 && one.high * sign > 0 ? "better" : one.low * sign < 0 && one.high * sign < 0 ? "worse" : "level",
     text: `${signed(one.mean, metric.digits)}${unit(metric)}, 95 % interval ${signed(one.low, metric.digits)} to ${signed(one.high, metric.digits)}`,
@@ -52,9 +52,9 @@ function tradeoff() {
   const axes = {
     parameters: ["Parameters", (model) => model.parameters, true],
     multiply_adds: ["Multiply-adds for 1280\u00d7720", (model) => model.multiply_adds, true],
+    training: ["Seconds of training, with the phases before", (model) => model.training_seconds, false],
     speed: [`Measured speed in megapixels a second (${report.device})`, (model) => model.speed, false],
     iterations: ["Training iterations, with those of the phases before", total, false],
-    seconds: ["Seconds per training step", (model) => model.seconds_per_step, false],
   };
   const possible = Object.entries(axes).filter(([, [, of]]) => report.models.some((model) => of(model)));
   if (!possible.length) return;
@@ -102,7 +102,7 @@ function images() {
   if (viewer) viewer.scoreOf = (sample, label) => {
     const [metric] = report.metrics;
     const value = scoreOf(label, sample.test_set, metric.key)?.images[report.sets.find((set) => set.name === sample.test_set).images.indexOf(sample.image)];
-    return value === undefined ? "" : value === null ? "identical to HR" : `${number(value, metric.digits - 1)}${unit(metric)}`;
+    return value === undefined ? "" : value === null ? "identical to HR" : `${number(value, metric.digits)}${unit(metric)}`;
   };
   const update = () => {
     const [name, key] = JSON.parse(kind);
@@ -117,7 +117,7 @@ function images() {
       const open = () => viewer.show(sample, first, second).then(() => { update(); });
       const share = (row.gap ?? 0) / widest;
       return make("tr", { class: sample && sample === viewer?.sample ? "chosen" : null },
-        make("th", { scope: "row", "data-value": row.image }, sample ? make("button", { type: "button", "aria-current": sample === viewer?.sample ? "true" : null, onclick: open }, row.image) : row.image),
+        make("th", { scope: "row", "data-value": row.image, class: row.image.length > 24 ? "long" : null }, sample ? make("button", { type: "button", "aria-current": sample === viewer?.sample ? "true" : null, onclick: open }, row.image) : row.image),
         make("td", { "data-value": row.gap ?? "" }, row.gap === null ? "-" : signed(row.gap, metric.digits),
           " ", draw("svg", { class: "bars", viewBox: "-1 -1 2 2", preserveAspectRatio: "none", "aria-hidden": "true" },
             draw("rect", { x: Math.min(0, share), y: -0.7, width: Math.abs(share), height: 1.4, style: `fill:var(--${(row.gap ?? 0) * (metric.higher_is_better ? 1 : -1) >= 0 ? "better" : "worse"})` }),
@@ -127,7 +127,7 @@ function images() {
     });
     table.replaceChildren(
       make("caption", { class: "hidden" }, `${metric.label} of every image of ${name}`),
-      make("thead", {}, make("tr", {}, ...["image", "difference", first, second].map((head) => make("th", { scope: "col" }, head)))),
+      make("thead", {}, make("tr", {}, ...["image", "difference", first, second].map((head) => make("th", { scope: "col", class: head.length > 24 ? "long" : null }, head)))),
       make("tbody", {}, body));
     sortable(table);
   };
@@ -146,6 +146,13 @@ function images() {
 if (at("per-image")) images();
 
 // ---- training curves: one chart per logged value, all phases in it
+function meanOf(curves) {
+  const found = new Map();
+  for (const curve of curves) curve.iterations.forEach((at, index) => found.set(at, [...(found.get(at) ?? []), curve.values[index]]));
+  const x = [...found.keys()].sort((a, b) => a - b);
+  return { x, y: x.map((at) => mean(found.get(at))) };
+}
+
 function training() {
   const groups = [["metrics", "Validation"], ["losses", "Losses"], ["gradient_ratio", "Gradient ratios"], ["diagnostics", "Diagnostics"], ["weighted", "Weighted losses"], ["weight", "Weights that follow a gradient ratio"], ["gradient", "Gradient"], ["learning_rate", "Learning rate"], ["report", "Teacher"]];
   const phases = [...new Set(report.curves.map((curve) => curve.phase))];
@@ -154,19 +161,21 @@ function training() {
     return [phase, { label, style: styles.get(label) ?? look(report.models.length + index) }];
   }));
   const hidden = new Set();
-  let smoothing = 0.6, logarithmic = false;
+  let smoothing = 0.6, logarithmic = false, apart = !report.finished;
   const found = groups.map(([prefix, title]) => [prefix, title, [...new Set(report.curves.map((curve) => curve.key).filter((key) => key.split("/")[0] === prefix))].sort()]).filter(([, , keys]) => keys.length);
-  let group = found[0][0];
+  const drawn = (prefix) => report.curves.some((curve) => curve.key.startsWith(`${prefix}/`) && curve.values.length > 2);
+  let group = (found.find(([prefix]) => drawn(prefix)) ?? found[0])[0]; // one validation makes no curve
   const charts = make("div", { class: "charts" });
   const update = () => {
     const keys = found.find(([prefix]) => prefix === group)[2];
     const exact = group === "metrics" || group === "learning_rate" || group === "report";
     smoother.hidden = exact;
     charts.replaceChildren(...keys.flatMap((key) => {
-      const series = report.curves.filter((curve) => curve.key === key && !hidden.has(curve.phase)).map((curve) => {
-        const { label, style } = phaseStyle.get(curve.phase);
-        const several = report.curves.filter((other) => other.key === key && other.phase === curve.phase).length > 1;
-        return { label: several ? `${label}, seed ${curve.seed}` : label, x: curve.iterations, y: curve.values, style };
+      const series = phases.filter((phase) => !hidden.has(phase)).flatMap((phase) => {
+        const { label, style } = phaseStyle.get(phase);
+        const seeds = report.curves.filter((curve) => curve.key === key && curve.phase === phase);
+        if (seeds.length < 2 || apart) return seeds.map((curve) => ({ label: seeds.length > 1 ? `${label}, seed ${curve.seed}` : label, x: curve.iterations, y: curve.values, style }));
+        return [{ label: `${label}, mean of ${seeds.length} seeds`, ...meanOf(seeds), style }];
       });
       if (!series.length) return [];
       const title = key.split("/").slice(key.includes("/") ? 1 : 0).join(" / ").replaceAll("_", " ");
@@ -182,7 +191,8 @@ function training() {
     make("div", { class: "controls" },
       choice("Show", found.map(([prefix, title, keys]) => [prefix, `${title} (${keys.length})`]), group, (value) => { group = value; update(); }),
       smoother,
-      make("label", {}, make("input", { type: "checkbox", onchange: (event) => { logarithmic = event.target.checked; update(); } }), "logarithmic")),
+      make("label", {}, make("input", { type: "checkbox", onchange: (event) => { logarithmic = event.target.checked; update(); } }), "logarithmic"),
+      new Set(report.curves.map((curve) => curve.seed)).size > 1 ? make("label", {}, make("input", { type: "checkbox", checked: apart, onchange: (event) => { apart = event.target.checked; update(); } }), "every seed") : null),
     make("div", { class: "legend", role: "group", "aria-label": "Phases to show" }, phases.map((phase) => {
       const { label, style } = phaseStyle.get(phase);
       const button = make("button", { type: "button", "aria-pressed": "true", onclick: () => {

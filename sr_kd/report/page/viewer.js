@@ -182,7 +182,7 @@ class Viewer {
 
   explain() {
     if (this.mode !== "difference") {
-      this.below.replaceChildren(make("p", {}, "Drag the divider, or click where it should stand. Zoom with the buttons, + and \u2212, two fingers or Ctrl and the wheel; drag or use the arrow keys to pan. Pixels are shown as they are, without smoothing; LR pixels are enlarged."));
+      this.below.replaceChildren(make("p", {}, this.mode === "slider" ? "Drag the divider, or click where it should stand. " : "", "Zoom with the buttons, + and \u2212, two fingers or Ctrl and the wheel; drag or use the arrow keys to pan. Pixels are shown as they are, without smoothing; LR pixels are enlarged."));
     } else {
       const bar = make("canvas", { width: 256, height: 1, role: "img", "aria-label": `Scale from 0 to ${this.full} levels` });
       const context = bar.getContext("2d");
