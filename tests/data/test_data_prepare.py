@@ -103,7 +103,7 @@ def test_an_interrupted_lmdb_is_completed(photographs, tmp_path):
     for path in photographs.iterdir():
         (damaged / path.name).write_bytes(path.read_bytes())
     content = (damaged / "coffee.png").read_bytes()
-    (damaged / "coffee.png").write_bytes(content[:20_000])
+    (damaged / "coffee.png").write_bytes(content[:20_000] + bytes(1_000) + content[21_000:])  # seen when it is decoded
     with pytest.raises(SrKdError, match=r"coffee\.png"):
         prepare(plan(damaged, tmp_path / "out", lmdb=True), workers=0, quiet=True)
     (damaged / "coffee.png").write_bytes(content)

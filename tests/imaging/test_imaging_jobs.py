@@ -136,7 +136,7 @@ def test_links_that_lead_nowhere_are_left_for_the_run_to_report(photos):
     (photos / "gone.txt").symlink_to("nothing.txt")
     found = names(plan_jobs(["photos"], "out", Naming()))
     assert len(found) == 6 and found["photos/gone.png"] == "out/gone.png" and found["photos/self.png"] == "out/self.png"
-    with pytest.raises(UsageError, match=r"no such file or folder: photos/gone\.png"):
+    with pytest.raises(UsageError, match=r"photos/gone\.png is a link to nothing\.png, which is not there"):
         plan_jobs(["photos/gone.png"], "out", Naming())
 
 
