@@ -32,6 +32,7 @@ _UNSIGNED = (0, 1, 4)  # sample formats
 _STRUCTURE = frozenset(
     {256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 292, 293, 317, 320, 322, 323, 324, 325, 338, 339, 347, 530}
 )
+_MATTEING = 32995  # SGI's: libtiff sees transparency, also where there is no sample for it
 XMP, IPTC, ICC = 700, 33723, 34675
 _LOST = {301: "a transfer function", 319: "a set of primaries", 34377: "Photoshop's own data"}
 
@@ -124,11 +125,7 @@ def read_tiff(data: bytes) -> Decoded:
         page, notes = _page(file)
         metadata = _metadata(file, page, data, notes)
         if page.by_vips:
-            try:
-                samples = _by_vips(data, page, page.index)
-            except vips().Error:  # perhaps for a tag that has nothing to do with the pixels
-                samples = _by_vips(_without_metadata(data, file, page), page, 0)
-            return Decoded(*samples, page.orientation, metadata, notes)
+            return Decoded(*_samples(data, file, page), page.orientation, metadata, notes)
         if page.by_tifffile:
             return Decoded(*_as_stored(page), page.orientation, metadata, notes)
     return _by_pillow(data, page, metadata, notes)
@@ -163,6 +160,13 @@ def _page(file: tifffile.TiffFile) -> tuple[_Page, list[str]]:
         raise SrKdError(f"this TIFF has {count} pages; split them into files")
     notes = ["a reduced copy or mask in the file was left out"] if len(pages) > 1 else []
     return _Page(file, main[0]), notes
+
+
+def _samples(data: bytes, file: tifffile.TiffFile, page: _Page) -> tuple[np.ndarray, np.ndarray | None]:
+    if page.extra or _MATTEING not in page.tags:
+        with contextlib.suppress(vips().Error):  # perhaps for a tag that has nothing to do with the pixels
+            return _by_vips(data, page, page.index)
+    return _by_vips(_without_metadata(data, file, page), page, 0)
 
 
 def _by_vips(data: bytes, page: _Page, index: int) -> tuple[np.ndarray, np.ndarray | None]:

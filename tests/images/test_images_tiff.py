@@ -236,6 +236,7 @@ METADATA = (
     34665,
     34675,
     34853,
+    32995,
     40961,
     65000,
 )
@@ -254,6 +255,7 @@ METADATA = (
 @example("<", 40961, 99, 1, b"\1\0\0\0")
 @example(">", 65000, 16, 2, b"\xff\xff\xff\0")
 @example("<", 296, 2, 2, b"x\0\0\0")
+@example("<", 32995, 3, 1, b"\1\0\0\0")  # SGI's Matteing: libtiff took a color for transparency
 def test_no_tag_of_any_kind_or_size_costs_the_image(order, code, kind, count, value):
     samples = PHOTOGRAPH[:9, :7].astype(np.uint16) * 257
     data = bytearray(stored(samples, photometric="rgb", byteorder=order, metadata=None, software=False))
