@@ -25,7 +25,8 @@ ALLOWED = ["hardware: needs a CUDA device", "shared: needs the public images", "
 def test_only_hardware_system_and_shared_may_be_missing(
     reasons: list[str], workers: str, code: int, tmp_path: Path
 ) -> None:
-    shutil.copy(Path(__file__).with_name("conftest.py"), tmp_path)
+    for name in ("conftest.py", "command_server.py"):
+        shutil.copy(Path(__file__).with_name(name), tmp_path)
     (tmp_path / "test_it.py").write_text(TESTS.format(reasons=reasons))
     finished = subprocess.run(
         [sys.executable, "-m", "pytest", "-n", workers, "--forbid-skips", str(tmp_path)],

@@ -169,7 +169,8 @@ def test_a_shipped_model_gives_trained_weights(pisr):
     file = shipped_models()["fsrcnn_x2"].verified_file()
     expected = load_network(file).network.state_dict()
     big = "  big: {type: file, path: fsrcnn_x2}"
-    path = pisr((STUDENT, f"  student: {{type: FSRCNN, path: fsrcnn_x2}}\n{big}"))
+    skipping = "decoder: {type: FSRCNN", "decoder: {type: FSRCNN, skip: bicubic"
+    path = pisr((STUDENT, f"  student: {{type: FSRCNN, skip: bicubic, path: fsrcnn_x2}}\n{big}"), skipping)
     checked = check_recipe(load_recipe(path))
     for name in ("student", "big"):
         found = checked.network(name).state_dict()

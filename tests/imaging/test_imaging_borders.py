@@ -39,9 +39,8 @@ def test_flat_images_stay_flat_and_margins_do(scale, dtype):
     for level in (0, peak // 8, peak):
         for channels in (1, 3):
             flat = model.upscale(np.full((40, 44, channels), level, dtype))
-            assert (
-                np.abs(flat.astype(int) - level).max() <= peak // 2_000
-            )  # of 16 bits: what the network errs inside, too
+            # Of 16 bits: what the network errs inside, too, a quarter of a level of 255.
+            assert np.abs(flat.astype(int) - level).max() <= peak // 1_000
     page = np.full((60, 60, 1), peak, dtype)
     page[30:34, 30:34] = 0
     assert model.upscale(page)[: 7 * scale].min() == peak

@@ -74,7 +74,7 @@ def test_a_finished_run_is_made_longer_and_ends_with_the_bits_of_a_long_one(writ
     assert same(last(workspace)[1]["step"], last(long)[1]["step"])
     result = workspace.result("student", 0)
     assert result["iterations"] == 12
-    assert result["history"] == [{"iteration": 8, "changes": ["phases.student.total_iter: 8 then, 12 now"]}]
+    assert result["history"] == ({"iteration": 8, "changes": ("phases.student.total_iter: 8 then, 12 now",)},)
     assert (workspace.states("student", 0).folder / "finished_at_8.json").exists()
 
 
