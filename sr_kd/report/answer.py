@@ -162,7 +162,8 @@ def _cost(model: Model, baseline: Model) -> list[Fact]:
     if model.iterations and baseline.iterations:
         value = f"{sum(model.iterations):,} iterations"
         if model.training_seconds and baseline.training_seconds:
-            value = f"{model.training_seconds / baseline.training_seconds:.2g} times as long"
+            times = f"{model.training_seconds / baseline.training_seconds:.2g}"
+            value = "as long" if times == "1" else f"{times} times as long"
         facts.append(Fact("Training", value, f"{_training(model)}; {baseline.label}: {_training(baseline)}"))
     if model.parameters and baseline.parameters:
         same = (model.parameters, model.multiply_adds) == (baseline.parameters, baseline.multiply_adds)
