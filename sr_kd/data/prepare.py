@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from ..errors import UsageError
-from ..files import atomic_path, read_json, sweep_folder, write_text
+from ..files import atomic_path, read_json, sweep_folder, sweep_leftovers, write_text
 from ..images import Header
 from ..progress import progress_bar
 from .image_set import ImageSet
@@ -110,8 +110,10 @@ def prepare(preparation: Preparation, *, workers: int, quiet: bool) -> int:
     if workers < 0:
         raise UsageError(f"{workers} worker processes are impossible; it must be at least 0")
     _check_settings(preparation)
-    sweep_folder(preparation.output)
     folders, images = preparation.folders(), preparation.images
+    sweep_leftovers(preparation.output / name for name in (_SETTINGS, "meta_info.txt"))
+    for folder in folders.values():
+        sweep_folder(folder)
     with ExitStack() as stack:
         writers = {
             scale: stack.enter_context(LmdbWriter(folder)) for scale, folder in folders.items() if preparation.lmdb

@@ -97,6 +97,16 @@ def test_only_what_is_missing_is_made(photographs, tmp_path):
     assert prepare(preparation, workers=0, quiet=True) == 0
 
 
+def test_what_others_keep_beside_is_left_alone(photographs, tmp_path):
+    """Also where it is hidden, old, and named like a temporary file."""
+    kept = tmp_path / "out" / ".cat.original.png"
+    kept.parent.mkdir()
+    kept.touch()
+    os.utime(kept, (0, 0))
+    prepare(plan(photographs, tmp_path / "out"), workers=0, quiet=True)
+    assert kept.exists()
+
+
 def test_an_interrupted_lmdb_is_completed(photographs, tmp_path):
     damaged = tmp_path / "damaged"
     damaged.mkdir()
