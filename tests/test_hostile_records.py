@@ -16,7 +16,7 @@ from sr_kd.data.folders import read_meta_info
 from sr_kd.data.label_record import LabelRecord, read_record
 from sr_kd.data.lmdb import LmdbWriter, lmdb_images
 from sr_kd.distillation.answer import Answer, Closeness, read_answer
-from sr_kd.distillation.plan import Plan, read_plan, write_plan
+from sr_kd.distillation.plan import Plan, Student, read_plan, write_plan
 from sr_kd.distillation.student import measured_step, write_recipe
 from sr_kd.errors import SrKdError, UsageError
 from sr_kd.files import read_json, sweep_folder
@@ -43,7 +43,8 @@ TEXTS = (
 ANSWER = Answer(
     {"student": Closeness(30.0, 0.9)}, {"teacher": 2.0, "student": 1.0}, {"teacher": 2, "student": 1}, "CPU", 1, "MIT"
 )
-PLAN = Plan("t.pth", "00", 2, "name", "small", 10, None, 512, {"0.png": "a/0.png"}, {"1.png": "a/1.png"})
+STUDENTS = {"name": Student("small", {"type": "FSRCNN"})}
+PLAN = Plan("t.pth", "00", 2, STUDENTS, 10, None, 512, {"0.png": "a/0.png"}, {"1.png": "a/1.png"})
 LABELS = LabelRecord("t.pth", "00", 2, "fp32", None, {"0": {"bytes": 1, "sha256": "00"}})
 FINISHED = {"iterations": 12, "scores": {"val": {"psnr": 30.0}}, "networks": {"net_g_latest.pth": "00"}}
 
@@ -112,7 +113,7 @@ def test_a_plan_is_read_as_it_was_written(tmp_path):
 )
 def test_a_distillation_may_lie_in_any_folder(tmp_path, name):
     folder = tmp_path / name
-    recipe: Any = load_recipe(write_recipe(PLAN, folder, 10))
+    recipe: Any = load_recipe(write_recipe(PLAN, "name", folder, 10))
     train = recipe.train
     assert [str(path) for path in train.dataroot_lq] == [str(folder / "images" / "train")]
     assert str(recipe.path.experiments_root) == str(folder / "experiments")

@@ -14,7 +14,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("-o", "--output", required=True, metavar="DIR", help="the folder for everything")
     parser.add_argument(
-        "--size", default="small", metavar="SIZE", help="small, large, CARN-M, or a YAML file of a network"
+        "--size",
+        default="small",
+        metavar="SIZE",
+        help="small, large, CARN-M, a YAML file of a network, or what it may cost at most: 50k (parameters), 8G "
+        "(multiply-adds at 1280x720), 12ms (for 640x480, here); several with commas between",
     )
     parser.add_argument("--time", type=_seconds, metavar="2h", help="for everything, as 90s, 30m, 2h (default: 20m)")
     parser.add_argument("--iterations", type=int, metavar="N", help="of the training, instead of a time")
@@ -23,6 +27,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--degrade", action="store_true", help="learn from a copy of each image with blur, noise and JPEG, too"
+    )
+    parser.add_argument(
+        "--hr",
+        action="store_true",
+        help="the images are HR: the teacher answers them scaled down, and HR is learned beside its answers",
     )
     parser.add_argument("--int8", action="store_true", help="an ONNX file in int8, too")
     parser.add_argument("-s", "--scale", type=int, metavar="N", help="for teachers that serve several scales")
@@ -43,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
             args.teacher,
             args.input,
             args.output,
-            size=args.size,
+            size=[each.strip() for each in args.size.split(",")],
             seconds=args.time,
             iterations=args.iterations,
             export=[each.strip() for each in args.export.split(",")],
@@ -51,13 +60,14 @@ def run(args: argparse.Namespace) -> int:
             scale=args.scale,
             name=args.name,
             degrade=args.degrade,
+            hr=args.hr,
             plugins=args.plugin,
             device=args.device,
             dry_run=args.dry_run,
             quiet=args.quiet,
         )
-    if made.answer is not None:
-        print("\n".join(map(printable, made.answer.text().split("\n"))))
+    if made.answers:
+        print("\n".join(map(printable, made.text().split("\n"))))
     return 0
 
 

@@ -7,14 +7,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
-import numpy as np
 import torch
 
 from ..data.sets import ImageSet
-from ..device import wait_for
 from ..errors import SrKdError
 from ..evaluation.benchmark import score_network
 from ..files import read_json, write_text
@@ -23,10 +20,10 @@ from ..imaging.upscaler import Upscaler
 from ..networks.complexity import count_parameters
 from ..networks.files import load_network
 from ..zoo.manifest import shipped_models
+from .sizes import SHOWN, seconds_for
 from .teacher import Teacher
 
 FILE = "answer.json"
-SHOWN = (640, 480)  # width and height of the result that is timed
 LICENSES = ("LICEN[CS]E*", "COPYING*", "license*")
 
 
@@ -68,8 +65,9 @@ class Answer:
 
     def text(self) -> str:
         """For the end of the command."""
+        width = max(18, *map(len, self.closeness))
         close = [
-            f"  {name:<18} {_number(one.psnr, 2)} dB   SSIM {_number(one.ssim, 4)}"
+            f"  {name:<{width}} {_number(one.psnr, 2)} dB   SSIM {_number(one.ssim, 4)}"
             for name, one in self.closeness.items()
         ]
         seconds, parameters = self.seconds, self.parameters
@@ -130,19 +128,6 @@ def measure(
         len(held_out),
         license_name,
     )
-
-
-def seconds_for(upscaler: Upscaler) -> float:
-    """For a result of 640x480 pixels: the fastest of at most four images; slow ones are timed once."""
-    width, height = (side // upscaler.scale for side in SHOWN)
-    image = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
-    times: list[float] = []
-    while len(times) < 4 and sum(times) < 2:
-        began = perf_counter()
-        upscaler.upscale(image)
-        wait_for(upscaler.device)
-        times.append(perf_counter() - began)
-    return min(times)
 
 
 def license_of(teacher: str | Path, file: Path) -> tuple[str, Path | None]:

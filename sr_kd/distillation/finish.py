@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..data.sets import open_set
@@ -24,67 +24,86 @@ from .plan import Plan
 from .teacher import Teacher
 
 
-def finish(
-    plan: Plan,
-    folder: Path,
-    name: str | Path,
-    teacher: Teacher,
-    export: Sequence[str],
-    int8: bool,
-    device: str,
-    quiet: bool,
-    experiment: Path,
-) -> Answer:
-    """Write the student's files, checked by running them, the report and the card; those of an earlier call go.
+@dataclass(frozen=True)
+class Finisher:
+    """Makes the files of each student of a plan.
 
-    Args:
-        folder: of the distillation. name: of the teacher, as given. experiment: where the student was trained.
-
-    Returns:
-        The answer, which is not written.
-
-    Raises:
-        SrKdError: a file that cannot be written, or an export that differs from the network.
+    Attributes:
+        folder: of the distillation. name: of the teacher, as given.
+        export: formats. int8: an ONNX file in int8, too.
     """
-    last = experiment / "models" / "last" / "net_g_latest.pth"
-    made = last if last.is_file() else experiment / "models" / "net_g_latest.pth"
-    network = load_model(made, scale=plan.scale, device="cpu").network
-    if network is None:
-        raise SrKdError(f"{experiment} holds no student")
-    license_name, license_file = license_of(name, teacher.path)
-    held_out, train_set = (
-        open_set(str(folder / "labels" / part), dataroot_lq=str(folder / "images" / part), scale=plan.scale)
-        for part in ("held_out", "train")
-    )
-    answer = measure(teacher, made, plan.name, held_out, pick_device(device), license_name)
-    student = folder / f"{plan.name}.safetensors"
-    copies = " and a degraded copy of each" if plan.degrade else ""
-    metadata = {
-        "note": f"Distilled from {teacher.path.name} (SHA-256 {plan.teacher_sha256}): it gives what that gives. "
-        f"PSNR to the teacher on {len(held_out)} held-out images: {answer.brief()}.",
-        "trained_on": f"{len(plan.train)} images{copies}, labeled by the teacher",
-        "recipe": plan.name,
-        "license": f"that of the teacher: {license_name}",
-    }
-    save_network(student, network, metadata=metadata)
-    files, notes = [student], []
-    for each in export:
-        path = folder / f"{plan.name}.{each}"
-        if each != "safetensors":
-            files.append(export_network(network, path, rgb=network.color == "y").path)
-    if int8:
-        try:
-            target = folder / f"{plan.name}_int8.onnx"
-            files.append(export_int8(network, target, train_set, rgb=network.color == "y").path)
-        except SrKdError as error:
-            notes.append(str(error))
-    if license_file is None:
-        notes.append("no license file lies beside the teacher: find out what its author allows before you ship this")
-    else:
-        files.append(Path(shutil.copyfile(license_file, folder / "TEACHER_LICENSE.txt")))
-    run = find_run(folder / "recipe.yml")
-    files.append(write_page([run], folder / "report.html", pick_device(device), quiet=quiet))
-    card = folder / "README.md"
-    write_text(card, model_card(file_facts(student)))
-    shown = tuple(str(path) for path in [*files, card, folder / "recipe.yml"])
-    return replace(answer, files=shown, notes=tuple(notes))
+
+    plan: Plan
+    folder: Path
+    name: str | Path
+    teacher: Teacher
+    export: Sequence[str]
+    int8: bool
+    device: str
+    quiet: bool
+
+    def finish(self, name: str, experiment: Path) -> Answer:
+        """Write a student's files, checked by running them, the report and the card; those of an earlier call go.
+
+        Args:
+            name: of the student. experiment: where it was trained.
+
+        Returns:
+            The answer, which is not written.
+
+        Raises:
+            SrKdError: a file that cannot be written, or an export that differs from the network.
+        """
+        plan, teacher, own = self.plan, self.teacher, self.plan.folder(name, self.folder)
+        last = experiment / "models" / "last" / "net_g_latest.pth"
+        made = last if last.is_file() else experiment / "models" / "net_g_latest.pth"
+        network = load_model(made, scale=plan.scale, device="cpu").network
+        if network is None:
+            raise SrKdError(f"{experiment} holds no student")
+        license_name, license_file = license_of(self.name, teacher.path)
+        held_out, train_set = (
+            open_set(
+                str(self.folder / "labels" / part), dataroot_lq=str(self.folder / "images" / part), scale=plan.scale
+            )
+            for part in ("held_out", "train")
+        )
+        answer = measure(teacher, made, name, held_out, pick_device(self.device), license_name)
+        student = own / f"{name}.safetensors"
+        copies = (" scaled down" if plan.hr else "") + (" and a degraded copy of each" if plan.degrade else "")
+        metadata = {
+            "note": f"Distilled from {teacher.path.name} (SHA-256 {plan.teacher_sha256}): it gives what that gives. "
+            f"PSNR to the teacher on {len(held_out)} held-out images: {answer.brief()}.",
+            "trained_on": f"{len(plan.train)} images{copies}, labeled by the teacher" + " beside HR" * plan.hr,
+            "recipe": name,
+            "license": f"that of the teacher: {license_name}",
+        }
+        save_network(student, network, metadata=metadata)
+        files, notes = [student], []
+        for each in self.export:
+            path = own / f"{name}.{each}"
+            if each != "safetensors":
+                files.append(export_network(network, path, rgb=network.color == "y").path)
+        if self.int8:
+            try:
+                target = own / f"{name}_int8.onnx"
+                files.append(export_int8(network, target, train_set, rgb=network.color == "y").path)
+            except SrKdError as error:
+                notes.append(str(error))
+        if license_file is None:
+            notes.append(
+                "no license file lies beside the teacher: find out what its author allows before you ship this"
+            )
+        else:
+            files.append(Path(shutil.copyfile(license_file, own / "TEACHER_LICENSE.txt")))
+        files.append(self.report([name]))
+        card = own / "README.md"
+        write_text(card, model_card(file_facts(student)))
+        shown = tuple(str(path) for path in [*files, card, own / "recipe.yml"])
+        return replace(answer, files=shown, notes=tuple(notes))
+
+    def report(self, names: Sequence[str]) -> Path:
+        """The page of one student, or of several beside each other."""
+        folders = [self.plan.folder(name, self.folder) for name in names]
+        page = folders[0] / "report.html" if len(names) == 1 else self.folder / "report.html"
+        runs = [find_run(folder / "recipe.yml") for folder in folders]
+        return write_page(runs, page, pick_device(self.device), quiet=self.quiet)

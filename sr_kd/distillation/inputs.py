@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from ..data.degradation import Degradation, degrade, generator_of
 from ..data.image_set import eight_bit
 from ..data.prepare import encode_png
+from ..data.resize import make_lr
 from ..errors import SrKdError
 from ..files import atomic_path
 from ..images import read_image
@@ -25,6 +27,7 @@ def write_images(plan: Plan, teacher: Teacher, output: Path, quiet: bool) -> Non
     """``images/train`` and ``images/held_out``: the middles of the images, 8 bits, PNG. What is there stays.
 
     A degraded copy lies beside each where the plan wants it. Finished answers are cut likewise, into ``labels``.
+    Where the images are HR, what is made of them, x times smaller, lies in ``images``, and those to train on in ``hr``.
     An image that cannot be read is named and left out.
 
     Raises:
@@ -44,13 +47,31 @@ def write_images(plan: Plan, teacher: Teacher, output: Path, quiet: bool) -> Non
                 continue
             if answer is not None:
                 _write(output / "labels" / name, middle(answer, plan.side, plan.scale))
-            if plan.degrade:
-                _write(output / "images" / copy_name(name), degraded_middle(pixels, plan.side, name))
-            _write(output / "images" / name, middle(pixels, plan.side))
+            for file, made in _made_of(pixels, plan, name):
+                _write(output / file, made)
             bar.update()
     for part in PARTS:
         if not any((output / "images" / part).glob("*.png")):
             raise SrKdError(f"no image for {part.replace('_', '-')} can be read: give more images")
+
+
+def _made_of(pixels: np.ndarray, plan: Plan, name: str) -> Iterator[tuple[str, np.ndarray]]:
+    """(file below the output folder, its pixels); the image by which the others are known to be there comes last."""
+    copy = copy_name(name)
+    if not plan.hr:
+        if plan.degrade:
+            yield f"images/{copy}", degraded_middle(pixels, plan.side, name)
+        yield f"images/{name}", middle(pixels, plan.side)
+        return
+    large = middle(pixels, plan.side * plan.scale)
+    height, width = (side // plan.scale * plan.scale for side in large.shape[:2])
+    large = large[:height, :width]
+    part, _, file = name.partition("/")
+    for each in (file, copy_name(file))[: plan.copies if part == "train" else 0]:
+        yield f"hr/{each}", large
+    if plan.degrade:
+        yield f"images/{copy}", degraded(large, plan.scale, name)
+    yield f"images/{name}", make_lr(large, plan.scale)
 
 
 def _write(target: Path, pixels: np.ndarray) -> None:
@@ -73,4 +94,9 @@ def degraded_middle(pixels: np.ndarray, side: int, name: str) -> np.ndarray:
     factor = 2 if min(pixels.shape[:2]) >= 2 * SMALLEST else 1
     shown = middle(pixels, factor * side)
     height, width = (length // factor * factor for length in shown.shape[:2])
-    return degrade(shown[:height, :width], factor, Degradation(), generator_of(0, name, 0, 0))
+    return degraded(shown[:height, :width], factor, name)
+
+
+def degraded(pixels: np.ndarray, factor: int, name: str) -> np.ndarray:
+    """What `degrade` makes of pixels (H, W, C) uint8, so many times smaller; what is random depends on the name."""
+    return degrade(pixels, factor, Degradation(), generator_of(0, name, 0, 0))

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from ..errors import SrKdError, UsageError
 from ..files import check_folder, read_json, write_text
@@ -23,6 +24,15 @@ FILE = "plan.json"
 SMALLEST, LARGEST = 32, 512  # sides of what is cut out of an image, in pixels
 HELD_OUT, MOST_HELD_OUT = 5, 16  # one image in so many validates, and at most so many do
 LABELING_SHARE = 0.25  # of the time
+RESERVED = ("images", "labels", "hr", "experiments", "results")
+
+
+@dataclass(frozen=True)
+class Student:
+    """One of a plan: its size as given, and the network's entry in its recipe."""
+
+    size: str
+    network: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -31,24 +41,24 @@ class Plan:
 
     Attributes:
         teacher: its file or folder. teacher_sha256: of it. scale: of its answers.
-        name: of the student's files. size: of the student, as given. iterations: as given.
-        seconds: for everything, as given.
+        students: by the name of their files. iterations: of each, as given. seconds: for everything, as given.
         side: of the middle that is cut out of larger images.
         train, held_out: file name -> the image that it is cut from.
         degrade: whether a degraded copy of each is an image, too.
+        hr: whether they are HR, and the teacher sees them scaled down.
     """
 
     teacher: str
     teacher_sha256: str
     scale: int
-    name: str
-    size: str
+    students: dict[str, Student]
     iterations: int | None
     seconds: float | None
     side: int
     train: dict[str, str]
     held_out: dict[str, str]
     degrade: bool = False
+    hr: bool = False
 
     @property
     def copies(self) -> int:
@@ -60,12 +70,20 @@ class Plan:
         return (
             f"{Path(self.teacher).name} x{self.scale} teaches on {len(self.train)} images, {len(self.held_out)} more "
             f"are held out; of each at most the middle {self.side}x{self.side} pixels"
+            + (f" once they are {self.scale} times smaller" if self.hr else "")
             + (", and a degraded copy" if self.degrade else "")
         )
 
+    def folder(self, name: str, output: Path) -> Path:
+        """Of a student's files: the plan's own where there is one student alone."""
+        return output if len(self.students) == 1 else output / name
 
-def find_images(images: Sequence[str], output: Path) -> dict[str, Path]:
+
+def find_images(images: Sequence[str], output: Path, smallest: int = SMALLEST) -> dict[str, Path]:
     """File names in the folders of the plan -> the images; one that cannot be read is named and left out.
+
+    Args:
+        smallest: how many pixels their sides must have.
 
     Raises:
         UsageError: no images, too few, or too small ones.
@@ -80,7 +98,7 @@ def find_images(images: Sequence[str], output: Path) -> dict[str, Path]:
             logger.warning("%s: it is left out", error)
             continue
         found[str(job.target.relative_to(output)).replace("/", "_")] = job.source
-        small += [job.source] if min(header.height, header.width) < SMALLEST else []
+        small += [job.source] if min(header.height, header.width) < smallest else []
     if len({str(job.target.relative_to(output)).replace("/", "_") for job in jobs}) < len(jobs):
         raise UsageError("two images have the same name once folders are joined with '_': rename one of them")
     if len(found) < 2:
@@ -91,7 +109,7 @@ def find_images(images: Sequence[str], output: Path) -> dict[str, Path]:
     if small:
         raise UsageError(
             f"{len(small)} of {len(found)} images are too small to learn from, such as {small[0]}: "
-            f"their sides must be {SMALLEST} pixels or more"
+            f"their sides must be {smallest} pixels or more"
         )
     return found
 
@@ -101,11 +119,11 @@ def make_plan(
     found: Mapping[str, Path],
     output: Path,
     *,
-    name: str,
-    size: str,
+    students: Mapping[str, Student],
     iterations: int | None,
     seconds: float | None,
     degrade: bool = False,
+    hr: bool = False,
 ) -> Plan:
     """The plan of the folder, or a new one; nothing is written.
 
@@ -116,8 +134,11 @@ def make_plan(
         UsageError: a folder that was begun in another way.
         SrKdError: too little time.
     """
-    if not re.fullmatch(r"[\w.-]+", name):
-        raise UsageError(f"--name '{name}': give letters, digits, '-', '_' and '.'")
+    for name in students:
+        if not re.fullmatch(r"[\w.-]+", name) or (len(students) > 1 and name in RESERVED):
+            raise UsageError(f"--name '{name}': give letters, digits, '-', '_' and '.'")
+    if hr and teacher.upscaler is None:
+        raise UsageError(f"--hr: {teacher.path} has no answers to smaller images; give the teacher's network")
     if degrade and teacher.upscaler is None:
         raise UsageError(f"--degrade: {teacher.path} has no answers to degraded copies; give the teacher's network")
     taken = next((file for file in found if degrade and copy_name(file) in found), None)
@@ -131,11 +152,11 @@ def make_plan(
     wanted = {
         "teacher_sha256": teacher.sha256,
         "scale": teacher.scale,
-        "name": name,
-        "size": size,
+        "students": dict(students),
         "iterations": iterations,
         "seconds": seconds,
         "degrade": degrade,
+        "hr": hr,
         "train": {file: path for file, path in names.items() if file not in held_out},
         "held_out": held_out,
     }
@@ -149,11 +170,19 @@ def make_plan(
     differing = [key for key, value in wanted.items() if getattr(before, key) != value]
     if differing:
         shown = [
-            f"{key}: {getattr(before, key)}, now {wanted[key]}" for key in differing if key not in ("train", "held_out")
+            f"{key}: {_shown(getattr(before, key))}, now {_shown(wanted[key])}"
+            for key in differing
+            if key not in ("train", "held_out")
         ]
         shown += ["other images"] * (len(shown) < len(differing))
         raise UsageError(f"{output} was begun otherwise ({'; '.join(shown)}): name another folder with -o")
     return before
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} of size {student.size}" for name, student in value.items())
+    return str(value)
 
 
 def read_plan(output: Path) -> Plan | None:
@@ -163,7 +192,7 @@ def read_plan(output: Path) -> Plan | None:
         return None
     try:
         plan: Plan = read_json(path, Plan)
-        if plan.side < SMALLEST:
+        if plan.side < SMALLEST or not all("type" in student.network for student in plan.students.values()):
             raise ValueError
         return plan
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""The student: its size, how long a training step of it takes here, and its recipe as a file to read and edit."""
+"""The student: how long a training step of it takes here, and its recipe as a file to read and edit."""
 
 from __future__ import annotations
 
@@ -14,26 +14,16 @@ from typing import Any
 import yaml
 
 from ..config.document import read_document
-from ..errors import SrKdError, UsageError, nearest
+from ..errors import SrKdError
 from ..files import write_text
-from ..networks.base import SRNetwork
-from ..networks.build import build_network
-from ..networks.files import load_network
 from ..recipes.api import train
 from ..training.step_times import read_step_times
-from ..zoo.manifest import shipped_models
 from .plan import Plan
 
 logger = logging.getLogger("sr_kd")
 FILE = "recipe.yml"
-SIZES: dict[str, dict[str, Any]] = {
-    "small": {"type": "FSRCNN", "skip": "bicubic"},
-    "large": {"type": "FSRCNN", "d": 56, "s": 32, "m": 6, "skip": "bicubic"},
-    "CARN-M": {"type": "CARN", "variant": "mobile", "skip": "bicubic"},
-}
 PATCH = 24  # side of a training patch in LR pixels
 PROBE_STEPS, PROBE_INTERVAL = 49, 8
-SHIPPED = {"small": "fsrcnn_x{scale}", "large": "fsrcnn_x{scale}_large"}  # a better start than bicubic
 
 RECIPE = """\
 # {title}
@@ -43,8 +33,8 @@ scale: {scale}
 datasets:
   train:
     name: {train_name}
-    dataroot_lq: {train_images}   # the images
-    dataroot_gt: {train_labels}   # what the teacher made of them
+    dataroot_lq: {train_images}   # {seen}
+    dataroot_gt: {train_labels}   # {learned}
     gt_size: {gt_size}
     batch_size_per_gpu: 16
   val:
@@ -76,49 +66,15 @@ LAST = """
 ARMS = "arms: {student: student, last: last}\n"
 
 
-def student_options(size: str, scale: int) -> dict[str, Any]:
-    """The entry of the recipe's networks for a size: a name, or a YAML file of such an entry.
+def step_seconds(student: dict[str, Any], scale: int, device: str) -> float:
+    """Of a training step of a student with these options, measured on photographs that ship with scikit-image.
 
-    Where a model of that size is shipped for the scale, the student begins as that.
-
-    Raises:
-        UsageError: neither, or a file that describes no network.
+    In a real run it is measured anew.
     """
-    shipped = shipped_models().get(SHIPPED.get(size, "").format(scale=scale))
-    if shipped is not None:
-        network = load_network(shipped.verified_file()).network
-        arguments: dict[str, Any] = network.arguments  # type: ignore[assignment]
-        shape = {key: arguments[key] for key in ("d", "s", "m", "skip")}
-        return {"type": shipped.details["network"], **shape, "path": shipped.name}
-    if size in SIZES:
-        return {**SIZES[size], "init": "bicubic"} if SIZES[size]["type"] == "FSRCNN" else dict(SIZES[size])
-    if not Path(size).is_file():
-        known = ", ".join(SIZES)
-        raise UsageError(f"unknown size '{size}'{nearest(size, SIZES)}; known: {known}, or a YAML file of a network")
-    options = dict(read_document(size).data)
-    if "type" not in options:
-        raise UsageError(f"{size} describes no network: it has no 'type', as in {{type: FSRCNN, d: 32, skip: bicubic}}")
-    return options
-
-
-def build_student(size: str, scale: int) -> SRNetwork:
-    """Untrained, to know how large it is. Raises UsageError for options that the network does not take."""
-    options = {key: value for key, value in student_options(size, scale).items() if key not in ("init", "path")}
-    network = build_network(options.pop("type"), **{"scale": scale, **options})
-    if not isinstance(network, SRNetwork):
-        raise UsageError(
-            f"a {type(network).__name__} upscales no images: the student must be a super-resolution network"
-        )
-    return network
-
-
-def step_seconds(size: str, scale: int, device: str) -> float:
-    """Of a training step, measured on photographs that ship with scikit-image; in a real run it is measured anew."""
     logger.info("measuring the time of a training step, by a short training elsewhere")
     with TemporaryDirectory() as folder:
-        text = _recipe(
-            "probe", "a probe", scale, student_options(size, scale), PROBE_STEPS, Path(folder), "probe", WHOLE
-        )
+        place = Path(folder)
+        text = _recipe("probe", "a probe", scale, student, PROBE_STEPS, place, place, "probe", WHOLE)
         draft = yaml.safe_load(text)
         draft["datasets"] = {"train": {"dataroot_gt": "scikit-image:held_out", "gt_size": PATCH * scale}}
         draft["logger"] |= {"print_freq": PROBE_INTERVAL, "save_checkpoint_freq": PROBE_STEPS}
@@ -142,20 +98,23 @@ def first_iterations(recipe: Path) -> int:
     return int(read_document(recipe).data["phases"]["student"]["total_iter"])
 
 
-def write_recipe(plan: Plan, output: Path, iterations: int, plugins: Sequence[str] = ()) -> Path:
-    """The recipe of a distillation, as ``recipe.yml``; one that is there stays, whatever was edited in it.
+def write_recipe(plan: Plan, name: str, output: Path, iterations: int, plugins: Sequence[str] = ()) -> Path:
+    """The recipe of one student, as ``recipe.yml`` in its folder; one that is there stays, whatever was edited in it.
 
     Where there is a limit of time, it is the first phase alone, and `add_last_phase` makes the most of what is left.
+
+    Args:
+        output: the distillation's folder.
     """
-    path = output / FILE
+    path = plan.folder(name, output) / FILE
     if not path.exists():
         title = f"{Path(plan.teacher).name} x{plan.scale} into a student: its answers to images, L1."
         title += " A degraded copy of each image is another one." if plan.degrade else ""
         more = WHOLE if plan.seconds is None else FIRST.format(warmup=iterations // 5)
-        options = student_options(plan.size, plan.scale)
-        text = _recipe(plan.name, title, plan.scale, options, iterations, output, plan.teacher, more)
+        options = plan.students[name].network
+        text = _recipe(name, title, plan.scale, options, iterations, output, path.parent, plan.teacher, more, plan.hr)
         if plugins:
-            text += f"plugins: {_inline([os.path.abspath(file) for file in plugins])}\n"  # noqa: PTH100 (as below)
+            text += f"plugins: {_inline([_absolute(Path(file)) for file in plugins])}\n"
         write_text(path, text)
     return path
 
@@ -193,21 +152,30 @@ def last_iterations(seconds: float, step: float, first: int) -> int:
 
 
 def _recipe(
-    name: str, title: str, scale: int, student: dict[str, Any], iterations: int, output: Path, teacher: str, more: str
+    name: str,
+    title: str,
+    scale: int,
+    student: dict[str, Any],
+    iterations: int,
+    data: Path,
+    own: Path,
+    teacher: str,
+    more: str,
+    hr: bool = False,
 ) -> str:
-    root = os.path.abspath(output)  # noqa: PTH100 (links stay as they are)
-    places = {
-        "train_images": "images/train",
-        "train_labels": "labels/train",
-        "val_images": "images/held_out",
-        "val_labels": "labels/held_out",
-        "experiments": "experiments",
-        "results": "results",
-    }
+    images, labels = _absolute(data / "images"), _absolute(data / "labels")
+    train = {"train_images": f"{images}/train", "train_labels": f"{labels}/train"}
+    lists = {"train_images": [f"{images}/train"] * 2, "train_labels": [f"{labels}/train", _absolute(data / "hr")]}
     return RECIPE.format(
-        **{key: _inline(f"{root}/{below}") for key, below in places.items()},
+        **{key: _inline(value) for key, value in (lists if hr else train).items()},
+        val_images=_inline(f"{images}/held_out"),
+        val_labels=_inline(f"{labels}/held_out"),
+        experiments=_inline(_absolute(own / "experiments")),
+        results=_inline(_absolute(own / "results")),
+        seen="the images, scaled down, twice" if hr else "the images",
+        learned="what the teacher made of them, and HR" if hr else "what the teacher made of them",
         title=" ".join(title.split()),
-        path=" ".join(str(output / FILE).split()),
+        path=" ".join(str(own / FILE).split()),
         name=_inline(name),
         scale=scale,
         train_name=_inline(f"{Path(teacher).name}'s answers"),
@@ -218,6 +186,10 @@ def _recipe(
         log=max(1, min(100, iterations // 5)),
         save=max(1, min(500, iterations // 4)),
     )
+
+
+def _absolute(path: Path) -> str:
+    return os.path.abspath(path)  # noqa: PTH100 (links stay as they are)
 
 
 def _inline(value: Any) -> str:

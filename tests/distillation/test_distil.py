@@ -16,9 +16,11 @@ import torch
 from skimage import data
 
 import sr_kd
+from sr_kd.data.resize import make_lr
 from sr_kd.distillation.inputs import degraded_middle, middle, write_images
-from sr_kd.distillation.plan import find_images, make_plan
-from sr_kd.distillation.student import affordable_iterations, student_options
+from sr_kd.distillation.plan import Student, find_images, make_plan
+from sr_kd.distillation.sizes import build_student, student_options
+from sr_kd.distillation.student import affordable_iterations
 from sr_kd.distillation.teacher import open_teacher
 from sr_kd.errors import SrKdError, UsageError
 from sr_kd.images import Image, read_image, write_image
@@ -28,6 +30,7 @@ from sr_kd.networks.build import build_network
 from sr_kd.networks.files import save_network
 from sr_kd.recipes.load import load_recipe
 
+SMALL = {"a": Student("small", {"type": "FSRCNN"})}
 SAME = ("*.safetensors", "*.onnx", "recipe.yml", "plan.json", "README.md", "labels/*/*", "images/*/*")
 
 
@@ -162,7 +165,7 @@ def test_a_dry_run_writes_nothing(work: Path, tmp_path: Path, run_cli) -> None:
     assert finished.returncode == 0, finished.stderr
     assert "my_teacher.pth x2 teaches on 4 images, 1 more are held out" in finished.stderr
     assert "and a degraded copy" in finished.stderr
-    assert "training: about 40 iterations" in finished.stderr
+    assert "tiny: about 40 iterations" in finished.stderr
     assert list(tmp_path.iterdir()) == []
 
 
@@ -242,7 +245,7 @@ def test_images_that_cannot_teach(work: Path, tmp_path: Path) -> None:
 
 def test_other_wishes_than_before_are_refused(work: Path, whole: Path) -> None:
     with pytest.raises(
-        UsageError, match=r"was begun otherwise \(size: .*student.yml, now small; iterations: 40, now 41"
+        UsageError, match=r"was begun otherwise \(students: tiny of size .*student.yml, now tiny of size small; iterat"
     ):
         distil(work, whole, name="tiny", iterations=41)
 
@@ -252,7 +255,7 @@ def test_the_time_decides_what_the_teacher_sees_and_how_long_the_student_learns(
 ) -> None:
     found = find_images([str(work / "photos")], tmp_path)
     teacher = open_teacher(work / "teacher" / "my_teacher.pth", list(found.values()), scale=None, device="cpu")
-    wishes = {"name": "a", "size": "small", "iterations": None}
+    wishes = {"students": SMALL, "iterations": None}
     long = make_plan(teacher, found, tmp_path, seconds=3600.0, **wishes)
     assert (long.side, len(long.train), len(long.held_out)) == (512, 4, 1)
     with pytest.raises(UsageError, match="the time is too short for this teacher on 5 images"):
@@ -296,13 +299,13 @@ def test_a_folder_of_answers_teaches(work: Path, whole: Path, tmp_path: Path) ->
     found = find_images([str(images)], tmp_path)
     teacher = open_teacher(whole / "labels" / "train", list(found.values()), scale=None, device="cpu")
     assert (teacher.scale, teacher.upscaler, len(teacher.answers)) == (2, None, 8)
-    plan = make_plan(teacher, found, tmp_path, name="a", size="small", iterations=10, seconds=None)
+    plan = make_plan(teacher, found, tmp_path, students=SMALL, iterations=10, seconds=None)
     write_images(plan, teacher, tmp_path, quiet=True)
     for file in sorted((tmp_path / "images").glob("*/*.png")):
         shown = read_image(tmp_path / "labels" / file.parent.name / file.name).pixels
         assert np.array_equal(shown, read_image(whole / "labels" / "train" / file.name).pixels)
     with pytest.raises(UsageError, match="has no answers to degraded copies"):
-        make_plan(teacher, found, tmp_path / "new", name="a", size="small", iterations=10, seconds=None, degrade=True)
+        make_plan(teacher, found, tmp_path / "new", students=SMALL, iterations=10, seconds=None, degrade=True)
     with pytest.raises(UsageError, match="have no answer in"):
         open_teacher(whole / "labels" / "held_out", list(found.values()), scale=None, device="cpu")
 
@@ -408,6 +411,69 @@ def test_a_size_may_be_a_file(work: Path, tmp_path: Path) -> None:
     (tmp_path / "empty.yml").write_text("d: 8\n")
     with pytest.raises(UsageError, match="describes no network"):
         student_options(str(tmp_path / "empty.yml"), 2)
+
+
+@pytest.mark.parametrize(
+    ("size", "widths"), [("50k", (48, 32, 4)), ("12644", (56, 12, 4)), ("1.3G", (56, 16, 5)), ("5K", (24, 8, 2))]
+)
+def test_a_size_may_be_what_the_student_may_cost(size: str, widths: tuple[int, int, int]) -> None:
+    options = student_options(size, 4)
+    assert (options["d"], options["s"], options["m"]) == widths
+    build_student(options, 4)
+
+
+def test_a_size_may_be_a_time_here(monkeypatch) -> None:
+    from sr_kd.distillation import sizes
+
+    times = iter([0.02, 0.019, 0.004])
+    monkeypatch.setattr(sizes, "seconds_for", lambda upscaler: next(times))
+    assert student_options("5ms", 2, "cpu")["d"] == sizes.WIDTHS[2][0]
+    monkeypatch.setattr(sizes, "seconds_for", lambda upscaler: 1.0)
+    with pytest.raises(UsageError, match=r"the smallest student has 1e\+03 ms for 640x480 pixels here, and at most 5"):
+        student_options("5ms", 2, "cpu")
+
+
+def test_several_sizes_learn_the_same_answers_and_stand_on_one_page(work: Path, tmp_path: Path, run_cli) -> None:
+    wanted = ["distil", "-n", work / "teacher" / "my_teacher.pth", "-i", work / "photos", "-o", "out", "--quiet"]
+    wanted += ["--size", f"3k,{work / 'student.yml'}", "--name", "mine", "--iterations", 20, "--device", "cpu"]
+    finished = run_cli(*wanted, cwd=tmp_path, timeout=600)
+    assert (finished.returncode, finished.stderr) == (0, "")
+    out = tmp_path / "out"
+    for name in ("mine_3k", "mine_student"):
+        assert {"answer.json", "recipe.yml", f"{name}.onnx"} <= {path.name for path in (out / name).iterdir()}
+        assert f"wrote out/{name}/{name}.safetensors" in finished.stdout
+    page = (out / "report.html").read_text()
+    assert "mine_3k" in page and "mine_student" in page
+    assert not (out / "answer.json").exists()
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
+    again = run_cli(*wanted, cwd=tmp_path)
+    assert again.stdout == finished.stdout
+    assert before == {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
+    refused = run_cli(*[each if each != "mine" else "other" for each in wanted], cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "students: mine_3k of size 3k, mine_student of size" in refused.stderr
+    twice = run_cli(*wanted[:-6], "--size", "small,small", cwd=tmp_path)
+    assert (twice.returncode, "give each size once" in twice.stderr) == (2, True)
+
+
+def test_hr_images_are_learned_beside_the_answers_to_them(work: Path, tmp_path: Path) -> None:
+    made = distil(work, tmp_path / "out", size=str(work / "student.yml"), name="a", hr=True, degrade=True, iterations=5)
+    out = tmp_path / "out"
+    hr = read_image(out / "hr" / "photo_0.png").pixels
+    assert np.array_equal(hr, read_image(work / "photos" / "photo_0.png").pixels[:90, :90])
+    assert np.array_equal(make_lr(hr, 2), read_image(out / "images" / "train" / "photo_0.png").pixels)
+    assert np.array_equal(hr, read_image(out / "hr" / "photo_0_degraded.png").pixels)
+    assert read_image(out / "images" / "train" / "photo_0_degraded.png").pixels.shape == (45, 45, 3)
+    assert len(list((out / "hr").iterdir())) == len(list((out / "labels" / "train").glob("*.png"))) == 8
+    train = load_recipe(out / "recipe.yml").train
+    assert [path.name for path in train.dataroot_gt] == ["train", "hr"]
+    assert made.text() == made.answers["a"].text()
+    assert (
+        "scaled down and a degraded copy of each, labeled by the teacher beside HR" in (out / "README.md").read_text()
+    )
+    write_image(tmp_path / "small.png", Image(np.zeros((60, 90, 3), np.uint8)))
+    with pytest.raises(UsageError, match="their sides must be 64 pixels or more"):
+        distil(work, tmp_path / "new", images=[str(work / "photos"), str(tmp_path / "small.png")], hr=True)
 
 
 PLUGIN = """\
