@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
+from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
 from .device import pick_device
@@ -168,7 +169,7 @@ def joined(device: str = "auto", *, trains: bool = True) -> Iterator[World]:
     backend = "nccl" if trains and chosen.type == "cuda" else "gloo"
     patience = timedelta(minutes=30) if trains else timedelta(days=30)
     try:
-        store, _, _ = next(distributed.rendezvous("env://", timeout=COMING))
+        store, _, _ = next(rendezvous("env://", timeout=COMING))
         store.set_timeout(patience)
         distributed.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=patience)
     except (distributed.DistError, RuntimeError, ValueError) as error:
