@@ -12,12 +12,14 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
+from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
 from .device import pick_device
 from .errors import SrKdError, UsageError
 
 T = TypeVar("T")
+COMING = timedelta(minutes=10)  # that the first process waits for the last to start
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,7 @@ def joined(device: str = "auto", *, trains: bool = True) -> Iterator[World]:
 
     Raises:
         UsageError: the device is not available, or torchrun's environment is incomplete.
-        SrKdError: another process ended early.
+        SrKdError: another process did not start, or ended early.
     """
     given = {name: os.environ.get(name, default) for name, default in (("WORLD_SIZE", "1"), ("RANK", "0"))}
     if not all(value.isdecimal() for value in given.values()) or not int(given["RANK"]) < int(given["WORLD_SIZE"]):
@@ -165,7 +167,17 @@ def joined(device: str = "auto", *, trains: bool = True) -> Iterator[World]:
     # and can abort the process while it ends.
     import_module("torch.distributed.nn")
     backend = "nccl" if trains and chosen.type == "cuda" else "gloo"
-    distributed.init_process_group(backend, timeout=timedelta(minutes=30) if trains else timedelta(days=30))
+    patience = timedelta(minutes=30) if trains else timedelta(days=30)
+    try:
+        store, _, _ = next(rendezvous("env://", timeout=COMING))
+        store.set_timeout(patience)
+        distributed.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=patience)
+    except (distributed.DistError, RuntimeError, ValueError) as error:
+        where = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
+        raise SrKdError(
+            f"rank {rank}: the {size} processes of this run did not come together at {where} within "
+            f"{COMING.total_seconds() / 60:g} minutes ({str(error).splitlines()[0][:160]}): start all of them"
+        ) from None
     try:
         yield World(rank, size, chosen)
     except (distributed.DistError, RuntimeError) as error:

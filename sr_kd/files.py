@@ -9,7 +9,7 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
@@ -24,7 +24,8 @@ except ImportError:  # Windows
 
 _ONE_AT_A_TIME = Lock()
 _STEM = 40  # characters of a file's name in that of its temporary one
-_TEMPORARY = re.compile(r"\.(.*)\.[a-z0-9_]{8}(\.[^.]*)?", re.DOTALL)
+_MARK = ".sr_kd-"  # in the name of every temporary file, so that none of a stranger is taken for ours
+_TEMPORARY = re.compile(rf"\..*{re.escape(_MARK)}[a-z0-9_]{{8}}(\.[^.]*)?", re.DOTALL)
 _ABANDONED = 60.0  # seconds after which a temporary file without an owner is taken for a killed run's
 
 
@@ -40,7 +41,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem[:_STEM]}.", suffix=path.suffix)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem[:_STEM]}{_MARK}", suffix=path.suffix)
     except OSError as error:
         raise SrKdError(f"cannot write {path}: {error.strerror or error}") from None
     temporary = Path(name)
@@ -65,14 +66,14 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
 def claim(path: Path) -> Iterator[bool]:
     """Whether no other process is making this file; until the block ends, none will. A killed one gives its claim back.
 
-    The claim is a lock on a hidden file, which `sweep_leftovers` takes for a temporary one. Where the system knows no
+    The claim is a lock on a hidden file, which `sweep_folder` takes for a temporary one. Where the system knows no
     locks, every process is told that it is alone.
 
     Raises:
         SrKdError: the folder cannot be written.
     """
     mark = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:8]
-    place, alone = path.with_name(f".{path.stem[:_STEM]}.{mark}{path.suffix}"), True
+    place, alone = path.with_name(f".{path.stem[:_STEM]}{_MARK}{mark}{path.suffix}"), True
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(place, os.O_RDWR | os.O_CREAT, 0o666)
@@ -93,23 +94,25 @@ def claim(path: Path) -> Iterator[bool]:
         os.close(handle)
 
 
-def sweep_leftovers(paths: Iterable[Path]) -> None:
-    """Remove the temporary files that killed runs left beside these files; those in work are left alone."""
-    wanted: dict[Path, set[tuple[str, str]]] = {}
-    for path in paths:
-        wanted.setdefault(path.parent, set()).add((path.stem[:_STEM], path.suffix))
-    for folder, names in wanted.items():
-        with contextlib.suppress(OSError):
-            for entry in os.scandir(folder):
-                found = _TEMPORARY.fullmatch(entry.name)
-                if found and (found[1], found[2] or "") in names and _is_abandoned(Path(entry.path)):
-                    Path(entry.path).unlink(missing_ok=True)
+def is_temporary(path: Path) -> bool:
+    """Whether `atomic_path` or `claim` named it, by its name."""
+    return _TEMPORARY.fullmatch(path.name) is not None
 
 
-def sweep_folder(root: Path) -> None:
-    """As `sweep_leftovers`, of whatever files, in a folder of our own and below."""
-    found = ((path, _TEMPORARY.fullmatch(path.name)) for path in root.rglob(".*"))
-    sweep_leftovers(path.with_name(f"{name[1]}{name[2] or ''}") for path, name in found if name and name[1])
+def sweep_folder(folder: Path) -> None:
+    """Remove the temporary files that killed runs left in a folder; those in work and all others are left alone."""
+    with contextlib.suppress(OSError):
+        for entry in os.scandir(folder):
+            path = Path(entry.path)
+            with contextlib.suppress(OSError):  # one of another user does not protect the others
+                if is_temporary(path) and _is_abandoned(path):
+                    path.unlink(missing_ok=True)
+
+
+def sweep_tree(root: Path) -> None:
+    """As `sweep_folder`, also of all folders below."""
+    for folder, _, _ in os.walk(root):
+        sweep_folder(Path(folder))
 
 
 def _lock(handle: int) -> bool:
@@ -167,7 +170,7 @@ def check_own_file(path: Path) -> None:
 
 
 def check_target(path: Path | str, option: str) -> None:
-    """Refuse, before any work, a file that could not be written at its end.
+    """Refuse, before any work, a file that could not be written at its end; what killed runs left beside it goes.
 
     Args:
         path: the file.
@@ -180,6 +183,7 @@ def check_target(path: Path | str, option: str) -> None:
     if path.is_dir():
         raise UsageError(f"{option} {path} is a folder; name a file in it")
     check_folder(path.parent, option)
+    sweep_folder(path.parent)
 
 
 def check_folder(folder: Path, option: str) -> None:

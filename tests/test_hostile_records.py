@@ -8,9 +8,11 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
+from skimage import data
 
 from sr_kd.data.folders import read_meta_info
 from sr_kd.data.label_record import LabelRecord, read_record
@@ -19,7 +21,8 @@ from sr_kd.distillation.answer import Answer, Closeness, read_answer
 from sr_kd.distillation.plan import Plan, Student, read_plan, write_plan
 from sr_kd.distillation.student import measured_step, write_recipe
 from sr_kd.errors import SrKdError, UsageError
-from sr_kd.files import read_json, sweep_folder
+from sr_kd.files import atomic_path, claim, is_temporary, read_json, sweep_tree
+from sr_kd.images import Image, write_image
 from sr_kd.imaging.onnx_teacher import load_onnx_teacher
 from sr_kd.recipes.load import load_recipe
 from sr_kd.recipes.lock import only_run_of
@@ -155,15 +158,47 @@ def test_pipes_are_never_waited_for(tmp_path):
         lmdb_images(str(tmp_path))
 
 
-def test_what_killed_runs_left_is_swept_from_a_folder_of_our_own(tmp_path):
-    left = [tmp_path / name for name in ("a/.0.adgt9nk7.png", ".meta_info.wkch84_4.txt", "a/b/.7.abcdefgh.state")]
-    others = [tmp_path / name for name in (".hidden", ".run.lock", "a/0.png", ".new.abcdefgh.png", ".abcdefgh.png")]
+def test_what_killed_runs_left_is_swept_and_nothing_of_others(tmp_path):
+    left = [tmp_path / name for name in ("a/.0.sr_kd-adgt9nk7.png", ".x.sr_kd-wkch84_4", "a/b/.7.sr_kd-abcdefgh.state")]
+    names = (".hidden", ".run.lock", "a/0.png", ".new.sr_kd-abcdefgh.png", ".0.abcdefgh.png", "a/x.sr_kd-abcdefgh.png")
+    others = [tmp_path / name for name in names]
     for path in (*left, *others):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
         os.utime(path, (time.time() - 120 * (".new" not in path.name),) * 2)
-    sweep_folder(tmp_path)
+    sweep_tree(tmp_path)
     assert [path for path in (*left, *others) if path.exists()] == others
+
+
+def test_temporary_files_carry_our_mark(tmp_path):
+    with atomic_path(tmp_path / ("n" * 99 + ".png")) as path, claim(tmp_path / "a.png"):
+        assert is_temporary(path) and all(is_temporary(each) for each in tmp_path.iterdir())
+        assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("prepare", "photos", "-o", "made", "--workers", 0),
+        ("label", "-n", "fsrcnn_x2", "-i", "photos", "-o", "made", "--device", "cpu"),
+        ("upscale", "-n", "bicubic", "-s", 2, "-i", "photos", "-o", "made"),
+        ("evaluate", "-n", "bicubic", "-s", 2, "--hr", "photos", "--device", "cpu", "--json", "made/a.json"),
+        ("export", "-n", "fsrcnn_x2", "-o", "made/a.safetensors"),
+    ],
+    ids=lambda command: command[0],
+)
+def test_every_command_sweeps_its_own_alone(tmp_path, run_cli, monkeypatch, command):
+    """What a killed run left goes, a stranger's hidden file that looks like what mkstemp makes stays."""
+    monkeypatch.chdir(tmp_path)
+    write_image("photos/a.png", Image(data.astronaut()[:64, :64]))
+    left, other = Path("made/.a.sr_kd-abcdefgh.json"), Path("made/.cat.original.png")
+    assert run_cli(*command).returncode == 0
+    for path in (left, other):
+        path.touch()
+        os.utime(path, (0, 0))
+    again = run_cli(*command)
+    assert again.returncode == 0, again.stderr
+    assert not left.exists() and other.exists()
 
 
 def test_unknown_times_are_a_sentence(tmp_path):

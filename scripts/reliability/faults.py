@@ -253,12 +253,13 @@ def signals(cases: int, tally: Tally) -> None:
 
 
 def disk_full(cases: int, tally: Tally) -> None:
-    """A file system (tmpfs) with room for 5 %, 10 %... of what is written; given room, the next run completes it."""
+    """A file system (tmpfs) with room for 0 %, 5 %... of what is written; given room, the next run completes it."""
     with scratch() as folder:
         works = _works(folder, "train prepare upscale")
-        while tally.cases < min(cases, 20 * len(works)):
-            work, turn = works[tally.cases % len(works)], tally.cases // len(works)
-            share = turn * 7 % 20 / 20  # 0 %, 35 %, 70 %, 5 %...: some of them are of all sizes
+        shares = Random(f"disk_full {tally.seed}").sample(range(20), 20)  # some of them are of all sizes
+        while tally.cases < min(cases, len(shares) * len(works)):
+            work = works[tally.cases % len(works)]
+            share = shares[tally.cases // len(works)] / 20
             _fresh(folder, work)
             place = folder / work.output
             place.mkdir()

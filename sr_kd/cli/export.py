@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Export, compare with the network, and say what was written."""
     from ..errors import UsageError
     from ..export.export import export_network
-    from ..files import check_target, write_text
+    from ..files import check_target, sweep_folder, write_text
     from ..imaging.load import find_network
     from ..report.card import model_card
     from ..report.facts import file_facts
@@ -59,6 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(f"'{name}' is an interpolation without a network: there is nothing to export")
     if arguments.scale is not None:
         network = network.for_scale(arguments.scale)
+    sweep_folder(Path(arguments.output).parent)
     if arguments.card:
         write_text(arguments.card, model_card(file_facts(arguments.model, arguments.scale)))
     if arguments.precision == "int8":

@@ -87,7 +87,7 @@ def _run(args: argparse.Namespace) -> int:
     import PIL.Image
 
     from ..distributed import joined
-    from ..files import sweep_leftovers
+    from ..files import sweep_folder
     from ..imaging.folder import upscale_files
     from ..imaging.jobs import Naming, count_not_read, plan_jobs
     from ..imaging.load import load_for_factor
@@ -123,7 +123,8 @@ def _run(args: argparse.Namespace) -> int:
         if upscaler.choice is not None and world.leads and not args.quiet:
             print(f"sr-kd upscale: precision {upscaler.choice.precision}: {upscaler.choice.reason}", file=sys.stderr)
         if world.leads:
-            sweep_leftovers(job.target for job in jobs)
+            for folder in {job.target.parent for job in jobs}:
+                sweep_folder(folder)
         outcomes = world.gather_shares(
             upscale_files(
                 upscaler,

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from ..errors import UsageError
-from ..files import atomic_path, read_json, sweep_folder, sweep_leftovers, write_text
+from ..files import atomic_path, read_json, sweep_folder, write_text
 from ..images import Header
 from ..progress import progress_bar
 from .image_set import ImageSet
@@ -111,8 +111,7 @@ def prepare(preparation: Preparation, *, workers: int, quiet: bool) -> int:
         raise UsageError(f"{workers} worker processes are impossible; it must be at least 0")
     _check_settings(preparation)
     folders, images = preparation.folders(), preparation.images
-    sweep_leftovers(preparation.output / name for name in (_SETTINGS, "meta_info.txt"))
-    for folder in folders.values():
+    for folder in (preparation.output, *folders.values()):
         sweep_folder(folder)
     with ExitStack() as stack:
         writers = {

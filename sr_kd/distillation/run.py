@@ -12,6 +12,7 @@ from ..config.plugins import load_plugins
 from ..device import pick_device
 from ..errors import SrKdError, UsageError, unknown_name
 from ..export.export import FORMATS
+from ..files import sweep_tree
 from ..imaging.graph import check_onnx_packages
 from ..imaging.label import make_labels, measure_cost, plan_labels
 from ..networks.complexity import count_parameters
@@ -143,6 +144,7 @@ def distil(
         logger.info("nothing to do: all is there")
         return Distillation(folder, plan, answers, page)
     with only_run_of(folder / "distil"):
+        sweep_tree(folder)
         write_plan(plan, folder)
         write_images(plan, teaching, folder, quiet)
         if teaching.upscaler is not None:

@@ -14,14 +14,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..data.label_record import LabelRecord, describe_file, read_record
+from ..data.label_record import FILE, LabelRecord, describe_file, read_record
 from ..data.pairing import by_name
 from ..data.prepare import encode_png
 from ..data.sets import lr_images
 from ..data.stored import ImageFile
 from ..device import wait_for
 from ..errors import SrKdError, UsageError
-from ..files import check_folder, sweep_folder
+from ..files import check_folder, claim, is_temporary, sweep_folder
 from ..images import Header, read_image
 from ..networks.base import SRNetwork
 from ..zoo.manifest import shipped_models
@@ -138,7 +138,7 @@ def plan_labels(
     check_folder(folder, "-o")
     upscaler, file = load_teacher(teacher, scale=scale, device=device, tile=tile, precision=precision or "fp32")
     before = read_record(folder)
-    if before is None and folder.is_dir() and any(folder.iterdir()):
+    if before is None and folder.is_dir() and not all(map(is_temporary, folder.iterdir())):
         raise UsageError(f"-o {folder} holds other files, and no labels: name another folder")
     if precision is None:
         precision = before.precision if before else _free_precision(upscaler, found[0].path)  # type: ignore[assignment]
@@ -189,12 +189,8 @@ def make_labels(
         report: called with every outcome as soon as it is known.
 
     Raises:
-        SrKdError: the disk is full; the labels that are written stay.
+        SrKdError: the disk is full; the labels that are written stay. Another process labels into the folder.
     """
-    for job in labeling.missing:
-        job.target.unlink(missing_ok=True)  # of an image that has changed
-    labeling.record.write(labeling.folder)
-    sweep_folder(labeling.folder)
 
     def finish(outcome: Outcome) -> None:
         if outcome.error and os.strerror(errno.ENOSPC) in outcome.error:
@@ -202,8 +198,15 @@ def make_labels(
         if report is not None:
             report(outcome)
 
-    quiet = quiet or not labeling.missing
-    return upscale_files(labeling.upscaler, labeling.missing, quiet=quiet, report=finish, title="label")
+    quiet, folder = quiet or not labeling.missing, labeling.folder
+    with claim(folder / FILE) as alone:
+        if not alone:
+            raise SrKdError(f"another process is labeling into {folder}: wait for it, stop it, or name another folder")
+        for job in labeling.missing:
+            job.target.unlink(missing_ok=True)  # of an image that has changed
+        labeling.record.write(folder)
+        sweep_folder(folder)
+        return upscale_files(labeling.upscaler, labeling.missing, quiet=quiet, report=finish, title="label")
 
 
 def time_per_pixel(upscaler: Upscaler, path: Path) -> float:

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..config.schema import TrainingRecipe
 from ..errors import SrKdError, UsageError
-from ..files import read_json, sweep_folder, write_text
+from ..files import read_json, sweep_tree, write_text
 from ..tasks.base import FinishedArm
 from ..training.checkpoint import StateFolder
 from .graph import arms, phases_before
@@ -139,7 +139,7 @@ class Workspace:
             logger.warning("%s is now %s (--auto_resume would have gone on with it)", self.root, archived.name)
             if self.tensorboard.exists():
                 self.tensorboard.rename(self.tensorboard.with_name(f"{self.tensorboard.name}_archived_{stamp}"))
-        sweep_folder(self.root)
+        sweep_tree(self.root)
         write_text(record, json.dumps(current, indent=2))
         record_images(self.root / "training_images.txt", images)
 

@@ -260,10 +260,11 @@ def test_what_a_killed_run_left_is_swept_and_nothing_else(here, tmp_path):
     write_image("in/photo.png", Image(PHOTOGRAPH))
     Path("out").mkdir()
     old = time.time() - 3600
-    for name in (".photo.ab12_xyz.png", ".photo.abcdefgh.jpg", ".photo.png", ".photo.notes.png", ".other.abcdefgh.png"):
+    others = {".photo.abcdefgh.png", ".photo.png", ".photo.sr_kd-notes.png", ".photo.sr_kd-abcdefgh.old.png"}
+    for name in (".photo.sr_kd-ab12_xyz.png", ".other.sr_kd-abcdefgh.jpg", *others):
         Path("out", name).write_bytes(b"half")
         os.utime(Path("out", name), (old, old))
-    Path("out/.photo.zzzzzzzz.png").write_bytes(b"of a run that has just begun")
+    Path("out/.photo.sr_kd-zzzzzzzz.png").write_bytes(b"of a run that has just begun")
     program = (
         "import os, sys, time; from sr_kd.files import atomic_path\n"
         "with atomic_path('out/photo.png') as path:\n"
@@ -274,8 +275,7 @@ def test_what_a_killed_run_left_is_swept_and_nothing_else(here, tmp_path):
     ) as other:
         in_work = other.stdout.readline().strip()
         assert here("-i", "in", "-o", "out")[0] == 0
-        expected = {".photo.abcdefgh.jpg", ".photo.png", ".photo.notes.png", ".other.abcdefgh.png", in_work}
-        assert set(leftovers(Path("out"))) == expected | {".photo.zzzzzzzz.png"}
+        assert set(leftovers(Path("out"))) == others | {in_work, ".photo.sr_kd-zzzzzzzz.png"}
         other.kill()
     assert here("-i", "in", "-o", "out")[0] == 0
     assert in_work not in leftovers(Path("out"))

@@ -17,6 +17,7 @@ from skimage import data
 
 from sr_kd.data.sets import open_set
 from sr_kd.errors import SrKdError, UsageError
+from sr_kd.files import claim
 from sr_kd.images import Image, read_image, write_image
 from sr_kd.imaging.label import make_labels, plan_labels
 from sr_kd.imaging.load import load_model
@@ -71,6 +72,20 @@ def test_a_killed_run_goes_on_and_does_nothing_twice(photos: Path, tmp_path: Pat
     assert visible == contents(tmp_path / "whole")
     again = run_cli(*command[:-3], "--device", "cpu")
     assert "nothing to do" in again.stdout
+
+
+@pytest.mark.skipif(os.name == "nt", reason="system: no locks")
+def test_a_second_process_at_the_same_labels_is_told_so(photos: Path, tmp_path: Path) -> None:
+    """Also before the first has written its record; and what a process that was killed then left is no hindrance."""
+    labels = tmp_path / "labels"
+    with claim(labels / "labels.json"):
+        second = plan_labels("fsrcnn_x2", str(photos), labels, device="cpu")
+        with pytest.raises(SrKdError, match=r"another process is labeling into .*labels: wait for it"):
+            make_labels(second, quiet=True)
+    assert list(labels.iterdir()) == []
+    (labels / ".labels.sr_kd-abcdefgh.json").touch()
+    make_labels(plan_labels("fsrcnn_x2", str(photos), labels, device="cpu"), quiet=True)
+    assert len(list(labels.glob("photo_*.png"))) == 5
 
 
 def test_an_image_that_has_changed_is_labeled_anew(photos: Path, tmp_path: Path) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -12,8 +14,9 @@ import torch
 import yaml
 from digits import CPU, digits_recipe
 
+import sr_kd.distributed
 from sr_kd.distributed import joined
-from sr_kd.errors import UsageError
+from sr_kd.errors import SrKdError, UsageError
 from sr_kd.networks.files import load_network
 from sr_kd.recipes.workspace import Workspace
 from sr_kd.tasks.classification.images import open_labeled
@@ -199,6 +202,19 @@ def test_an_environment_that_torchrun_never_sets_is_refused_at_once(monkeypatch,
     for name, value in {"WORLD_SIZE": size, "RANK": rank, "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(UsageError, match=r"the environment says WORLD_SIZE=.*: unset both"), joined("cpu"):
+        pass
+
+
+@pytest.mark.parametrize("rank", ["0", "1"])
+def test_processes_that_never_start_are_waited_for_no_longer_than_said(monkeypatch, rank):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    for name, value in {"WORLD_SIZE": "2", "RANK": rank, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sr_kd.distributed, "COMING", timedelta(seconds=1))
+    expected = rf"rank {rank}: the 2 processes of this run did not come together at 127.0.0.1:{port} within"
+    with pytest.raises(SrKdError, match=expected), joined("cpu"):
         pass
 
 
