@@ -22,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Look at the file and print what is known of it."""
+    from ..errors import printable
     from ..files import check_target, write_text
     from ..report.card import model_card
     from ..report.facts import file_facts
@@ -37,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(document, indent=2, default=str))
         return 0
     for name, value in _lines(facts):
-        print(f"{name:<14}{value}")
+        print(printable(f"{name:<14}{value}"))
     for scale, effort in facts.efforts.items():
         speed = f", {speeds[scale]:.2f} megapixels a second here" if scale in speeds else ""
         print(

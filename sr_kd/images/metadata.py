@@ -27,7 +27,8 @@ DESCRIPTIVE = (
 POINTERS = (IFD.Exif, IFD.GPSInfo)
 MOST_DPI = 1e6
 # XMP states a value as an attribute, name="value", or as an element, <name>value</name>, under any prefix.
-_STATED = rb"""((?:\w+:)?%s(?:\s*=\s*["']|\s*>))\s*-?\d+\s*(["']|<)"""
+# The time that these patterns take must grow with the packet's length, not with its square: it may have many megabytes.
+_STATED = rb"""(\b%s(?:\s*=\s*["']|\s*>))\s*-?\d+\s*(["']|<)"""
 # What points to parts of the file that are not kept, as attributes or elements, and what is then lost.
 _ELSEWHERE = {
     rb"hdrgm:[\w.-]+|Container:Directory": None,  # said with the pixels, as not all gain maps are announced in XMP
@@ -96,9 +97,9 @@ def upright_xmp(xmp: Any, notes: list[str]) -> bytes | None:
         notes.append("XMP is no UTF-8 and was left out")
         return None
     for names, lost in _ELSEWHERE.items():
-        stated = rb"""\s(?:%s)\s*=\s*("[^"]*"|'[^']*')|<(%s)\b[^>]*>.*?</\2>""" % (names, names)
-        packet, count = re.subn(stated, b"", packet, flags=re.DOTALL)
-        notes += [lost] if count and lost else []
+        packet, attributes = re.subn(rb"""\s(?:%s)\s*=\s*("[^"]*"|'[^']*')""" % names, b"", packet)
+        packet, elements = _without_elements(packet, names)
+        notes += [lost] if lost and attributes + elements else []
     return _state(packet, {b"Orientation": 1})
 
 
@@ -158,6 +159,20 @@ def _resized_exif(exif: bytes | None, width: int, height: int) -> bytes | None:
             if tag in directory:
                 directory[tag] = value
     return parsed.tobytes()
+
+
+def _without_elements(packet: bytes, names: bytes) -> tuple[bytes, int]:
+    """The packet without the elements of these names (a pattern) that are closed, and how many were taken out."""
+    tags = list(re.finditer(rb"<(/?)(%s)\b[^<>]*>" % names, packet))
+    closed_until = {tag[2]: tag.start() for tag in tags if tag[1]}
+    kept, begin, count, inside = [], 0, 0, None
+    for tag in tags:
+        if inside is None and not tag[1] and closed_until.get(tag[2], -1) > tag.start():
+            kept.append(packet[begin : tag.start()])
+            inside = tag[2]
+        elif tag[1] and tag[2] == inside:
+            begin, inside, count = tag.end(), None, count + 1
+    return b"".join([*kept, packet[begin:]]), count
 
 
 def _state(packet: bytes, values: Mapping[bytes, int]) -> bytes:

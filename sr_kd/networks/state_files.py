@@ -38,6 +38,7 @@ PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "netG.", "network.")
 GENERATORS = ("ema_model.", "generator_ema.", "generator.")
 COUNTER = "n_averaged"  # of PyTorch's AveragedModel, beside the weights
 LARGEST_DESCRIPTION = 2**24  # characters
+LARGEST_EXPANSION = 100  # of compressed arrays; weights hardly shrink, zeros by a thousand
 NESTING = 6  # levels of a network's arguments: a teacher has two
 
 
@@ -119,6 +120,9 @@ def _read_safetensors(path: Path) -> StateFile:
 
 def _read_npz(path: Path) -> StateFile:
     data = path.read_bytes()
+    with suppress(zipfile.BadZipFile, ValueError), zipfile.ZipFile(io.BytesIO(data)) as entries:
+        if sum(entry.file_size for entry in entries.infolist()) > LARGEST_EXPANSION * len(data):
+            raise SrKdError(f"{path}: its arrays are more than {LARGEST_EXPANSION} times larger than the file")
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             tensors = {name: torch.from_numpy(arrays[name].copy()) for name in arrays.files}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..errors import UsageError
+from ..errors import UsageError, printable
 from .facts import FileFacts
 
 HEAD = """---
@@ -75,7 +76,7 @@ def _architecture(facts: FileFacts) -> Iterator[str]:
 
 def _training(metadata: Mapping[str, Any]) -> Iterator[str]:
     if note := metadata.get("note"):
-        yield f"{note}\n"
+        yield f"{_text(note)}\n"
     for key, title in (
         ("trained_on", "Data and terms"),
         ("recipe", "Recipe"),
@@ -88,7 +89,7 @@ def _training(metadata: Mapping[str, Any]) -> Iterator[str]:
     ):
         if key in metadata:
             value = metadata[key]
-            yield f"- {title}: {f'{value:,}' if key == 'iteration' else value}"
+            yield f"- {title}: {f'{value:,}' if isinstance(value, int) and key == 'iteration' else _text(value)}"
 
 
 def _scores(facts: FileFacts) -> Iterator[str]:
@@ -96,20 +97,26 @@ def _scores(facts: FileFacts) -> Iterator[str]:
     if not rows:
         return
     metrics = list(dict.fromkeys(metric for row in rows.values() for metric in row))
-    yield f"| set | {' | '.join(metric.upper() for metric in metrics)} |"
+    yield f"| set | {' | '.join(_text(metric.upper()) for metric in metrics)} |"
     yield f"| --- |{' ---: |' * len(metrics)}"
     for name, row in rows.items():
-        cells = [f"{row[metric]:.{2 if metric == 'psnr' else 4}f}" if metric in row else "-" for metric in metrics]
-        yield f"| {name} | {' | '.join(cells)} |"
+        numbers = {metric: value for metric, value in row.items() if isinstance(value, int | float)}
+        cells = [f"{numbers[one]:.{2 if one == 'psnr' else 4}f}" if one in numbers else "-" for one in metrics]
+        yield f"| {_text(name)} | {' | '.join(cells)} |"
     yield ""
     protocol = facts.metadata.get("protocol")
     yield (
-        f"Protocol `{protocol}` of sr_kd (docs/evaluation.md). Measure again:"
+        f"Protocol `{_text(protocol)}` of sr_kd (docs/evaluation.md). Measure again:"
         if protocol
         else "Of the last validation of its run; under one protocol beside other models:"
     )
     yield ""
     yield f"`sr-kd evaluate -n {Path(facts.file).name} --hr DIR --scale {facts.scales[0]}`"
+
+
+def _text(value: Any) -> str:
+    """What a file says, as text in Markdown: no tags, links, images or cells of a stranger's."""
+    return re.sub(r"([\[\]`|])", r"\\\1", printable(str(value)).replace("<", "&lt;"))
 
 
 def score_rows(scores: Any) -> dict[str, dict[str, float]]:

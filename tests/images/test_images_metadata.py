@@ -5,6 +5,7 @@ import os
 import struct
 import subprocess
 import sys
+import time
 import zlib
 from functools import cache
 
@@ -178,6 +179,18 @@ def test_of_endlessly_many_entries_the_first_are_read():
         "the color profile is damaged and was left out",
         "of 50,000 entries of metadata, those after the first 256 were left out",
     )
+
+
+@pytest.mark.parametrize(
+    "piece",
+    (b"6", b"<hdrgm:a>", b"<hdrgm:a ", b" hdrgm:a = ", b"Orientation=' ", b"<a:HasExtendedXMP>"),
+)
+def test_xmp_takes_a_time_that_grows_with_its_length_alone(piece):
+    began = time.process_time()
+    packet = b"<x>" + piece * (1_000_000 // len(piece)) + b'<y tiff:Orientation="6"/></x>'  # some took hours
+    image = decode_image(png_with(chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + packet)), "x.png")
+    assert image.metadata.xmp == packet.replace(b'="6"', b'="1"')
+    assert time.process_time() - began < 10
 
 
 def test_text_and_exif_after_the_pixels_count(tmp_path):

@@ -111,6 +111,11 @@ def test_compressed_content_is_not_unpacked(tmp_path: Path) -> None:
     assert "its content is compressed" in refusal(tmp_path / "bomb.pth")
 
 
+def test_arrays_that_unpack_to_a_thousand_times_the_file_are_not_unpacked(tmp_path: Path) -> None:
+    np.savez_compressed(tmp_path / "bomb.npz", **{"last_layer.bias": np.zeros(10_000_000, np.float32)})
+    assert "more than 100 times larger than the file" in refusal(tmp_path / "bomb.npz")
+
+
 def test_the_same_holds_for_weights_of_an_existing_network(tmp_path: Path) -> None:
     np.savez(
         tmp_path / "net.npz",

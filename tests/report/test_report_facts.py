@@ -66,6 +66,20 @@ def test_a_teacher_has_no_card(tmp_path: Path) -> None:
         model_card(file_facts(path))
 
 
+def test_what_a_file_says_is_text_on_the_terminal_and_in_the_card(run_cli, tmp_path: Path) -> None:
+    said = "\x1b[2J\n<script>1</script> ![x](http://127.0.0.1/x.png) `a` | b"
+    path, card = tmp_path / "net.safetensors", tmp_path / "README.md"
+    metadata = {"recipe": said, "iteration": said, "protocol": said, "scores": {said: {said: 1.0, "psnr": said}}}
+    save_network(path, build_network("FSRCNN", scale=2), metadata=metadata)
+    result = run_cli("info", path, "--card", card)
+    assert result.returncode == 0, result.stderr
+    for text in (result.stdout, card.read_text(encoding="utf-8")):
+        assert "\x1b" not in text and all(line.isprintable() for line in text.splitlines())
+    text = card.read_text(encoding="utf-8")
+    assert r"- Recipe: \x1b\[2J\n&lt;script>1&lt;/script> !\[x\](http://127.0.0.1/x.png) \`a\` \| b" in text
+    assert "<script" not in text.lower()
+
+
 def test_the_command_prints_json_and_writes_a_card(run_cli, tmp_path: Path) -> None:
     card = tmp_path / "README.md"
     done = run_cli("info", "fsrcnn_x2", "--json", "--card", card)
