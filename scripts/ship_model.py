@@ -33,6 +33,8 @@ def main() -> None:
     parser.add_argument("--hr", nargs="+", required=True, help="benchmark folders to measure on")
     parser.add_argument("--trained_on", required=True, help="the training sets and their terms")
     parser.add_argument("--note", default="", help="what a user should know")
+    parser.add_argument("--intended_use", help="a sentence for the card, where it is not for clean photographs")
+    parser.add_argument("--license", help="of the weights, where it is not that of the package")
     parser.add_argument("--date", required=True, help="of the training, YYYY-MM-DD")
     parser.add_argument("--default", action="store_true", help="serve this scale where no model is named")
     arguments = parser.parse_args()
@@ -57,6 +59,7 @@ def main() -> None:
         "date": arguments.date,
         "trained_on": arguments.trained_on,
         "note": arguments.note,
+        **{key: value for key in ("intended_use", "license") if (value := getattr(arguments, key))},
         "protocol": "rgb8",
         "scores": [{"name": s.name, "psnr": round(s.psnr, 4), "ssim": round(s.ssim, 5)} for s in scores],
     }

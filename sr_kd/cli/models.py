@@ -33,13 +33,17 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps(entries, indent=2))
         return 0
     fast = f" {'MP / s':>7}" if speeds else ""
-    print(f"{'name':14} {'scale':5} {'parameters':>10} {'file':>9}{fast}  PSNR / SSIM on Y, protocol rgb8")
+    width = max(map(len, models), default=4)
+    print(f"{'name':{width}} {'scale':5} {'parameters':>10} {'file':>9}{fast}  PSNR / SSIM on Y, protocol rgb8")
     for name, model in models.items():
         scores = ", ".join(f"{s['name']} {s['psnr']:.2f}/{s['ssim']:.4f}" for s in model.details.get("scores", []))
         size = f"{model.file.stat().st_size / 1000:.0f} kB"
         fast = f" {speeds[name]:7.2f}" if speeds else ""
         mark = " (default)" if model.default else ""
-        print(f"{name:14} x{model.scale:<4} {model.details.get('parameters', 0):>10,} {size:>9}{fast}  {scores}{mark}")
+        print(f"{name:{width}} x{model.scale:<4} {model.details.get('parameters', 0):>10,} {size:>9}{fast}  {scores}{mark}")
+    for name, model in models.items():
+        if use := model.details.get("intended_use"):
+            print(f"{name}: {use} License: {model.details['license']}.")
     print("Use one by name: sr-kd upscale -i IMAGE -o OUT -n NAME. What they were trained on: sr-kd models --json;")
     print("how fast they are here: sr-kd models --speed")
     return 0

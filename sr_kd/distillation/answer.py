@@ -65,7 +65,7 @@ class Answer:
 
     def text(self) -> str:
         """For the end of the command."""
-        width = max(18, *map(len, self.closeness))
+        width = max([18, *map(len, dict(self.closeness))])
         close = [
             f"  {name:<{width}} {_number(one.psnr, 2)} dB   SSIM {_number(one.ssim, 4)}"
             for name, one in self.closeness.items()

@@ -74,6 +74,7 @@ class Finisher:
             "note": f"Distilled from {teacher.path.name} (SHA-256 {plan.teacher_sha256}): it gives what that gives. "
             f"PSNR to the teacher on {len(held_out)} held-out images: {answer.brief()}.",
             "trained_on": f"{len(plan.train)} images{copies}, labeled by the teacher" + " beside HR" * plan.hr,
+            "intended_use": f"What {teacher.path.name} is for, where that is too large or too slow.",
             "recipe": name,
             "license": f"that of the teacher: {license_name}",
         }

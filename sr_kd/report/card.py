@@ -18,9 +18,11 @@ tags:
 - knowledge-distillation
 ---"""
 UNKNOWN = "The file does not tell."
-LIMITS = (
+CLEAN = (
     "It expects sharp, clean images, as bicubic interpolation makes them small. Noise, blur and strong compression "
-    "become larger, not better.",
+    "become larger, not better."
+)
+LIMITS = (
     "Text, halftones and screen content look different from photographs: look before you trust an upscaled letter or "
     "number.",
     "Details that an image does not have are guessed. Nobody must be identified by an upscaled face or license plate.",
@@ -37,14 +39,14 @@ def model_card(facts: FileFacts) -> str:
     if facts.kind != "network":
         raise UsageError(f"{facts.file} is a {facts.kind}; model cards are for super-resolution networks")
     scales = ", ".join(f"x{scale}" for scale in facts.scales)
-    name = Path(facts.file).stem
+    name, use = Path(facts.file).stem, facts.metadata.get("intended_use")
     blocks = [
         HEAD,
         f"# {name}",
         f"{facts.network} for super-resolution at {scales}, {facts.parameters:,} parameters, on "
         f"{'luma (Y); Cb and Cr are bicubic' if facts.color == 'y' else 'RGB'}.",
         "## Intended use",
-        f"Enlarging clean photographs by {scales}, and comparing small networks in research.",
+        _text(use) if use else f"Enlarging clean photographs by {scales}, and comparing small networks in research.",
         f"```bash\npip install sr_kd\nsr-kd upscale -i IMAGE -o OUT.png -n {Path(facts.file).name}\n```",
         "## Architecture",
         "\n".join(_architecture(facts)),
@@ -53,7 +55,7 @@ def model_card(facts: FileFacts) -> str:
         "## Scores",
         "\n".join(_scores(facts)) or UNKNOWN,
         "## Limits",
-        "\n".join(f"- {limit}" for limit in LIMITS),
+        "\n".join(f"- {limit}" for limit in (*(() if use else (CLEAN,)), *LIMITS)),
         "## File",
         f"`{Path(facts.file).name}`, {facts.size:,} bytes, SHA-256 `{facts.sha256}`, made by "
         f"{facts.made_by or 'an unknown program'}.",

@@ -50,7 +50,7 @@ def test_a_training_state_is_one(tmp_path: Path) -> None:
     assert facts.metadata == {"run": "name", "phase": "student", "iteration": 7, "stage": 0}
 
 
-@pytest.mark.parametrize("name", ["fsrcnn_x2", "fsrcnn_x2_large", "fsrcnn_x3", "fsrcnn_x4"])
+@pytest.mark.parametrize("name", list(shipped_models()))
 def test_the_shipped_cards_are_those_of_the_files(name: str) -> None:
     card = shipped_models()[name].file.with_suffix(".md").read_text(encoding="utf-8")
     assert card == model_card(file_facts(name))
