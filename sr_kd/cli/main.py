@@ -77,11 +77,13 @@ def build_parser(only: str | None = None) -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0, 1 (failed work) or 2 (wrong usage or options)."""
+    _open_closed_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files are bytes that need not be text
     given = list(sys.argv[1:] if arguments is None else arguments)
     only = next((argument for argument in given if argument in COMMANDS), None)
     try:
+        _refuse_removed_folder()
         parsed = build_parser(only).parse_args(given)
         keep_freed_memory()
         _refuse_empty(parsed)
@@ -110,6 +112,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"sr-kd {only}: stopped", file=sys.stderr)
         return 130
+
+
+def _open_closed_streams() -> None:
+    """Of standard streams that were closed (`2>&-`): the work is done all the same, no file gets their numbers."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
+
+
+def _refuse_removed_folder() -> None:
+    """Libraries that are loaded later would end the process where the current folder is gone."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise UsageError("the current folder was removed: go to another one") from None
 
 
 @contextmanager

@@ -118,7 +118,10 @@ class LmdbWriter:
 
     def put(self, name: str, png: bytes) -> None:
         """Add an image file under its name without suffix."""
-        key = name.encode()
+        try:
+            key = name.encode()
+        except UnicodeEncodeError:
+            raise SrKdError(f"the image name '{name}' is no UTF-8, as names in an LMDB are: rename the image") from None
         if len(key) > _LONGEST_KEY:
             raise SrKdError(f"the image name '{name[:40]}...' is longer than LMDB's {_LONGEST_KEY} bytes")
         self._waiting.append((key, png))

@@ -39,7 +39,7 @@ def parallel_map(function: Callable[[Item], Result], items: Iterable[Item], work
     waiting: deque[Future[Result]] = deque()
     try:
         for item in items:
-            with signals_later():  # it may start processes
+            with process_start():  # it may be one
                 waiting.append(executor.submit(function, item))
             if len(waiting) > _AHEAD * workers:
                 yield waiting.popleft().result()
@@ -49,6 +49,22 @@ def parallel_map(function: Callable[[Item], Result], items: Iterable[Item], work
         raise SrKdError("a worker process was killed, perhaps for want of memory: try fewer workers") from None
     finally:
         executor.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def process_start() -> Iterator[None]:
+    """The block starts a worker process, which no signal interrupts.
+
+    Raises:
+        SrKdError: the server process that workers fork off was killed.
+    """
+    try:
+        with signals_later():
+            yield
+    except (EOFError, ConnectionError):
+        raise SrKdError(
+            "the process that starts the workers was killed, perhaps for want of memory: try fewer workers"
+        ) from None
 
 
 @contextmanager

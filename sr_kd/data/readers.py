@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..errors import SrKdError
 from .image_set import ImageSet
-from .parallel import signals_later, start_worker, worker_context
+from .parallel import process_start, start_worker, worker_context
 from .patch_reader import PatchReader
 from .sampler import Draw
 
@@ -97,7 +97,7 @@ class Readers:
             process = context.Process(
                 target=_serve, args=(theirs, images, patch, slots, cache_bytes / workers), daemon=True
             )
-            with signals_later():
+            with process_start():
                 process.start()
                 theirs.close()  # so that a dead worker is an end of file
                 self._processes.append(process)

@@ -11,6 +11,7 @@ from typing import Any
 from ..config.schema import TrainingRecipe
 from ..data.image_set import ImageSet
 from ..errors import UsageError
+from ..recipes.check_plan import plan_problems
 from ..recipes.cost import undistilled_arm
 from ..recipes.graph import arms, baseline_of, phases_before, teacher_of
 from ..recipes.invocation import find_recipe
@@ -90,10 +91,13 @@ def find_run(run: str | Path, overrides: Sequence[str] = ()) -> Run:
     """The run of an option file, or of an experiment's folder.
 
     Raises:
-        UsageError: neither an option file nor a run's folder, or a recipe that has never been run.
+        UsageError: neither an option file nor a run's folder, a recipe whose phases, arms and seeds do not fit, or one
+            that has never been run.
         SrKdError: a damaged record.
     """
     recipe, invocation = find_recipe(run, tuple(overrides))
+    if problems := list(plan_problems(recipe, TASKS.get(recipe.task))):
+        raise UsageError(recipe.origin.report(problems))
     workspace = Workspace(recipe)
     if not workspace.root.is_dir():
         raise UsageError(f"there is no run of this recipe: no folder {workspace.root}; run sr-kd train first")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -64,3 +67,25 @@ def test_the_shipped_models_are_listed_with_their_speed_on_request(capsys):
     assert main(["models", "--json", "--speed", "--device", "cpu"]) == 0
     entries = json.loads(capsys.readouterr().out)
     assert all(name in listed and entry["megapixels_per_second"] > 0 for name, entry in entries.items())
+
+
+def test_closed_standard_streams_cost_no_work(tmp_path, repository):
+    from skimage import data, io
+
+    io.imsave(tmp_path / "photo.png", data.astronaut()[:12, :16])
+    command = f"exec '{sys.executable}' -m sr_kd upscale -i photo.png -o out -n bicubic <&- >&- 2>&-"
+    done = subprocess.run(
+        ["sh", "-c", command], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(repository)}, check=False
+    )
+    assert done.returncode == 0
+    assert io.imread(tmp_path / "out" / "photo.png").shape == (24, 32, 3)
+
+
+def test_a_removed_current_folder_is_one_sentence(tmp_path, repository):
+    command = f"mkdir gone; cd gone; rmdir ../gone; exec '{sys.executable}' -m sr_kd upscale -i photo.png -o out"
+    environment = {**os.environ, "PYTHONPATH": str(repository)}
+    done = subprocess.run(
+        ["sh", "-c", command], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr == "sr-kd upscale: error: the current folder was removed: go to another one\n"

@@ -135,6 +135,10 @@ class TestErrors:
         with pytest.raises(UsageError, match=r"4 of 4 HR images have no LR image in .*lr\.lmdb: .*'0001_lr'"):
             open_set([str(folder)], scale=2, dataroot_lq=[str(small)])
 
+    def test_a_name_that_is_no_utf8(self, tmp_path):
+        with LmdbWriter(tmp_path / "odd.lmdb") as writer, pytest.raises(SrKdError, match="is no UTF-8"):
+            writer.put("\udcff", b"")
+
     def test_a_name_too_long_for_a_key(self, tmp_path):
         with LmdbWriter(tmp_path / "long.lmdb") as writer, pytest.raises(SrKdError, match="longer than LMDB's 511"):
             writer.put("x" * 600, b"")

@@ -189,6 +189,28 @@ def test_workers_end_with_a_killed_main_process(photographs, tmp_path, start_cli
     assert marked(mark) == []
 
 
+def test_a_killed_server_of_workers_is_one_sentence(photographs, tmp_path, start_cli):
+    if not Path("/proc/self/environ").exists():
+        pytest.skip("system: processes are looked at in /proc")
+    mark = f"{tmp_path.name}_{os.getpid()}"
+    arguments = ("prepare", photographs, "-o", tmp_path / "out", "--workers", 2, "--quiet")
+    process = start_cli(*arguments, env={"SR_KD_MARK": mark})
+    server: list[str] = []
+    while not server and process.poll() is None:
+        server = [
+            number for number in marked(mark) if b"forkserver" in (Path("/proc") / number / "cmdline").read_bytes()
+        ]
+        time.sleep(0.01)
+    os.kill(int(server[0]), signal.SIGKILL)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert errors.strip() == (
+        "sr-kd prepare: error: the process that starts the workers was killed, perhaps for want of memory: "
+        "try fewer workers"
+    )
+    assert marked(mark) == []
+
+
 def marked(mark: str) -> list[str]:
     """The processes that have this in their environment."""
     found = []

@@ -437,3 +437,10 @@ def test_a_pil_photograph_keeps_its_orientation_tag(upscaler):
     source.save(buffer, format="PNG", exif=source.getexif())
     opened = PIL.Image.open(io.BytesIO(buffer.getvalue()))
     assert upscaler.upscale(opened).getexif()[0x0112] == 6
+
+
+def test_what_a_library_makes_of_missing_memory_counts_too():
+    error = ImportError("The `scipy` install you are using seems to be broken")
+    assert not is_out_of_memory(error)
+    error.__cause__ = ImportError("libscipy_openblas.so: failed to map segment from shared object")
+    assert is_out_of_memory(error)

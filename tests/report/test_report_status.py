@@ -6,6 +6,8 @@ import json
 import re
 import shutil
 
+import pytest
+
 from sr_kd.recipes.time_left import recipe_outlook, seconds_left
 from sr_kd.report.run import find_run
 from sr_kd.report.status import Status, status_lines
@@ -49,6 +51,14 @@ def test_the_command_tells_it_from_another_terminal(finished, tmp_path, run_cli)
 def test_what_is_no_run_is_refused(run_cli, tmp_path):
     done = run_cli("status", ".", cwd=tmp_path)
     assert done.returncode == 2 and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["status", "report", "features"])
+@pytest.mark.parametrize("change", ["seeds=[]", "phases:baseline_total:total_iter=nobody"])
+def test_a_recipe_that_cannot_be_any_more_is_refused(finished, run_cli, command, change):
+    done = run_cli(command, finished / "tiny.yml", "--force_yml", change, cwd=finished)
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr and change.split("=")[0].split(":")[-1] in done.stderr
 
 
 def test_training_tells_the_time_of_the_whole_recipe(finished, tmp_path):
