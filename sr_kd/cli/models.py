@@ -40,9 +40,8 @@ def run(arguments: argparse.Namespace) -> int:
         size = f"{model.file.stat().st_size / 1000:.0f} kB"
         fast = f" {speeds[name]:7.2f}" if speeds else ""
         mark = " (default)" if model.default else ""
-        print(
-            f"{name:{width}} x{model.scale:<4} {model.details.get('parameters', 0):>10,} {size:>9}{fast}  {scores}{mark}"
-        )
+        parameters = f"{model.details.get('parameters', 0):,}"
+        print(f"{name:{width}} x{model.scale:<4} {parameters:>10} {size:>9}{fast}  {scores}{mark}")
     for name, model in models.items():
         if use := model.details.get("intended_use"):
             print(f"{name}: {use} License: {model.details['license']}.")
