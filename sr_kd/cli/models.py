@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{name:{width}} x{model.scale:<4} {parameters:>10} {size:>9}{fast}  {scores}{mark}")
     for name, model in models.items():
         if use := model.details.get("intended_use"):
-            print(f"{name}: {use} License: {model.details['license']}.")
+            print(f"{name}: {use} License: {model.details.get('license', 'that of the package')}.")
     print("Use one by name: sr-kd upscale -i IMAGE -o OUT -n NAME. What they were trained on: sr-kd models --json;")
     print("how fast they are here: sr-kd models --speed")
     return 0

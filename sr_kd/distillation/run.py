@@ -122,7 +122,7 @@ def distil(
     if hr:
         found = find_images(paths, folder, SMALLEST * teaching.scale)
     sizes = [size] if isinstance(size, str) else list(size)
-    names = _names(name or f"{teaching.path.stem}", sizes, teaching.scale, exact=name is not None)
+    names = _names(name or teaching.path.stem, sizes, teaching.scale, exact=name is not None)
     students = _students(dict(zip(names, sizes, strict=True)), read_plan(folder), teaching.scale, device)
     plan = make_plan(
         teaching, found, folder, students=students, iterations=iterations, seconds=budget, degrade=degrade, hr=hr
