@@ -466,7 +466,7 @@ def test_hr_images_are_learned_beside_the_answers_to_them(work: Path, tmp_path: 
     assert read_image(out / "images" / "train" / "photo_0_degraded.png").pixels.shape == (45, 45, 3)
     assert len(list((out / "hr").iterdir())) == len(list((out / "labels" / "train").glob("*.png"))) == 8
     train = load_recipe(out / "recipe.yml").train
-    assert [path.name for path in train.dataroot_gt] == ["train", "hr"]
+    assert [Path(path).name for path in train.dataroot_gt] == ["train", "hr"]
     assert made.text() == made.answers["a"].text()
     assert (
         "scaled down and a degraded copy of each, labeled by the teacher beside HR" in (out / "README.md").read_text()
