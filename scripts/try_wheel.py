@@ -28,9 +28,10 @@ def main() -> None:
     check_sdist(next((folder / "dist").glob("*.tar.gz")))
     python = bare_environment(folder / "environment")
     constraints = folder / "lent.txt"
-    constraints.write_text("".join(f"{lent.name}=={lent.version}\n" for lent in lend_torch(python)))
+    lent = lend_torch(python)
+    constraints.write_text("".join(f"{each.name}=={each.version}\n" for each in lent))
     wheel = next((folder / "dist").glob("*.whl"))
-    run(python, "-m", "pip", "install", "--quiet", "--constraint", constraints, wheel)
+    run(python, "-m", "pip", "install", "--quiet", "--constraint", constraints, f"{wheel}[tflite]")
     work = folder / "work"
     work.mkdir()
     image = run(python, "-c", "import skimage; print(skimage.__path__[0])", cwd=work).strip() + "/data/coffee.png"
@@ -42,11 +43,13 @@ def main() -> None:
         ["train", "-opt", "quickstart", "--quiet", "--force_yml", *FEW_STEPS],
         ["upscale", "-i", image, "-o", "coffee.png", "-n", "experiments/quickstart/models/net_g_latest.pth"],
         ["evaluate", "-n", "bicubic", "-n", "fsrcnn_x2", "--hr", "scikit-image:held_out", "--scale", "2", "--quiet"],
+        ["export", "-n", "fsrcnn_x2", "-o", "fsrcnn_x2.tflite", "--rgb"],
+        ["export", "-n", "fsrcnn_x4_photo", "-o", "photo.tflite", "--input-size", "64x64"],
         ["recipes", "pisr/*", "-o", "mine"],
         ["check", "-opt", "mine/train/pisr/fsrcnn_x2_cpu.yml", "--no-data"],
     ):
         print(run(sr_kd, *arguments, cwd=work))
-    made = ["coffee.png", "results/quickstart/table.md", "results/quickstart/montage.png"]
+    made = ["coffee.png", "fsrcnn_x2.tflite", "results/quickstart/table.md", "results/quickstart/montage.png"]
     missing = [name for name in made if not (work / name).is_file()]
     if missing:
         sys.exit(f"the commands did not make {', '.join(missing)}")
@@ -72,6 +75,7 @@ def lend_torch(python: Path) -> list[Distribution]:
     """Link torch and its requirements, as they are installed here, into the environment."""
     site = Path(run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip())
     lent = closure("torch")
+    del lent["typing-extensions"]  # litert-torch wants an older one
     for found in lent.values():
         for top in {file.parts[0] for file in found.files or [] if file.parts[0] not in ("..", "__pycache__")}:
             link = site / top

@@ -23,7 +23,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--time", type=_seconds, metavar="2h", help="for everything, as 90s, 30m, 2h (default: 20m)")
     parser.add_argument("--iterations", type=int, metavar="N", help="of the training, instead of a time")
     parser.add_argument(
-        "--export", default="onnx", metavar="LIST", help="onnx, pt2, safetensors, with commas between (default: onnx)"
+        "--export",
+        default="onnx",
+        metavar="LIST",
+        help="onnx, pt2, tflite, mlpackage, param (ncnn), with commas between (default: onnx)",
     )
     parser.add_argument(
         "--degrade", action="store_true", help="learn from a copy of each image with blur, noise and JPEG, too"

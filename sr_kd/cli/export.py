@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--precision", choices=("fp32", "fp16", "int8"), default="fp32", help="of the arithmetic inside (default: fp32)"
     )
     parser.add_argument("--opset", type=int, default=18, help="version of ONNX's operators (default: 18)")
+    parser.add_argument(
+        "--input-size",
+        type=_size,
+        metavar="WxH",
+        help=".tflite: width and height of the images that the file takes (default: 480x270)",
+    )
     parser.add_argument("--calibrate", nargs="+", metavar="DIR", help="int8: photographs that set the ranges")
     parser.add_argument(
         "--max-loss", type=float, metavar="DB", help="int8: refused if PSNR falls by more (default: 0.3)"
@@ -66,7 +73,12 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.precision == "int8":
         return _export_int8(network, arguments)
     exported = export_network(
-        network, arguments.output, rgb=arguments.rgb, precision=arguments.precision, opset=arguments.opset
+        network,
+        arguments.output,
+        rgb=arguments.rgb,
+        precision=arguments.precision,
+        opset=arguments.opset,
+        input_size=arguments.input_size,
     )
     compared = "converted, not run: Core ML runs on macOS"
     if exported.difference is not None:
@@ -76,6 +88,14 @@ def run(arguments: argparse.Namespace) -> int:
         f"{exported.description['color'].upper()} in [0, 1], {exported.description['precision']}; {compared}"
     )
     return 0
+
+
+def _size(text: str) -> tuple[int, int]:
+    """Height and width of what is written as WIDTHxHEIGHT."""
+    found = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text.strip().lower())
+    if not found:
+        raise argparse.ArgumentTypeError(f"'{text}' is no size: write width and height as 480x270")
+    return int(found[2]), int(found[1])
 
 
 def _export_int8(network: SRNetwork, arguments: argparse.Namespace) -> int:

@@ -82,6 +82,8 @@ class Finisher:
         files, notes = [student], []
         for each in self.export:
             path = own / f"{name}.{each}"
+            if path.is_dir():
+                shutil.rmtree(path)  # Core ML's folder, of the first phase
             if each != "safetensors":
                 files.append(export_network(network, path, rgb=network.color == "y").path)
         if self.int8:

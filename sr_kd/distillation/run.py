@@ -11,9 +11,8 @@ from pathlib import Path
 from ..config.plugins import load_plugins
 from ..device import pick_device
 from ..errors import SrKdError, UsageError, unknown_name
-from ..export.export import FORMATS
+from ..export.export import FORMATS, check_packages
 from ..files import sweep_tree
-from ..imaging.graph import check_onnx_packages
 from ..imaging.label import make_labels, measure_cost, plan_labels
 from ..networks.complexity import count_parameters
 from ..recipes.api import train
@@ -215,8 +214,9 @@ def _check(seconds: float | None, iterations: int | None, export: Sequence[str],
     for each in export:
         if f".{each}" not in FORMATS:
             raise unknown_name("export format", each, [known.removeprefix(".") for known in FORMATS])
-    if int8 or "onnx" in export:
-        check_onnx_packages()
+        check_packages(f".{each}")
+    if int8:
+        check_packages(".onnx")
 
 
 def _label(plan: Plan, folder: Path, teacher: str | Path, device: str, quiet: bool) -> None:

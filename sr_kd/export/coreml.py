@@ -19,12 +19,10 @@ from ..imaging.graph import Precision, quietly
 from ..networks.state_files import DESCRIPTION_KEY
 
 
-def check_coreml(path: Path) -> None:
-    """Raise a UsageError where coremltools is missing, or the folder exists."""
+def check_coreml() -> None:
+    """Raise a UsageError where coremltools is missing."""
     if find_spec("coremltools") is None:
         raise UsageError("exporting to Core ML needs coremltools; run: pip install 'sr_kd[coreml]'")
-    if path.exists():
-        raise UsageError(f"{path} exists already, and a folder is not written over: remove it first")
 
 
 def write_coreml(program: ExportedProgram, path: Path, description: Mapping[str, Any], precision: Precision) -> None:

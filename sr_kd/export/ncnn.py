@@ -5,7 +5,6 @@ pnnx knows neither symmetric borders nor slices of channels, so bicubic upscalin
 
 from __future__ import annotations
 
-import copy
 import subprocess
 import tempfile
 from importlib.util import find_spec
@@ -13,15 +12,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from ..data.color import rgb_to_ycbcr, ycbcr_to_rgb
 from ..errors import SrKdError, UsageError
 from ..imaging.color import TensorFunction
 from ..imaging.graph import check_onnx_packages, trace, write_onnx
 from ..networks.base import SRNetwork
 from ..networks.bicubic import upscale_kernels
+from .layers import of_layers
 
 
 def check_ncnn() -> None:
@@ -43,10 +42,8 @@ def write_ncnn(network: SRNetwork, rgb: bool, parameters: Path, weights: Path) -
     """
     import pnnx
 
-    inner = copy.copy(network)
-    inner.bicubic = upscale_of_layers
-    graph: nn.Module = _LumaInRGB(inner, network.scale) if rgb else inner
-    program = trace(graph.eval(), 3 if rgb else network.channels)
+    graph = of_layers(network, rgb=rgb, upscale=upscale_of_layers)
+    program = trace(graph, 3 if rgb else network.channels)
     with tempfile.TemporaryDirectory() as folder:
         write_onnx(program, Path(folder) / "net.onnx", {})
         finished = subprocess.run(
@@ -74,30 +71,6 @@ def upscale_of_layers(x: Tensor, scale: int) -> Tensor:
     padded = functional.pad(repeated, (5, 5, 5, 5), mode="reflect")
     kernels = upscale_kernels(scale).to(x).repeat(channels, 1, 1, 1)
     return functional.pixel_shuffle(functional.conv2d(padded, kernels, stride=3, dilation=3, groups=channels), scale)
-
-
-class _LumaInRGB(nn.Module):
-    """As `sr_kd.imaging.graph.LumaInRGB`, the conversions of color as convolutions of 1x1."""
-
-    def __init__(self, network: nn.Module, scale: int) -> None:
-        super().__init__()
-        self.network, self.scale = network, scale
-        (into, self.offset), (back, self.back_offset) = _matrix(rgb_to_ycbcr), _matrix(ycbcr_to_rgb)
-        self.into_y, self.into_chroma, self.from_y, self.from_chroma = into[:1], into[1:], back[:, :1], back[:, 1:]
-
-    def forward(self, rgb: Tensor) -> Tensor:
-        """(N, 3, H, W) in [0, 1] -> (N, 3, H * scale, W * scale), not clamped."""
-        y = self.network(functional.conv2d(rgb, self.into_y, self.offset[:1]))
-        chroma = upscale_of_layers(functional.conv2d(rgb, self.into_chroma, self.offset[1:]), self.scale)
-        return functional.conv2d(y, self.from_y, self.back_offset) + functional.conv2d(chroma, self.from_chroma)
-
-
-def _matrix(conversion: TensorFunction) -> tuple[Tensor, Tensor]:
-    """The weights (3, 3, 1, 1) and offsets (3,) of a conversion between colors."""
-    black = torch.zeros(1, 3, 1, 1, dtype=torch.float64)
-    offset = conversion(black)
-    columns = conversion(torch.eye(3, dtype=torch.float64)[..., None, None]) - offset
-    return columns.transpose(0, 1).float().contiguous(), offset.flatten().float()
 
 
 def _opened(parameters: Path, weights: Path) -> TensorFunction:

@@ -16,10 +16,11 @@ from .color import TensorFunction
 
 TOLERANCE = 1.0  # gray levels of 255
 SIDE = 96  # of the LR cuttings of `photograph_pairs`
-SHAPES = ((1, 64, 96), (3, 33, 47), (1, 95, 31))  # (N, H, W): other batches and sizes than the traced one
+Shapes = tuple[tuple[int, int, int], ...]  # (N, H, W) each
+SHAPES: Shapes = ((1, 64, 96), (3, 33, 47), (1, 95, 31))  # other batches and sizes than the traced one
 
 
-def probes(channels: int) -> Iterator[Tensor]:
+def probes(channels: int, shapes: Shapes = SHAPES) -> Iterator[Tensor]:
     """Cuttings of photographs, (N, C, H, W) in [0, 1], float32: RGB, or luma for one channel.
 
     They are scikit-image's four held-out ones. Noise would be no measure: no network is made for it, and
@@ -27,7 +28,7 @@ def probes(channels: int) -> Iterator[Tensor]:
     """
     photographs = _photographs()
     taken = 0
-    for count, height, width in SHAPES:
+    for count, height, width in shapes:
         cuttings = []
         for photograph in (photographs[(taken + index) % len(photographs)] for index in range(count)):
             cuttings.append(_as_seen(_middle(photograph, height, width), channels))
@@ -48,6 +49,9 @@ def _photographs() -> list[np.ndarray]:
 
 
 def _middle(photograph: np.ndarray, height: int, width: int) -> np.ndarray:
+    """(height, width, C) of a photograph, mirrored where it is smaller."""
+    missing = [max(0, wanted - side) for wanted, side in zip((height, width), photograph.shape, strict=False)]
+    photograph = np.pad(photograph, [*((0, more) for more in missing), (0, 0)], mode="symmetric")
     top, left = ((side - wanted) // 2 for side, wanted in zip(photograph.shape, (height, width), strict=False))
     return np.ascontiguousarray(photograph[top : top + height, left : left + width])
 
@@ -58,10 +62,10 @@ def _as_seen(photograph: np.ndarray, channels: int) -> Tensor:
     return rgb if channels == 3 else rgb_to_y(rgb)
 
 
-def largest_difference(run: TensorFunction, network: nn.Module, channels: int) -> float:
+def largest_difference(run: TensorFunction, network: nn.Module, channels: int, shapes: Shapes = SHAPES) -> float:
     """In gray levels, over photographs of several sizes; NaN where there is one."""
     differences = []
-    for image in probes(channels):
+    for image in probes(channels, shapes):
         with torch.no_grad():
             expected, found = network(image), run(image)
         if found.shape != expected.shape:

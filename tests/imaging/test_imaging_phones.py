@@ -11,7 +11,9 @@ import torch
 
 from sr_kd.errors import SrKdError, UsageError
 from sr_kd.export.export import export_network
+from sr_kd.export.layers import of_layers
 from sr_kd.export.ncnn import upscale_of_layers
+from sr_kd.export.tflite import upscale_of_slices
 from sr_kd.imaging.graph import assemble
 from sr_kd.networks.base import SRNetwork
 from sr_kd.networks.bicubic import upscale, upscale_by_convolution
@@ -48,10 +50,34 @@ def test_ncnn_computes_what_the_network_does(tmp_path, name, scale, options, rgb
         np.testing.assert_allclose(np.array(extractor.extract("out0")[1]), expected(image)[0].numpy(), atol=2 / 255)
 
 
+@pytest.mark.parametrize("upscale_of", [upscale_of_layers, upscale_of_slices])
 @pytest.mark.parametrize("scale", [2, 3, 4])
-def test_bicubic_upscaling_of_ncnn_layers(scale):
+def test_bicubic_upscaling_of_plain_layers(upscale_of, scale):
     x = torch.rand(2, 3, 2, 7)
-    torch.testing.assert_close(upscale_of_layers(x, scale), upscale(x, scale), atol=1e-6, rtol=0)
+    torch.testing.assert_close(upscale_of(x, scale), upscale(x, scale), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("rgb", [False, True])
+def test_what_litert_is_given_computes_what_the_network_does(rgb):
+    network = build_network("FSRCNN", scale=3, skip="bicubic", init="default").eval().deploy()
+    image = torch.rand(1, 3 if rgb else 1, 12, 9)
+    expected = assemble(network, rgb=rgb, precision="fp32")(image)
+    found = of_layers(network, rgb=rgb, upscale=upscale_of_slices)(image)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+
+
+def test_tflite_without_its_packages_is_one_sentence(tmp_path):
+    """scripts/try_wheel.py converts with them, in an environment of its own."""
+    network = build_network("FSRCNN", scale=2)
+    with pytest.raises(UsageError, match=r"pip install 'sr_kd\[tflite\]'"):
+        export_network(network, tmp_path / "net.tflite")
+    for suffix, size, words in (
+        (".pt2", (9, 9), "is for .tflite files"),
+        (".tflite", (1, 9), "9x1 pixels is too small"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            export_network(network, tmp_path / f"net{suffix}", input_size=size)
+    assert not list(tmp_path.iterdir())
 
 
 class Mirrored(SRNetwork):
