@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from ..report.facts import file_facts
 from ..report.run import find_run
 from ..report.write import write_page
 from .answer import Answer, license_of, measure
+from .headline import headline
 from .plan import Plan
 from .teacher import Teacher
 
@@ -98,15 +99,16 @@ class Finisher:
             )
         else:
             files.append(Path(shutil.copyfile(license_file, own / "TEACHER_LICENSE.txt")))
-        files.append(self.report([name]))
+        answer = replace(answer, notes=tuple(notes))
+        files.append(self.report({name: answer}))
         card = own / "README.md"
         write_text(card, model_card(file_facts(student)))
         shown = tuple(str(path) for path in [*files, card, own / "recipe.yml"])
-        return replace(answer, files=shown, notes=tuple(notes))
+        return replace(answer, files=shown)
 
-    def report(self, names: Sequence[str]) -> Path:
+    def report(self, answers: Mapping[str, Answer]) -> Path:
         """The page of one student, or of several beside each other."""
-        folders = [self.plan.folder(name, self.folder) for name in names]
-        page = folders[0] / "report.html" if len(names) == 1 else self.folder / "report.html"
+        folders = [self.plan.folder(name, self.folder) for name in answers]
+        page = folders[0] / "report.html" if len(answers) == 1 else self.folder / "report.html"
         runs = [find_run(folder / "recipe.yml") for folder in folders]
-        return write_page(runs, page, pick_device(self.device), quiet=self.quiet)
+        return write_page(runs, page, pick_device(self.device), answer=headline(answers), quiet=self.quiet)

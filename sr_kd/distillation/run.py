@@ -155,7 +155,7 @@ def distil(
                 answers[each] = _make_student(each, finisher, share, plugins)
                 left -= 1
         if page is not None:
-            finisher.report(list(plan.students))
+            finisher.report({each: answers[each] for each in plan.students})
         logger.info("that took %.0f s", time.monotonic() - began)
     return Distillation(folder, plan, {each: answers[each] for each in plan.students}, page)
 

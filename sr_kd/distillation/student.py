@@ -63,7 +63,7 @@ LAST = """
     init: {from: student}
     scheduler: {type: one_cycle, pct_start: 0.1}"""
 
-ARMS = "arms: {student: student, last: last}\n"
+ARMS = "arms: {first phase: student, student: last}\nbaseline: first phase\n"
 
 
 def step_seconds(student: dict[str, Any], scale: int, device: str) -> float:

@@ -9,7 +9,7 @@ from statistics import mean
 from .. import __version__
 from ..evaluation.statistics import mean_and_spread, ranked
 from ..recipes.time_left import duration
-from .answer import find_answer, first_score, signed
+from .answer import Answer, find_answer, first_score, signed
 from .data import Metric, Model, ReportData, to_json
 from .feature_figures import FeatureFigures
 from .samples import data_uri
@@ -27,8 +27,8 @@ class Cell:
     mark: str = ""
 
 
-def render_page(data: ReportData, distillations: Sequence[FeatureFigures] = ()) -> str:
-    """The whole page. Every name in it is escaped."""
+def render_page(data: ReportData, distillations: Sequence[FeatureFigures] = (), answer: Answer | None = None) -> str:
+    """The whole page, with an answer of one's own or that of `find_answer`. Every name in it is escaped."""
     heads, rows = results_table(data)
     arms = {model.label for model in data.models if model.role != "interpolation"}
     compared = [
@@ -40,7 +40,7 @@ def render_page(data: ReportData, distillations: Sequence[FeatureFigures] = ()) 
         title=data.title,
         version=data.version,
         data=data,
-        answer=find_answer(data),
+        answer=answer or find_answer(data),
         heads=heads,
         rows=rows,
         arms=compared,
@@ -97,9 +97,7 @@ def _rendered(template: str, scripts: Sequence[str], **values: object) -> str:
 
 
 def _name(model: Model) -> Cell:
-    taught = (
-        f"taught by {model.teacher}" if model.teacher else {"baseline": "no teacher: the baseline"}.get(model.role, "")
-    )
+    taught = f"taught by {model.teacher}" if model.teacher else {"baseline": "the baseline"}.get(model.role, "")
     seeds = f"{model.seeds} seeds" if model.seeds > 1 else ""
     return Cell(model.label, note=", ".join(part for part in (model.network, taught, seeds) if part))
 

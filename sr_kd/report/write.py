@@ -12,6 +12,7 @@ import torch
 from ..errors import SrKdError
 from ..files import write_text
 from ..images import Image, write_image
+from .answer import Answer
 from .distilled import distilled_phases, open_distillation, open_image
 from .feature_figures import FeatureFigures, draw_features
 from .gather import gather
@@ -27,15 +28,20 @@ def page_path(run: Run) -> Path:
     return run.workspace.results / FILE
 
 
-def write_page(runs: Sequence[Run], path: Path, device: torch.device | None, *, quiet: bool = True) -> Path:
+def write_page(
+    runs: Sequence[Run], path: Path, device: torch.device | None, *, answer: Answer | None = None, quiet: bool = True
+) -> Path:
     """Write the page of one or several runs; with a device, their networks are measured and shown at work.
+
+    Args:
+        answer: what stands at the top; by default the arms are compared.
 
     Raises:
         UsageError: runs that cannot be compared.
         SrKdError: damaged files, or a page that cannot be written.
     """
     distillations = [] if device is None else [one for run in runs for one in _distillations(run, device)]
-    write_text(path, render_page(gather(runs, device, quiet=quiet), distillations))
+    write_text(path, render_page(gather(runs, device, quiet=quiet), distillations, answer))
     return path
 
 

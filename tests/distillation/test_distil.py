@@ -89,7 +89,11 @@ def test_everything_is_made_and_said(work: Path, whole: Path) -> None:
     assert "that of the teacher: MIT License" in card
     assert "4 images and a degraded copy of each" in card
     assert re.search(r"PSNR to the teacher on 2 held-out images: tiny \d+\.\d\d dB, bicubic \d+\.\d\d dB", card)
-    assert "held-out images" in (whole / "report.html").read_text()
+    page = (whole / "report.html").read_text()
+    own = answer["closeness"]["tiny"]["psnr"]
+    assert "How close is the student to its teacher?" in page
+    assert re.search(rf'<h2 class="verdict">{own:.2f} dB, [\d.]+ times faster</h2>', page)
+    assert "on 2 held-out images" in page
     upscaled = sr_kd.load_model(whole / "tiny.safetensors").upscale(np.zeros((8, 8, 3), np.uint8))
     assert upscaled.shape == (16, 16, 3)
 
@@ -443,6 +447,7 @@ def test_several_sizes_learn_the_same_answers_and_stand_on_one_page(work: Path, 
         assert {"answer.json", "recipe.yml", f"{name}.onnx"} <= {path.name for path in (out / name).iterdir()}
         assert f"wrote out/{name}/{name}.safetensors" in finished.stdout
     page = (out / "report.html").read_text()
+    assert "How close are the students to their teacher?" in page
     assert "mine_3k" in page and "mine_student" in page
     assert not (out / "answer.json").exists()
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
