@@ -15,8 +15,8 @@ KNOWN_OF_A_RUN = ("recipe", "phase", "seed")
 def label_models(names: Sequence[str]) -> dict[str, str]:
     """Short labels for tables -> the models' names.
 
-    ``NAME=FILE`` gives a label. Otherwise a network that a run has written is called after its phase, with recipe and
-    seed where phases repeat; any other file after its stem, or all of its path where stems repeat.
+    ``NAME=FILE`` gives a label. Otherwise a network that a run has written is called after its phase, with recipe, seed
+    and "best" or "latest" where phases repeat; any other file after its stem, or all of its path where stems repeat.
 
     Raises:
         UsageError: two models of one label, or a label without a model.
@@ -49,11 +49,12 @@ def _automatic(files: Sequence[str]) -> dict[str, str]:
 
 
 def _names(file: str) -> list[str]:
-    """From short to long: of what a run has written, its phase; recipe and phase; all three. Else the stem."""
+    """From short to long: of what a run has written, phase; with recipe; seed; "best" or "latest". Else the stem."""
     path = Path(file)
     if path.is_file() and path.stem.startswith("net_"):
         metadata = load_network(path).metadata
         if all(key in metadata for key in KNOWN_OF_A_RUN):
             recipe, phase, seed = (metadata[key] for key in KNOWN_OF_A_RUN)
-            return [str(phase), f"{recipe} {phase}", f"{recipe} {phase} seed {seed}"]
+            of_seed = f"{recipe} {phase} seed {seed}"
+            return [str(phase), f"{recipe} {phase}", of_seed, f"{of_seed} {path.stem.rsplit('_', 1)[-1]}"]
     return [path.stem if path.suffix else file]

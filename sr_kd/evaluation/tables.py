@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -111,9 +112,10 @@ def _set_names(scores: Sequence[SetScore]) -> list[str]:
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """The lines of a Markdown table: first column left, the others right."""
+    """The lines of a Markdown table: first column left, the others right. Names in it stay text."""
     marks = ["---", *("---:" for _ in header[1:])]
-    return [f"| {' | '.join(cells)} |" for cells in (header, marks, *rows)]
+    lines = ([re.sub(r"[|<]", r"\\\g<0>", cell) for cell in cells] for cells in (header, marks, *rows))
+    return [f"| {' | '.join(cells)} |" for cells in lines]
 
 
 def _cell(scores: Sequence[SetScore]) -> str:

@@ -197,7 +197,7 @@ def _unfinished(data: ReportData, question: str) -> Answer:
     done, total = (sum(getattr(phase, name) for phase in data.phases) for name in ("done", "total"))
     finished = sum(phase.done >= phase.total for phase in data.phases)
     share = f"{done:,} of {total:,} iterations are done, {finished} of {len(data.phases)} phases are finished."
-    return Answer(question, "Not known yet: the run goes on", share)
+    return Answer(question, "Not known yet: the run is not finished", share)
 
 
 def _only_scores(data: ReportData, question: str) -> Answer:

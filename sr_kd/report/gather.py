@@ -19,7 +19,7 @@ from ..recipes.workspace import finished_arms
 from ..tasks.base import FinishedArm
 from .data import Comparison, Metric, Model, PhaseState, ReportData, Sample, Score, TestSet
 from .facts import effort_of
-from .measure import open_networks, speed, take_samples
+from .measure import open_networks, parameters, speed, take_samples
 from .options import option_tables
 from .progress import Logged, curves, read_logged
 from .run import Run, run_titles
@@ -50,10 +50,13 @@ def gather(runs: Sequence[Run], device: torch.device | None = None, *, quiet: bo
     samples: list[Sample] = []
     models = list(dict.fromkeys(model for part in parts for model in part.models()))
     if device is not None and first.upscales and first.recipe.scale is not None:
-        measured = {label: network for part in parts for label, network in part.networks().items()}
+        measured = {label: network for part in parts for label, network in open_networks(part.files()).items()}
         models = _sized(models, measured, first.recipe.scale, device)
         bicubic = {INTERPOLATION: None} if any(model.role == "interpolation" for model in models) else {}
         samples = take_samples(first, {**bicubic, **measured}, scores, device, quiet=quiet)
+    elif device is not None:
+        counted = {label: parameters(file) for part in parts for label, file in part.files().items()}
+        models = [replace(model, parameters=counted.get(model.label)) for model in models]
     return ReportData(
         title=", ".join(titles),
         task=first.recipe.task,
@@ -127,12 +130,12 @@ class _Part:
     def phases(self) -> list[PhaseState]:
         return phase_states(self.run, run_status(self.run, self.logged), self.prefix)
 
-    def networks(self) -> dict[str, SRNetwork]:
-        """The first seed's."""
+    def files(self) -> dict[str, str]:
+        """The networks' files, of the first seed."""
         files: dict[str, str] = {}
         for arm in self.arms:
             files.setdefault(self.prefix + arm.label, str(arm.file))
-        return open_networks(files)
+        return files
 
 
 def _check_alike(runs: Sequence[Run]) -> None:

@@ -18,6 +18,7 @@ from ..evaluation.protocols import find_protocol, luma, to_pixels
 from ..evaluation.threads import in_threads
 from ..imaging.upscaler import Upscaler
 from ..networks.base import SRNetwork
+from ..networks.complexity import count_parameters
 from ..networks.files import load_network
 from .data import Sample, Score
 from .facts import SIZE
@@ -32,6 +33,11 @@ def open_networks(files: Mapping[str, str]) -> dict[str, SRNetwork]:
     """Label -> network of what upscales; others are left out."""
     found = {label: load_network(path).network for label, path in files.items()}
     return {label: network.eval() for label, network in found.items() if isinstance(network, SRNetwork)}
+
+
+def parameters(file: str) -> int:
+    """How many a network of any task has."""
+    return count_parameters(load_network(file).network)
 
 
 def speed(network: SRNetwork, scale: int, device: torch.device) -> float:

@@ -66,7 +66,7 @@ def status_lines(statuses: Sequence[Status]) -> Iterator[str]:
     width = max(len(status.phase) for status in statuses)
     for status in statuses:
         filled = BAR * status.done // max(1, status.total)
-        state = "done" if status.finished else "running" if status.done else "waiting"
+        state = "done" if status.finished else "begun" if status.done else "waiting"
         scores = ", ".join(f"{name} {value:.4g}" for name, value in status.scores.items())
         speed = f", {1000 * status.seconds_per_step:.3g} ms a step" if status.seconds_per_step else ""
         yield (

@@ -14,6 +14,7 @@ from sr_kd.errors import UsageError
 from sr_kd.evaluation.labels import label_models
 from sr_kd.evaluation.latex import escape, latex_table
 from sr_kd.evaluation.scores import ImageScore, SetScore
+from sr_kd.evaluation.tables import result_tables
 from sr_kd.networks.build import build_network
 from sr_kd.networks.files import save_network
 
@@ -54,6 +55,12 @@ def test_what_looks_equal_is_marked_equal():
     assert [line.split(" & ")[1] for line in body] == [r"\textbf{30.000}", r"\textbf{30.000}", r"\underline{29.000}"]
 
 
+def test_names_stay_text_in_markdown():
+    head, _, row = result_tables(results(**{"a|<b>x": [30, 31]}), "sr-kd").splitlines()[:3]
+    assert [len(re.split(r"(?<!\\)\|", line)) for line in (head, row)] == [4, 4]
+    assert row.startswith(r"| a\|\<b>x |")
+
+
 def test_identical_images_are_infinite():
     assert r"\textbf{$\infty$}" in latex_table(results(same=[math.inf], other=[30.0]))
 
@@ -84,9 +91,9 @@ def test_where_less_is_better_the_least_is_bold():
 
 @pytest.fixture
 def network_file(tmp_path):
-    def save(folder, **metadata):
+    def save(folder, name="net_g_latest.pth", **metadata):
         torch.manual_seed(0)
-        path = tmp_path / folder / "net_g_latest.pth"
+        path = tmp_path / folder / name
         save_network(path, build_network("FSRCNN", scale=2), metadata=metadata)
         return str(path)
 
@@ -100,6 +107,8 @@ def test_networks_of_runs_are_called_after_what_they_are(network_file):
     assert label_models([teacher, other]) == {"student": teacher, "baseline": other}
     assert label_models([other, again]) == {"r baseline seed 0": other, "r baseline seed 1": again}
     assert label_models([f"mine={other}", again, "bicubic"]) == {"mine": other, "baseline": again, "bicubic": "bicubic"}
+    best = network_file("b", "net_g_best.pth", recipe="r", phase="baseline", seed=0)
+    assert label_models([other, best]) == {"r baseline seed 0 latest": other, "r baseline seed 0 best": best}
 
 
 def test_networks_that_do_not_tell_are_called_after_their_files(network_file):

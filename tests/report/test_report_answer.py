@@ -93,7 +93,7 @@ def test_where_less_is_better_the_signs_are_turned_round():
 
 def test_a_run_that_goes_on_has_no_answer_yet():
     answer = find_answer(make((0.1, 0.05, 0.2), done=4))
-    assert answer.verdict == "Not known yet: the run goes on"
+    assert answer.verdict == "Not known yet: the run is not finished"
     assert "4 of 10 iterations are done" in answer.sentence
     assert 'http-equiv="refresh"' in render_page(make((0.1, 0.05, 0.2), done=4))
 

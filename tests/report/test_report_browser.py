@@ -225,6 +225,19 @@ def test_curves_are_chosen_smoothed_and_hidden(page):
     assert "Imitation / imitation" not in [title.text for title in page.all("#curves h4")]
 
 
+def test_few_points_are_drawn_as_they_are(page):
+    assert page.js("return document.querySelector('#curves output').textContent") == "0"
+
+
+def test_the_scores_of_every_image_are_not_clipped_on_a_wide_page(page):
+    assert (
+        page.js(
+            "const region = document.querySelector('#images .scroll'); return region.scrollWidth - region.clientWidth"
+        )
+        == 0
+    )
+
+
 def test_the_theme_can_be_chosen(page):
     page.one("#theme").click()
     assert page.js("return document.documentElement.dataset.theme") == "dark"

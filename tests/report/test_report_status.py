@@ -28,7 +28,7 @@ def test_time_left_is_that_of_all_phases():
 def test_every_phase_has_a_line():
     *lines, last = status_lines([make("teacher", 0, 100, True, 0.5), make("student", 0, 40, False, 2.0)])
     assert lines[0].startswith("teacher  seed 0  [####################]") and "done" in lines[0]
-    assert "[########............]" in lines[1] and "running, 2e+03 ms a step" in lines[1]
+    assert "[########............]" in lines[1] and "begun, 2e+03 ms a step" in lines[1]
     assert last == "all: 140 of 200 iterations (70 %), about 2 min left in one process"
 
 

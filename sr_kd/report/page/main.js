@@ -58,31 +58,35 @@ function tradeoff() {
   };
   const possible = Object.entries(axes).filter(([, [, of]]) => report.models.some((model) => of(model)));
   if (!possible.length) return;
-  const telling = possible.find(([, [, of]]) => new Set(report.models.map(of).filter((value) => value !== null && value !== undefined)).size > 1);
-  let axis = (telling ?? possible[0])[0], kind = kinds[0][0];
-  const holder = make("div", { class: "chart" });
+  const distinct = ([, [, of]]) => new Set(report.models.map(of).filter((value) => value !== null && value !== undefined)).size;
+  let axis = possible.reduce((best, one) => (distinct(one) > distinct(best) ? one : best))[0], kind = kinds[0][0];
+  const holder = make("div", { class: "chart" }), absent = make("p", { class: "small muted" });
   const update = () => {
     const [title, of, logarithmic] = axes[axis];
     const [set, key] = JSON.parse(kind);
     const metric = metricOf(key);
-    const references = [];
+    const references = [], missing = [];
     const points = report.models.flatMap((model) => {
       const score = report.scores.find((one) => one.model === model.label && one.test_set === set && one.metric === key);
       const x = of(model);
       if (!score || score.runs.some((run) => run === null)) return [];
       const y = mean(score.runs);
       if (model.role === "interpolation") references.push({ label: model.label, y });
-      if (x === null || x === undefined) return [];
+      if (x === null || x === undefined) {
+        if (model.role !== "interpolation") missing.push(model.label);
+        return [];
+      }
       const several = score.runs.length > 1;
       return [{ label: model.label, x, y, style: styles.get(model.label), low: several ? Math.min(...score.runs) : undefined, high: several ? Math.max(...score.runs) : undefined,
         lines: [`${metric.label} ${number(y, metric.digits)}${unit(metric)}${several ? ` (${score.runs.length} seeds, ${number(Math.min(...score.runs), metric.digits)} to ${number(Math.max(...score.runs), metric.digits)})` : ""}`,
           ...possible.map(([, [name, value]]) => `${name}: ${short(value(model))}`)] }];
     });
     pointChart(holder, points, references, { x: title, y: `${metric.label}${metric.unit ? ` in ${metric.unit}` : ""}` }, logarithmic && points.some((point) => point.x > 0));
+    absent.textContent = missing.length ? `Not in the chart, because this was not measured: ${missing.join("; ")}.` : "";
   };
   at("tradeoff-chart").append(make("div", { class: "controls" },
     choice("Quality", kinds, kind, (value) => { kind = value; update(); }),
-    choice("against", possible.map(([key, [name]]) => [key, name]), axis, (value) => { axis = value; update(); })), holder);
+    choice("against", possible.map(([key, [name]]) => [key, name]), axis, (value) => { axis = value; update(); })), holder, absent);
   update();
 }
 if (at("tradeoff-chart")) tradeoff();
@@ -161,7 +165,9 @@ function training() {
     return [phase, { label, style: styles.get(label) ?? look(report.models.length + index) }];
   }));
   const hidden = new Set();
-  let smoothing = 0.6, logarithmic = false, apart = !report.finished;
+  // a smoothed line lags behind: of few points it would tell something else than they do
+  const many = report.curves.some((curve) => curve.key.startsWith("losses/") && curve.values.length > 20);
+  let smoothing = many ? 0.6 : 0, logarithmic = false, apart = !report.finished;
   const found = groups.map(([prefix, title]) => [prefix, title, [...new Set(report.curves.map((curve) => curve.key).filter((key) => key.split("/")[0] === prefix))].sort()]).filter(([, , keys]) => keys.length);
   const drawn = (prefix) => report.curves.some((curve) => curve.key.startsWith(`${prefix}/`) && curve.values.length > 2);
   let group = (found.find(([prefix]) => drawn(prefix)) ?? found[0])[0]; // one validation makes no curve
