@@ -33,6 +33,11 @@ def printable(text: str) -> str:
     )
 
 
+def printable_lines(text: str) -> str:
+    """As `printable`, of a text of several lines."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint like ``" (did you mean 'expanding'?)"``, or an empty string when nothing is near."""
     lowered = {candidate.lower(): candidate for candidate in known}

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from ..errors import printable
+from ..errors import printable, printable_lines
 from ..files import check_target, write_text
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ class _AboveBars(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         from tqdm import tqdm
 
-        tqdm.write(self.format(record), file=sys.stderr)
+        tqdm.write(printable_lines(self.format(record)), file=sys.stderr)
 
 
 @contextmanager
