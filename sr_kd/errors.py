@@ -33,6 +33,20 @@ def printable(text: str) -> str:
     )
 
 
+def printable_lines(text: str) -> str:
+    """As `printable`, of a text of several lines."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
+def in_words(error: BaseException) -> str:
+    """Kind and text of what another's code raised, in one line; its text may fail, too."""
+    kind = type(error).__name__
+    try:
+        return " ".join(f"{kind}: {error}".split())
+    except Exception:
+        return kind
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint like ``" (did you mean 'expanding'?)"``, or an empty string when nothing is near."""
     lowered = {candidate.lower(): candidate for candidate in known}

@@ -10,7 +10,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pkgutil import iter_modules
 from typing import Any, Generic, TypeVar
 
-from .errors import UsageError, unknown_name
+from .errors import UsageError, in_words, unknown_name
 
 T = TypeVar("T")
 TASKS = "sr_kd.tasks"  # the package whose folders declare names of their own
@@ -90,8 +90,8 @@ def _register_installed() -> None:
         entry = pending.pop()
         try:
             entry.load()()
-        except Exception as error:  # another package may fail in any way
-            logger.warning("plug-in %s was left out: %s: %s", entry.value, type(error).__name__, error)
+        except (Exception, SystemExit) as error:  # another package may fail in any way
+            logger.warning("plug-in %s was left out: %s", entry.value, in_words(error))
 
 
 def _resolve(path: str) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from ..errors import UsageError
+from ..errors import UsageError, printable_lines
 
 if TYPE_CHECKING:
     from ..recipes.check import CheckedRecipe
@@ -41,14 +41,14 @@ def run(arguments: argparse.Namespace) -> int:
     alone = World(0, 1, torch.device("cpu"))
     if isinstance(checked, CheckedTest):
         checked.sets.decode(alone)
-        print("\n".join(describe_test(checked)))
+        print(printable_lines("\n".join(describe_test(checked))))
         if arguments.diagnose or arguments.preview:
             raise UsageError(
                 f"{arguments.opt} is a test file, which has no losses to diagnose and no batches to preview"
             )
         return 0
     checked.data.decode_validation(alone)
-    print("\n".join(describe_recipe(checked)))
+    print(printable_lines("\n".join(describe_recipe(checked))))
     if arguments.diagnose:
         _print_diagnoses(checked)
     if arguments.preview:

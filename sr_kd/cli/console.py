@@ -6,11 +6,12 @@ import json
 import logging
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import printable
+from ..errors import UsageError, printable, printable_lines
 from ..files import check_target, write_text
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ class _AboveBars(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         from tqdm import tqdm
 
-        tqdm.write(self.format(record), file=sys.stderr)
+        tqdm.write(printable_lines(self.format(record)), file=sys.stderr)
 
 
 @contextmanager
@@ -61,6 +62,16 @@ def check_json(target: str | None) -> None:
     """Refuse, with a UsageError, a ``--json`` file that could not be written once the work is done."""
     if target not in (None, "-"):
         check_target(target, "--json")
+
+
+def check_no_input(path: Path | str, option: str, folders: Iterable[str]) -> None:
+    """Refuse, with a UsageError, to write over an image that lies in a folder of images to read."""
+    from ..images import SUFFIXES
+
+    path = Path(path)
+    for folder in folders:
+        if path.exists() and path.suffix.lower() in SUFFIXES and path.parent.resolve() == Path(folder).resolve():
+            raise UsageError(f"{option} {path} is an image of {folder}, which is read: name another file")
 
 
 def write_json(target: str, document: Any) -> None:

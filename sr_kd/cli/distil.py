@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Distil, or go on, and end with the answer."""
     from ..distillation.run import distil
-    from ..errors import printable
+    from ..errors import printable_lines
     from .console import log_to_console
 
     with log_to_console(args.quiet):
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
             quiet=args.quiet,
         )
     if made.answers:
-        print("\n".join(map(printable, made.text().split("\n"))))
+        print(printable_lines(made.text()))
     return 0
 
 

@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     from ..evaluation.tables import csv_text, json_document, result_tables
     from ..files import check_folder, check_target, write_text
     from ..images import output_format
-    from .console import check_json, log_to_console, write_json
+    from .console import check_json, check_no_input, log_to_console, write_json
 
     if bool(args.model) == bool(args.sr):
         both = "not both" if args.sr else "one of them"
@@ -85,6 +85,9 @@ def run(args: argparse.Namespace) -> int:
     for option in ("markdown", "latex", "csv", "montage"):
         if target := getattr(args, option):
             check_target(target, f"--{option}")
+    for option in ("markdown", "latex", "csv", "montage", "json"):
+        if target := getattr(args, option):
+            check_no_input(target, f"--{option}", [*args.hr, *(args.lr or []), *([args.sr] if args.sr else [])])
     if args.save:
         check_folder(Path(args.save), "--save")
     with log_to_console(args.quiet):

@@ -45,6 +45,7 @@ def run(args: argparse.Namespace) -> int:
     from ..evaluation.suite import load_models
     from ..files import atomic_path, check_target
     from ..images import Image, write_image
+    from .console import check_no_input
 
     target = Path(args.output)
     if target.suffix.lower() not in (".png", ".pdf"):
@@ -52,6 +53,7 @@ def run(args: argparse.Namespace) -> int:
     if args.scale < 2:
         raise UsageError(f"--scale is {args.scale}; it must be at least 2")
     check_target(target, "--output")
+    check_no_input(target, "--output", [args.hr, *([args.lr] if args.lr else [])])
     models = load_models(label_models(args.model), args.scale, device=args.device)
     (images,) = open_sets([args.hr], [args.lr] if args.lr else None, args.scale)
     places = {"side": args.side, "chosen": args.image, "crop": args.crop}

@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Measure every arm of the finished runs again, write tables and montage, and the page."""
     from ..device import pick_device
-    from ..errors import UsageError
+    from ..errors import UsageError, printable_lines
     from ..files import check_target
     from ..recipes.report import describe_arms, write_report
     from ..recipes.workspace import finished_arms
@@ -48,7 +48,11 @@ def run(arguments: argparse.Namespace) -> int:
         if data.problems:
             raise UsageError(one.recipe.origin.report(data.problems))
         written = write_report(one.workspace, data, device, command, quiet=arguments.quiet)
-        print("\n".join([*describe_arms(finished_arms(one.workspace)), *(f"wrote {path}" for path in written)]))
+        print(
+            printable_lines(
+                "\n".join([*describe_arms(finished_arms(one.workspace)), *(f"wrote {path}" for path in written)])
+            )
+        )
     path = Path(arguments.html) if arguments.html else page_path(runs[0]) if len(runs) == 1 else Path(FILE)
     print(f"wrote {write_page(runs, path, device, quiet=arguments.quiet)}")
     return 0

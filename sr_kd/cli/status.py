@@ -19,6 +19,7 @@ def run(args: argparse.Namespace) -> int:
     import json
     from dataclasses import asdict
 
+    from ..errors import printable
     from ..recipes.time_left import seconds_left
     from ..report.run import find_run
     from ..report.status import run_status, status_lines
@@ -32,5 +33,5 @@ def run(args: argparse.Namespace) -> int:
         )
     else:
         for line in status_lines(statuses):
-            print(line)
+            print(printable(line))
     return 0

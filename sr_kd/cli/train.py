@@ -54,6 +54,7 @@ def _jobs(text: str) -> int | None:
 def run(arguments: argparse.Namespace) -> int:
     """Check, train, write the comparison of the arms, and say what was made."""
     from ..distributed import joined
+    from ..errors import printable_lines
     from ..recipes.api import train_checked
     from ..recipes.check import check_training_file
     from ..recipes.jobs import OptionFile
@@ -85,5 +86,5 @@ def run(arguments: argparse.Namespace) -> int:
         seeds = ", ".join(map(str, made.unfinished_seeds))
         print(f"seeds {seeds} are not finished: the last of them writes the tables")
     elif world.leads:
-        print("\n".join([*describe_arms(made.arms), *(f"wrote {path}" for path in files)]))
+        print(printable_lines("\n".join([*describe_arms(made.arms), *(f"wrote {path}" for path in files)])))
     return 0

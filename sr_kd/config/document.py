@@ -138,6 +138,8 @@ def _malformed(
         raise UsageError(f"{place(line)}: more than {MOST_NODES:,} values, with what anchors repeat")
     if isinstance(node, yaml.ScalarNode) and len(node.value) > LONGEST_NUMBER and node.tag in NUMBERS:
         yield f"{place(node.start_mark.line + 1)}: '{dotted(path)}' is a number of {len(node.value):,} characters"
+    if isinstance(node, yaml.ScalarNode) and not _is_text(node.value, "surrogateescape"):  # bytes of a file's name
+        yield f"{place(node.start_mark.line + 1)}: '{dotted(path)}' is no text: {node.value!r} holds half a character"
     if node in above:
         yield f"{place(node.start_mark.line + 1)}: the anchor of '{dotted(path)}' contains itself"
     elif isinstance(node, yaml.SequenceNode):
@@ -150,10 +152,21 @@ def _malformed(
             here = (*path, str(key.value))
             if key.tag not in ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"):
                 yield f"{place(line)}: key {key.value!r} is not text: write it in quotes"
+            elif not _is_text(key.value):
+                yield f"{place(line)}: key {key.value!r} is no text: it holds half a character"
             elif key.value in lines:
                 yield f"{place(line)}: key '{dotted(here)}' is given twice (first in line {lines[key.value]})"
             lines.setdefault(str(key.value), line)
             yield from _malformed(child, place, (*above, node), nodes, here)
+
+
+def _is_text(value: str, errors: str = "strict") -> bool:
+    """Whether it is UTF-8, which an escape such as ``\\ud800`` need not give."""
+    try:
+        value.encode("utf-8", errors)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _construct(loader: _Loader, node: yaml.Node, path: KeyPath, place: Place, places: dict[KeyPath, str]) -> Any:

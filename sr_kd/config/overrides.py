@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..errors import UsageError, nearest
-from .document import Document, parse_value
+from .document import DEEPEST, Document, parse_value
 from .origin import KeyPath, dotted
 
 NAMED = {("phases",), ("networks",), ("datasets",)}
@@ -29,6 +29,8 @@ def apply_overrides(document: Document, overrides: Sequence[str]) -> Document:
             raise UsageError(f"{source}: write it as a:b=value")
         path: KeyPath = ()
         parts = [part.strip() for part in re.split("[:.]", key)]
+        if len(parts) > DEEPEST:
+            raise UsageError(f"{source[:60]}...: {len(parts):,} keys within each other; at most {DEEPEST}")
         current: Any = document.data
         for part in parts[:-1]:
             step = _step(current, part, path, source, create=path not in NAMED)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..errors import UsageError, nearest
+from ..errors import UsageError, in_words, nearest
 
 
 def load_plugins(files: Sequence[str], folder: Path) -> dict[str, str]:
@@ -48,9 +48,9 @@ def _load(file: str, path: Path, name: str) -> None:
         if not callable(getattr(module, "register", None)):
             raise UsageError("it defines no function register(), which hands its classes over (docs/losses.md)")
         module.register()
-    except Exception as error:  # a user's file may fail in any way
+    except (Exception, SystemExit) as error:  # a user's file may fail in any way
         del sys.modules[name]
-        problem = str(error) if isinstance(error, UsageError) else f"{type(error).__name__}: {error}"
+        problem = str(error) if isinstance(error, UsageError) else in_words(error)
         line = _line_in(path, error)
         raise UsageError(f"plug-in {file}{f', line {line}' if line else ''}: {problem}") from error
 

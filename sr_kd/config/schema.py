@@ -127,12 +127,18 @@ class TrainingRecipe(OptionFile):
         copy._plugin_digests = digests
         return copy
 
-    def length(self, phase: str) -> int:
-        """The phase's total_iter as a number, sums worked out (checked when the file is loaded)."""
-        total = self.phases[phase].total_iter
-        if isinstance(total, int):
-            return total
-        return sum(int(term) if term.isdecimal() else self.length(term) for term in map(str.strip, total.split("+")))
+    def length(self, phase: str, known: dict[str, int] | None = None) -> int:
+        """The phase's total_iter as a number, sums worked out (checked when the file is loaded).
+
+        Args:
+            phase: its label.
+            known: lengths that were worked out, which this one joins: phases of phases may be many.
+        """
+        known = {} if known is None else known
+        if phase not in known:
+            terms = [term.strip() for term in str(self.phases[phase].total_iter).split("+")]
+            known[phase] = sum(int(term) if term.isdecimal() else self.length(term, known) for term in terms)
+        return known[phase]
 
 
 class RecipeError(UsageError):

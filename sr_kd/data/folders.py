@@ -82,7 +82,7 @@ def read_meta_info(path: str) -> list[str]:
         raise UsageError(f"meta_info_file {file} cannot be read: {error.strerror}") from None
     names = []
     for number, line in enumerate(lines, start=1):
-        name = re.sub(r"(\s+\([\d\s,]+\))?(\s+\d+)?\s*$", "", line)
+        name = _listed_name(line)
         if name and not _is_image(Path(name)):
             raise UsageError(f"{file}, line {number}: '{name}' is no image file; expected '0001.png (480,480,3)'")
         if name:
@@ -90,6 +90,17 @@ def read_meta_info(path: str) -> list[str]:
     if not names:
         raise UsageError(f"meta_info_file {file} lists no image")
     return names
+
+
+def _listed_name(line: str) -> str:
+    """The line without the size and the number at its end, in a time that grows with its length alone."""
+    *before, last = line.rsplit(maxsplit=1) or [""]
+    if before and last.isdecimal():
+        line = before[0]
+    name, bracket, size = line.rstrip().rpartition("(")
+    if bracket and name[-1:].isspace() and re.fullmatch(r"[\d\s,]+\)", size):
+        line = name
+    return line.rstrip()
 
 
 def _is_image(path: Path) -> bool:

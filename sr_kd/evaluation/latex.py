@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from ..errors import printable
 from .metrics import METRICS
 from .scores import SetScore
 from .statistics import ranked
@@ -44,7 +45,7 @@ def latex_table(results: Mapping[str, Sequence[SetScore]], command: str | None =
     ends = [1 + len(metrics) * (number + 1) for number in range(len(sets))]
     scale, protocol = sets[0].scale, sets[0].protocol
     lines = [
-        *([f"% {command}"] if command else []),
+        *([f"% {printable(command)}"] if command else []),
         r"% needs \usepackage{booktabs}",
         r"\begin{table}",
         r"  \centering",
@@ -71,7 +72,7 @@ def escape(text: str) -> str:
     >>> print(escape("50% of a_b"))
     50\% of a\_b
     """
-    return "".join(SPECIAL.get(character, character) for character in text)
+    return "".join(SPECIAL.get(character, character) for character in printable(text))
 
 
 def _marked(values: Sequence[float | None], metric: str) -> list[str]:

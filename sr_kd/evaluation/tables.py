@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ..errors import printable
 from .metrics import METRICS
 from .protocols import PROTOCOLS
 from .scores import SetScore
@@ -93,16 +94,23 @@ def json_result(model: str, scores: Sequence[SetScore]) -> dict[str, Any]:
 
 
 def csv_text(results: Mapping[str, Sequence[SetScore]]) -> str:
-    """A line per model and image, a column per metric; ``inf`` and ``nan`` as they are."""
+    """A line per model and image, a column per metric; ``inf`` and ``nan`` as they are.
+
+    A name that a spreadsheet would take for a formula begins with an apostrophe.
+    """
     first = next(iter(results.values()))[0]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["model", "scale", "protocol", "set", "image", *first.metrics])
     for label, scores in results.items():
         for score in scores:
-            place = [label, score.scale, score.protocol, score.name]
-            writer.writerows([*place, image.name, *image.values.values()] for image in score.images)
+            place = [_csv_name(label), score.scale, score.protocol, _csv_name(score.name)]
+            writer.writerows([*place, _csv_name(image.name), *image.values.values()] for image in score.images)
     return text.getvalue()
+
+
+def _csv_name(name: str) -> str:
+    return f"'{printable(name)}" if name.lstrip()[:1] in ("=", "+", "-", "@") else printable(name)
 
 
 def _set_names(scores: Sequence[SetScore]) -> list[str]:
@@ -114,8 +122,12 @@ def _set_names(scores: Sequence[SetScore]) -> list[str]:
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     """The lines of a Markdown table: first column left, the others right. Names in it stay text."""
     marks = ["---", *("---:" for _ in header[1:])]
-    lines = ([re.sub(r"[|<]", r"\\\g<0>", cell) for cell in cells] for cells in (header, marks, *rows))
-    return [f"| {' | '.join(cells)} |" for cells in lines]
+    return [f"| {' | '.join(map(markdown_text, cells))} |" for cells in (header, marks, *rows)]
+
+
+def markdown_text(value: Any) -> str:
+    """What a file says or is called, as text in Markdown: no tags, links, images or cells of a stranger's."""
+    return re.sub(r"([\[\]`|])", r"\\\1", printable(str(value)).replace("<", "&lt;"))
 
 
 def _cell(scores: Sequence[SetScore]) -> str:
@@ -143,7 +155,7 @@ def _notes(results: Runs, command: str | None) -> list[str]:
     lines = [f"Scores: {' / '.join(METRICS.get(metric).description for metric in scored[0][1].metrics)}."]
     kinds: dict[tuple[int, str, bool], list[str]] = {}
     for _, score in scored:
-        kinds.setdefault((score.scale, score.protocol, score.lr_from_files), []).append(score.name)
+        kinds.setdefault((score.scale, score.protocol, score.lr_from_files), []).append(markdown_text(score.name))
     for (scale, protocol, files), names in kinds.items():
         of = f" of {', '.join(dict.fromkeys(names))}" if (scale, protocol, not files) in kinds else ""
         lines.append(f"x{scale}, protocol {protocol}{of}: {PROTOCOLS[protocol].described(files)}.")
@@ -153,9 +165,10 @@ def _notes(results: Runs, command: str | None) -> list[str]:
             if count:
                 why = "are identical to HR (PSNR inf)" if metric == "psnr" else f"have no finite {title}"
                 images = f"{count} of {len(score.images)} images"
-                lines.append(f"{label}, {score.name}: {images} {why} and are left out of the mean {title}.")
+                place = markdown_text(f"{label}, {score.name}")
+                lines.append(f"{place}: {images} {why} and are left out of the mean {title}.")
     if command:
-        lines.append(f"Command: `{command}`")
+        lines.append(f"Command: `{printable(command)}`")
     return [line for text in lines for line in (text, "")][:-1]
 
 

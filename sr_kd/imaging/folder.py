@@ -63,7 +63,7 @@ def upscale_files(
         quality: as in `write_image`.
         skip_existing: leave images alone whose result is there, or is made meanwhile by another process that does so.
         quiet: no progress bar.
-        report: called with every outcome as soon as it is known.
+        report: called with every outcome as soon as it is known; again at the end for a result that is not there then.
         title: of the progress bar.
 
     Returns:
@@ -94,6 +94,9 @@ def upscale_files(
             for outcome in pipeline.outcomes(todo):
                 finish(outcome)
                 bar.update(not single)
+    for job in jobs:
+        if outcomes[job].status != "failed" and not job.target.exists():
+            finish(Outcome(job, "failed", f"its result {job.target} was removed meanwhile: run the same command again"))
     return [outcomes[job] for job in jobs]
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from math import inf
 from pathlib import Path
 from threading import Timer
 from typing import Any
@@ -19,6 +20,8 @@ from .runtimes import open_session
 
 OVERLAP = 64  # LR pixels: how far its pixels look at most; what they do is measured
 SECONDS, SECONDS_PER_VALUE = 60.0, 1e-3  # for an image, at most: a file can hold an endless loop
+MOST_NODES = 65_536  # ONNX Runtime opens them within a minute
+MOST_CALLS = 64  # of functions within functions
 FAR = 0.1  # mean distance of a result, scaled down, from the image, in 0..1: above it, it is another image
 
 
@@ -62,10 +65,15 @@ def load_onnx_teacher(path: Path) -> ForeignNetwork:
     if path.exists() and not path.is_file():
         raise SrKdError(f"{path} cannot be read as an ONNX file: it is no file")  # a pipe would be waited for
     try:
-        session = open_session(path)
+        count = _nodes(path)
+        session = open_session(path, fold=False) if count <= MOST_NODES else None
     except Exception as error:  # its exceptions have no common base
         problem = " ".join(str(error).split())[:120]
         raise SrKdError(f"{path} cannot be read as an ONNX file ({problem}), or there is no such file") from None
+    if session is None:
+        raise SrKdError(
+            f"{path} has more than {MOST_NODES:,} nodes, with those of its functions: no network is that long"
+        )
     inputs = session.get_inputs()
     if len(inputs) != 1:
         raise UsageError(f"{path} takes {len(inputs)} inputs: a teacher takes one, an image")
@@ -78,6 +86,33 @@ def load_onnx_teacher(path: Path) -> ForeignNetwork:
     module = OnnxModule(session, peak)
     multiple = _multiple(module, int(shape[1]), scale)
     return ForeignNetwork(module, scale, "rgb" if shape[1] == 3 else "y", (), OVERLAP, multiple)
+
+
+def _nodes(path: Path) -> float:
+    """How many nodes the file has where every call of a function is replaced by its nodes, as ONNX Runtime does."""
+    import onnx
+
+    model = onnx.load(path, load_external_data=False)
+    bodies = {(function.domain, function.name): list(_walk(function.node)) for function in model.functions}
+    lengths = {name: float(len(body)) for name, body in bodies.items()}
+
+    def length(nodes: Iterable[Any]) -> float:
+        return sum(lengths.get((node.domain, node.op_type), 1.0) for node in nodes)
+
+    for _ in range(MOST_CALLS):
+        before, lengths = lengths, {name: length(body) for name, body in bodies.items()}
+        if before == lengths:
+            return length(_walk(model.graph.node))
+    return inf  # they call themselves, or nearly so
+
+
+def _walk(nodes: Iterable[Any]) -> Iterator[Any]:
+    """Nodes and those of their subgraphs, which protobuf lets be 100 deep."""
+    for node in nodes:
+        yield node
+        for attribute in node.attribute:
+            for graph in (attribute.g, *attribute.graphs):
+                yield from _walk(graph.node)
 
 
 @contextmanager

@@ -68,12 +68,13 @@ def open_exported(path: Path, runtime: str, precision: str = "fp32") -> TensorFu
     return open_onnx(path) if runtime == "onnxruntime" else _openvino(path, precision)
 
 
-def open_session(path: Path, exact: bool = False) -> Any:
+def open_session(path: Path, exact: bool = False, fold: bool = True) -> Any:
     """An ``onnxruntime.InferenceSession`` on the CPU, with as many threads as torch has.
 
     Args:
         exact: compute node by node, rounded values in float: what int8 means, where an x86 CPU without VNNI lets the
             sums of its int8 kernels saturate at 16 bits.
+        fold: compute constants once, while the file is opened; nothing limits the time that a stranger's take.
     """
     import onnxruntime
 
@@ -82,7 +83,9 @@ def open_session(path: Path, exact: bool = False) -> Any:
     options.log_severity_level = 4  # what fails raises, too
     if exact:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    disabled = [] if fold else ["ConstantFolding"]
+    providers = ["CPUExecutionProvider"]
+    return onnxruntime.InferenceSession(path, options, providers=providers, disabled_optimizers=disabled)
 
 
 def open_onnx(path: Path, exact: bool = False) -> TensorFunction:

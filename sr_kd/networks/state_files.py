@@ -114,6 +114,10 @@ def _read_safetensors(path: Path) -> StateFile:
         tensors = load_file(path)
         tensors.pop(SCALES_KEY, None)
     except (safetensors.SafetensorError, ValueError):
+        try:
+            str(path).encode()
+        except UnicodeEncodeError:
+            raise SrKdError(f"{path}: its path is no UTF-8, which safetensors needs: rename it") from None
         raise SrKdError(f"{path}: not a safetensors file, or a truncated one") from None
     return StateFile(_unwrap(path, tensors), _description(path, metadata.get(DESCRIPTION_KEY)))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
+from ..config.document import DEEPEST, LONGEST_NUMBER
 from ..config.origin import Problem
 from ..config.schema import RecipeError, TrainingRecipe
 from ..config.section import is_folder_name
@@ -23,7 +24,7 @@ def plan_problems(recipe: TrainingRecipe, task: TaskDefinition) -> Iterator[Prob
             yield from _partner_problems(recipe, name)
         for need in phase.needs:
             yield from _unknown(recipe, "phase", need, ("phases", name, "needs"))
-        lengths = list(_length_problems(recipe, name))
+        lengths = list(_length_problems(recipe, name, set()))
         yield from lengths
         if not lengths and not recipe.is_damaged("phases", name):
             yield from _schedule_problems(recipe, name)
@@ -75,21 +76,26 @@ def _partner_problems(recipe: TrainingRecipe, name: str) -> Iterator[Problem]:
         yield ("phases", name, "accumulate"), problem
 
 
-def _length_problems(recipe: TrainingRecipe, name: str, above: tuple[str, ...] = ()) -> Iterator[Problem]:
-    """`total_iter` as a sum: known phases, and no phase whose length depends on itself."""
+def _length_problems(
+    recipe: TrainingRecipe, name: str, seen: set[str], above: tuple[str, ...] = ()
+) -> Iterator[Problem]:
+    """`total_iter` as a sum: known phases, and no phase whose length depends on itself; those seen were looked at."""
     total = recipe.phases[name].total_iter
     for term in [] if isinstance(total, int) else [term.strip() for term in total.split("+")]:
-        if term.isdecimal() or recipe.is_damaged("phases", term):
+        if (term.isdecimal() and len(term) <= LONGEST_NUMBER) or recipe.is_damaged("phases", term):
             continue
         if term not in recipe.phases:
             allowed = "a number, or a sum such as 'teacher + 1000' of phases and numbers"
-            problem = f"must be {allowed}; '{term}' is no phase{nearest(term, recipe.phases)}"
+            problem = f"must be {allowed}; '{term[:80]}' is no phase{nearest(term, recipe.phases)}"
             yield ("phases", name, "total_iter"), problem
         elif term in (*above, name):
             yield ("phases", name, "total_iter"), f"depends on itself: {' -> '.join((*above, name, term))}"
-        else:
-            yield from _length_problems(recipe, term, (*above, name))
-    if isinstance(total, str) and re.fullmatch(r"[\s0+]*0[\s0+]*", total):
+        elif len(above) == DEEPEST:
+            yield ("phases", name, "total_iter"), f"is a sum within more than {DEEPEST} sums of other phases"
+        elif term not in seen:
+            seen.add(term)
+            yield from _length_problems(recipe, term, seen, (*above, name))
+    if isinstance(total, str) and "0" in total and not re.search(r"[^\s0+]", total):
         yield ("phases", name, "total_iter"), "is 0; it must be at least 1"
 
 

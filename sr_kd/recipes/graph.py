@@ -52,10 +52,11 @@ def phase_order(recipe: TrainingRecipe) -> list[str]:
         if name in above:
             circle = " -> ".join((*above[above.index(name) :], name))
             raise RecipeError(recipe, [(("phases", name, "needs"), f"goes round in a circle: {circle}")])
+        if name in order:
+            return
         for need in filter(recipe.phases.__contains__, recipe.phases[name].needs):
             visit(need, (*above, name))
-        if name not in order:
-            order.append(name)
+        order.append(name)
 
     for name in recipe.phases:
         visit(name, ())

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..errors import UsageError, printable
+from ..errors import UsageError
+from ..evaluation.tables import markdown_text
 from .facts import FileFacts
 
 HEAD = """---
@@ -46,7 +46,9 @@ def model_card(facts: FileFacts) -> str:
         f"{facts.network} for super-resolution at {scales}, {facts.parameters:,} parameters, on "
         f"{'luma (Y); Cb and Cr are bicubic' if facts.color == 'y' else 'RGB'}.",
         "## Intended use",
-        _text(use) if use else f"Enlarging clean photographs by {scales}, and comparing small networks in research.",
+        markdown_text(use)
+        if use
+        else f"Enlarging clean photographs by {scales}, and comparing small networks in research.",
         f"```bash\npip install sr_kd\nsr-kd upscale -i IMAGE -o OUT.png -n {Path(facts.file).name}\n```",
         "## Architecture",
         "\n".join(_architecture(facts)),
@@ -78,7 +80,7 @@ def _architecture(facts: FileFacts) -> Iterator[str]:
 
 def _training(metadata: Mapping[str, Any]) -> Iterator[str]:
     if note := metadata.get("note"):
-        yield f"{_text(note)}\n"
+        yield f"{markdown_text(note)}\n"
     for key, title in (
         ("trained_on", "Data and terms"),
         ("recipe", "Recipe"),
@@ -91,7 +93,8 @@ def _training(metadata: Mapping[str, Any]) -> Iterator[str]:
     ):
         if key in metadata:
             value = metadata[key]
-            yield f"- {title}: {f'{value:,}' if isinstance(value, int) and key == 'iteration' else _text(value)}"
+            counts = isinstance(value, int) and key == "iteration"
+            yield f"- {title}: {f'{value:,}' if counts else markdown_text(value)}"
 
 
 def _scores(facts: FileFacts) -> Iterator[str]:
@@ -99,26 +102,21 @@ def _scores(facts: FileFacts) -> Iterator[str]:
     if not rows:
         return
     metrics = list(dict.fromkeys(metric for row in rows.values() for metric in row))
-    yield f"| set | {' | '.join(_text(metric.upper()) for metric in metrics)} |"
+    yield f"| set | {' | '.join(markdown_text(metric.upper()) for metric in metrics)} |"
     yield f"| --- |{' ---: |' * len(metrics)}"
     for name, row in rows.items():
         numbers = {metric: value for metric, value in row.items() if isinstance(value, int | float)}
         cells = [f"{numbers[one]:.{2 if one == 'psnr' else 4}f}" if one in numbers else "-" for one in metrics]
-        yield f"| {_text(name)} | {' | '.join(cells)} |"
+        yield f"| {markdown_text(name)} | {' | '.join(cells)} |"
     yield ""
     protocol = facts.metadata.get("protocol")
     yield (
-        f"Protocol `{_text(protocol)}` of sr_kd (docs/evaluation.md). Measure again:"
+        f"Protocol `{markdown_text(protocol)}` of sr_kd (docs/evaluation.md). Measure again:"
         if protocol
         else "Of the last validation of its run; under one protocol beside other models:"
     )
     yield ""
     yield f"`sr-kd evaluate -n {Path(facts.file).name} --hr DIR --scale {facts.scales[0]}`"
-
-
-def _text(value: Any) -> str:
-    """What a file says, as text in Markdown: no tags, links, images or cells of a stranger's."""
-    return re.sub(r"([\[\]`|])", r"\\\1", printable(str(value)).replace("<", "&lt;"))
 
 
 def score_rows(scores: Any) -> dict[str, dict[str, float]]:

@@ -155,6 +155,8 @@ def test_finished_images(run_cli, folder: Path, tmp_path: Path) -> None:
         (["-n", "bicubic", "--hr", "hr/Small", "--metrics", "ms_ssim"], 1, "176x176 must remain for MS-SSIM"),
         (["-n", "bicubic", "--hr", "hr/Small", "--plugin", "x.py"], 2, "plug-in x.py: there is no file"),
         (["-n", "bicubic", "--hr", "hr/Small", "--csv", "hr"], 2, "--csv hr is a folder; name a file"),
+        (["-n", "bicubic", "--hr", "broken", "--json", "broken/photo.png"], 2, "is an image of broken, which is read"),
+        (["-n", "bicubic", "--hr", "hr/Small", "--lr", "lr", "--montage", "lr/camera.png"], 2, "an image of lr, which"),
         (["-n", "bicubic", "--hr", "broken"], 1, "cannot read broken/photo.png"),
         (["--hr", "hr/Small"], 2, "models with -n, or a folder of finished images with --sr"),
         (["--sr", "hr/Small", "--hr", "hr/Small", "lr"], 2, "--hr names 2 sets"),
@@ -236,3 +238,12 @@ def test_results_in_every_form_with_their_images(run_cli, folder: Path, tmp_path
     (own,) = json.loads(again.stdout)["sets"]
     assert own["psnr"] == pytest.approx(student["sets"][0]["psnr"], abs=0.02)
     assert bicubic["sets"][0]["psnr"] != student["sets"][0]["psnr"]
+
+
+def test_a_montage_is_not_written_over_an_image(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    image = folder / "hr" / "Small" / "camera.png"
+    before = image.read_bytes()
+    arguments = ["montage", "-n", "bicubic", "--hr", str(image.parent), "-s", "2", "-o", str(image)]
+    assert main(arguments) == 2
+    assert "is an image of" in capsys.readouterr().err
+    assert image.read_bytes() == before

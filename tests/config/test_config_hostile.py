@@ -9,8 +9,13 @@ from pathlib import Path
 import pytest
 
 from sr_kd.config.document import MOST_BYTES, read_document
+from sr_kd.config.overrides import apply_overrides
 from sr_kd.errors import UsageError
 from sr_kd.recipes.check import check_file
+from sr_kd.recipes.check_plan import plan_problems
+from sr_kd.recipes.graph import phase_order
+from sr_kd.recipes.load import load_recipe
+from sr_kd.tasks import TASKS
 
 SQUARES = "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 12))
 MERGES = "".join(f"a{i}: &a{i} {{<<: [*a{i - 1}, *a{i - 1}]}}\n" for i in range(1, 40))
@@ -87,3 +92,53 @@ def test_a_type_of_basicsr_that_is_no_name_is_refused_in_a_sentence(tmp_path, ty
     )
     with pytest.raises(UsageError, match=r"options\.yml:6: key 'train\.pixel_opt\.type' is"):
         check_file(tmp_path / "options.yml")
+
+
+SUMS = "".join(f"  p{i}: {{trains: a, total_iter: p{i - 1} + 1}}\n" for i in range(1, 600))
+
+
+def write_recipe(folder: Path, phases: str) -> Path:
+    file = folder / "options.yml"
+    head = "name: b\nscale: 2\nnetworks: {a: {type: FSRCNN}}\ndatasets: {train: {dataroot_gt: /nowhere}}\nphases:\n"
+    file.write_text(head + phases)
+    return file
+
+
+def test_phases_that_meet_again_and_again_take_no_time(tmp_path):
+    """Each is twice as long as the one before, and 2^39 ways lead from the last to the first."""
+    middle = "".join(
+        f"  p{i}: {{trains: a, needs: [p{i - 1}, q{i - 1}], total_iter: p{i - 1} + p{i - 1}}}\n"
+        f"  q{i}: {{trains: a, needs: [p{i - 1}, q{i - 1}], total_iter: 2}}\n"
+        for i in range(1, 40)
+    )
+    first = "  p0: {trains: a, total_iter: 1}\n  q0: {trains: a, total_iter: 1}\n"
+    recipe = load_recipe(write_recipe(tmp_path, first + middle))
+    began = time.process_time()
+    assert recipe.length("p39") == 2**39
+    assert phase_order(recipe)[-2:] == ["p39", "q39"]
+    assert not list(plan_problems(recipe, TASKS.get("super_resolution")))
+    assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize(
+    ("phases", "message"),
+    [
+        (f"  p0: {{trains: a, total_iter: 1}}\n{SUMS}", "within more than 50 sums"),
+        (f"  p: {{trains: a, total_iter: '{'1' * 5000}'}}\n", "is no phase"),
+        (f"  p: {{trains: a, total_iter: '{'0' * 100_000}x'}}\n", "is no phase"),
+        ('  "\\ud800": {trains: a, total_iter: 1}\n', "holds half a character"),
+        ('  p: {trains: "\\ud800", total_iter: 1}\n', "holds half a character"),
+    ],
+)
+def test_phases_that_cannot_be_are_refused_at_once(tmp_path, phases, message):
+    file, began = write_recipe(tmp_path, phases), time.process_time()
+    with pytest.raises(UsageError, match=message):
+        check_file(file)
+    assert time.process_time() - began < 5
+
+
+def test_an_override_of_endless_keys_is_refused_at_once(tmp_path):
+    document, began = read_document(write_recipe(tmp_path, "  p: {trains: a, total_iter: 1}\n")), time.process_time()
+    with pytest.raises(UsageError, match="20,001 keys within each other"):
+        apply_overrides(document, ["a:" * 20_000 + "b=1"])
+    assert time.process_time() - began < 1

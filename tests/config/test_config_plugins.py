@@ -73,6 +73,9 @@ def test_a_missing_plugin_names_its_nearest_neighbor(with_plugin):
         ("def register(:\n", "plug-in own.py, line 1: SyntaxError"),
         ("x = 1\n", "plug-in own.py: it defines no function register()"),
         ("\ndef register():\n    raise KeyError('a')\n", "plug-in own.py, line 3: KeyError: 'a'"),
+        ("import sys\nsys.exit(0)\n", "plug-in own.py, line 2: SystemExit: 0"),
+        ("class E(Exception):\n    __str__ = None\n\n\nraise E\n", "plug-in own.py, line 5: E"),
+        ("raise ValueError('a\\nb')\n", "plug-in own.py, line 1: ValueError: a b"),
         (PLUGIN.replace("NAME", "VID"), "loss 'VID' is registered already; choose another name"),
     ],
 )

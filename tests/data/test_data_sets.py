@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from crops import mod_crop
 
 from sr_kd.data.embedded import embedded_files
-from sr_kd.data.folders import natural_key
+from sr_kd.data.folders import natural_key, read_meta_info
 from sr_kd.data.resize import make_lr
 from sr_kd.data.sets import open_set, set_name
 from sr_kd.data.stored import ImageFile
@@ -364,3 +365,11 @@ def test_a_folder_of_selfexsr_gives_its_hr_and_its_lr_files(tmp_path, photograph
     for index, pixels in enumerate(photographs.values()):
         assert np.array_equal(alone.read_hr(index), mod_crop(pixels, 2))
         assert np.array_equal(both.read(index).lr, alone.read(index).lr)
+
+
+def test_a_list_of_images_is_read_in_a_time_that_grows_with_its_length(tmp_path):
+    listing = tmp_path / "list.txt"
+    listing.write_text("a b.png (48,48,3) 1\n\nc.png (48, 48)\nd.png 1\ne(1).png  \nf.png" + " " * 500_000 + "g.png\n")
+    began = time.process_time()
+    assert read_meta_info(str(listing)) == ["a b.png", "c.png", "d.png", "e(1).png", f"f.png{' ' * 500_000}g.png"]
+    assert time.process_time() - began < 1

@@ -385,6 +385,21 @@ LOOP = """v = Loop<body = body (int64 i, bool c, float[n, 3, h, w] a) => (bool d
 }>(turns, always, x)
 y = Resize<mode = "nearest">(v, , scales)"""
 IMAGE = "float[n, 3, h, w] x"
+PRODUCTS = "p0 = ConstantOfShape(side)\n" + "\n".join(f"p{i + 1} = MatMul(p{i}, p0)" for i in range(60))
+FOLDED = f"""{PRODUCTS}
+none = Sub(p60, p60)
+zero = ReduceSum<keepdims = 0>(none)
+same = Add(x, zero)
+y = Resize<mode = "nearest">(same, , scales)"""
+CALLS = """called = f.F20(x)
+y = Resize<mode = "nearest">(called, , scales)"""
+FUNCTIONS = "\n".join(
+    f"""<domain: "f", opset_import: ["": 17, "f": 1]> F{i} (a) => (c) {{
+        b = {f"f.F{i - 1}" if i else "Relu"}(a)
+        c = {f"f.F{i - 1}" if i else "Relu"}(b)
+    }}"""
+    for i in range(21)
+)
 
 
 @pytest.mark.parametrize(
@@ -394,6 +409,8 @@ IMAGE = "float[n, 3, h, w] x"
         (IMAGE, "seq(float[n, 3, h, w]) y", "y = SequenceConstruct(x)", r"cannot compute an image .*got list"),
         (IMAGE, "string[n, 3, h, w] y", "y = Cast<to = 8>(x)", "cannot compute an image .*numpy.object_"),
         (IMAGE, "float[n, 3, a, b] y", LOOP, "cannot compute an image .*running Loop"),
+        (IMAGE, "float[n, 3, a, b] y", FOLDED, "cannot compute an image .*terminate"),
+        (IMAGE, "float[n, 3, a, b] y", CALLS, "more than 65,536 nodes, with those of its functions"),
     ],
 )
 def test_an_onnx_file_of_a_stranger(tmp_path: Path, monkeypatch, inputs, output, nodes, problem: str) -> None:
@@ -403,8 +420,10 @@ def test_an_onnx_file_of_a_stranger(tmp_path: Path, monkeypatch, inputs, output,
 
     monkeypatch.setattr(onnx_teacher, "SECONDS", 0.5)  # a minute is too long for a test
     monkeypatch.setattr(onnx_teacher, "SECONDS_PER_VALUE", 0.0)
-    constants = "<float[4] scales = {1, 1, 2, 2}, int64 turns = {1152921504606846976}, bool always = {1}>"
-    text = f'<ir_version: 8, opset_import: ["": 17]> hostile ({inputs}) => ({output}) {constants} {{ {nodes} }}'
+    numbers = "int64[2] side = {999, 999}, int64 turns = {1152921504606846976}, bool always = {1}"
+    constants = f"<float[4] scales = {{1, 1, 2, 2}}, {numbers}>"
+    opsets = 'opset_import: ["": 17, "f": 1]'
+    text = f"<ir_version: 8, {opsets}> hostile ({inputs}) => ({output}) {constants} {{ {nodes} }} {FUNCTIONS}"
     onnx.save(onnx.parser.parse_model(text), tmp_path / "teacher.onnx")
     with pytest.raises(SrKdError, match=problem):
         load_teacher(tmp_path / "teacher.onnx", device="cpu")

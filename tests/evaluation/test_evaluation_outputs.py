@@ -58,7 +58,7 @@ def test_what_looks_equal_is_marked_equal():
 def test_names_stay_text_in_markdown():
     head, _, row = result_tables(results(**{"a|<b>x": [30, 31]}), "sr-kd").splitlines()[:3]
     assert [len(re.split(r"(?<!\\)\|", line)) for line in (head, row)] == [4, 4]
-    assert row.startswith(r"| a\|\<b>x |")
+    assert row.startswith(r"| a\|&lt;b>x |")
 
 
 def test_identical_images_are_infinite():

@@ -1,13 +1,16 @@
 """Markdown and JSON of scores."""
 
+import csv
+import io
 import json
 import math
 from dataclasses import replace
 
 import pytest
 
+from sr_kd.evaluation.latex import latex_table
 from sr_kd.evaluation.scores import ImageScore, SetScore
-from sr_kd.evaluation.tables import comparison_table, csv_text, difference_table, json_result
+from sr_kd.evaluation.tables import comparison_table, csv_text, difference_table, json_result, result_tables
 
 
 def score(name: str, *psnr: float) -> SetScore:
@@ -115,3 +118,20 @@ def test_lr_from_files_is_said_of_the_sets_that_bring_it() -> None:
     mixed = comparison_table({"m": [[made, brought]]})
     assert "x2, protocol rgb8 of Set5: 8-bit RGB LR (MATLAB bicubic" in mixed
     assert "x2, protocol rgb8 of Urban: LR from files; 8-bit RGB LR" in mixed
+
+
+def test_a_name_of_a_stranger_is_text_in_every_table() -> None:
+    """On a terminal, in a Markdown page, in LaTeX and in a spreadsheet."""
+    name = "=1+1\x1b[31m\r\n\n\\input{x}|<b>[l](u)"
+    score = SetScore(name, 2, "rgb8", (ImageScore(name, {"psnr": 30.0}), ImageScore("-rf", {"psnr": math.inf})))
+    texts = result_tables({name: [score]}, f"sr-kd {name}"), latex_table({name: [score]}, f"sr-kd {name}")
+    for text in (*texts, csv_text({name: [score]})):
+        assert "\x1b" not in text and "\r" not in text
+    for line in texts[0].splitlines():
+        assert line.startswith("Command") or not ("<b>" in line or "[l](u)" in line)
+    assert len(texts[0].splitlines()) == len(result_tables({"a": [score]}, "b").splitlines())
+    assert all(line.startswith("%") for line in texts[1].splitlines() if r"\input{" in line)
+    assert [row[4] for row in csv.reader(io.StringIO(csv_text({name: [score]})))][1:] == [
+        r"'=1+1\x1b[31m\r\n\n\input{x}|<b>[l](u)",
+        "'-rf",
+    ]

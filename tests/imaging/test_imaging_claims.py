@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -84,3 +85,22 @@ def test_a_claim_ends_with_its_block(tmp_path):
     with claim(path) as again:
         assert again
     assert list((tmp_path / "made").iterdir()) == []
+
+
+def test_results_that_are_removed_meanwhile_are_failures(tmp_path):
+    """Such as the whole folder of them, while the last image is in work."""
+    (tmp_path / "in").mkdir()
+    for index in range(2):
+        PIL.Image.fromarray(skimage.data.astronaut()[:20, :30]).save(tmp_path / "in" / f"{index}.png")
+    jobs = plan_jobs([str(tmp_path / "in")], str(tmp_path / "out"), Naming())
+    said = []
+
+    def report(outcome):
+        said.append(outcome.status)
+        if len(said) == 2:
+            shutil.rmtree(tmp_path / "out")
+
+    outcomes = upscale_files(Upscaler(None, device="cpu"), jobs, quiet=True, report=report)
+    assert [outcome.status for outcome in outcomes] == ["failed", "failed"]
+    assert "was removed meanwhile" in str(outcomes[0].error)
+    assert said == ["done", "done", "failed", "failed"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import time
 import zipfile
@@ -133,3 +134,12 @@ def test_what_option_files_may_call_by_a_short_name_may_stand_in_files() -> None
 def test_architectures_take_no_paths() -> None:
     with pytest.raises(UsageError, match="has no option 'load_path'"):
         build_network("basicsr.SpyNet", scale=2, load_path="some_local_file")
+
+
+def test_a_path_that_is_no_utf8_is_named_for_what_it_is(tmp_path):
+    network = build_network("FSRCNN", scale=2, d=8, s=4, m=1)
+    save_network(tmp_path / "e.safetensors", network)
+    place = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.safetensors"))
+    (tmp_path / "e.safetensors").rename(place)
+    with pytest.raises(SrKdError, match="its path is no UTF-8"):
+        load_network(place)

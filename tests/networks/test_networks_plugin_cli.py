@@ -105,14 +105,16 @@ def test_an_installed_package_needs_no_option(run_cli, folder: Path, repository:
     site.mkdir()
     (site / "shuffled_package.py").write_text(PLUGIN)
     (site / "broken_package.py").write_text("1 / 0\n")
-    for name, function in (("shuffled_package", "register"), ("broken_package", "register")):
+    (site / "ending_package.py").write_text("raise SystemExit(0)\n")
+    for name in ("shuffled_package", "broken_package", "ending_package"):
         info = site / f"{name}-1.0.dist-info"
         info.mkdir()
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-        (info / "entry_points.txt").write_text(f"[sr_kd.plugins]\nnetworks = {name}:{function}\n")
+        (info / "entry_points.txt").write_text(f"[sr_kd.plugins]\nnetworks = {name}:register\n")
     path = os.pathsep.join([str(site), str(repository)])
     arguments = ("upscale", "-n", "ours.pth", "-i", "hr", "-o", "installed")
     upscaled = run_cli(*arguments, cwd=folder, env={"PYTHONPATH": path})
     assert upscaled.returncode == 0, upscaled.stderr
     assert read_image(folder / "installed" / "astronaut.png").width == 160
     assert "plug-in broken_package:register was left out: ZeroDivisionError: division by zero" in upscaled.stderr
+    assert "plug-in ending_package:register was left out: SystemExit: 0" in upscaled.stderr
