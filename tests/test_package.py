@@ -186,7 +186,7 @@ def test_the_project_declares_what_the_package_imports():
     lines = itertools.chain(project["dependencies"], *project["optional-dependencies"].values())
     declared = {re.match(r"[\w.-]+", line).group() for line in lines}
     distribution_of = {"cv2": "opencv-python", "skimage": "scikit-image", "PIL": "pillow", "yaml": "PyYAML"}
-    distribution_of |= {"sklearn": "scikit-learn"}
+    distribution_of |= {"sklearn": "scikit-learn", "litert_torch": "litert-torch", "ai_edge_litert": "ai-edge-litert"}
     third_party = {
         name.split(".")[0]
         for path in PACKAGE.rglob("*.py")
