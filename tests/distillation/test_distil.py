@@ -183,7 +183,8 @@ def distil(work: Path, output: Path, **options):
     ("options", "problem"),
     [
         ({"size": "smal"}, r"unknown size 'smal' \(did you mean 'small'\?\)"),
-        ({"export": ["tflite"]}, "unknown export format 'tflite'"),
+        ({"export": ["tflight"]}, r"unknown export format 'tflight' \(did you mean 'tflite'\?\)"),
+        ({"export": ["onnx", "tflite"]}, r"needs litert-torch; run: pip install 'sr_kd\[tflite\]'"),
         ({"seconds": 60.0}, "a time or a number of iterations, not both"),
         ({"iterations": 0}, "0 iterations are impossible"),
         ({"name": "a/b"}, "--name 'a/b'"),

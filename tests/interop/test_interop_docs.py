@@ -64,6 +64,6 @@ def test_option_snippets_are_yaml_and_commands_exist():
     options = [yaml.safe_load(snippet) for snippet in snippets("yaml")]
     assert {"networks", "phases"} in [set(option) for option in options]
     commands = [line.split("#")[0].split()[1:] for line in snippets("bash")[0].splitlines()]
-    assert len(commands) == 6
+    assert len(commands) == 7
     for command in commands:
         assert build_parser("export").parse_args(command).command == "export"
