@@ -169,7 +169,7 @@ def test_safetensors_are_read_back(fsrcnn, tmp_path):
         (
             "a.onxx",
             {},
-            r"unknown suffix '.onxx' \(did you mean '.onnx'\?\); known: .onnx, .pt2, .mlpackage, .tflite, .param, .glsl",
+            r"unknown suffix '.onxx' \(did you mean '.onnx'\?\); known: .onnx, .pt2, .mlpackage, .tflite, .param",
         ),
         ("a.safetensors", {"precision": "fp16"}, "holds the weights as they are"),
         ("a.safetensors", {"rgb": True}, "holds the weights as they are"),
