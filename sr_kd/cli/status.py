@@ -20,18 +20,25 @@ def run(args: argparse.Namespace) -> int:
     from dataclasses import asdict
 
     from ..errors import printable
+    from ..recipes.lock import is_running
     from ..recipes.time_left import seconds_left
     from ..report.run import find_run
     from ..report.status import run_status, status_lines
 
-    statuses = run_status(find_run(args.run_name, args.force_yml))
+    found = find_run(args.run_name, args.force_yml)
+    statuses, running = run_status(found), is_running(found.workspace.root)
     if args.json:
         print(
             json.dumps(
-                {"phases": [asdict(each) for each in statuses], "seconds_left": seconds_left(statuses)}, indent=2
+                {
+                    "phases": [asdict(each) for each in statuses],
+                    "seconds_left": seconds_left(statuses),
+                    "running": running,
+                },
+                indent=2,
             )
         )
     else:
-        for line in status_lines(statuses):
+        for line in status_lines(statuses, running):
             print(printable(line))
     return 0

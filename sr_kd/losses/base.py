@@ -62,9 +62,9 @@ class ComparedMaps:
         *features: Tensor,
         marked: bool = False,
     ) -> ComparedMaps:
-        """A function (N, C, H, W) -> (N, H, W) of the student's and the teacher's map, brought to one size."""
-        one, other = match_size(*map(widen, features))
-        maps = {"student": function(one).detach(), "teacher": function(other).detach()}
+        """A function (N, C, H, W) -> (N, H, W) of both maps, brought to one size, and the absolute difference."""
+        student, teacher = (function(each).detach() for each in match_size(*map(widen, features)))
+        maps = {"student": student, "teacher": teacher, "error": (student - teacher).abs()}
         return cls(pair, title, text, maps, marked)
 
 

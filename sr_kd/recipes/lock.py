@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import glob
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from ..errors import SrKdError
 from ..files import check_own_file
+
+ATTEMPTS = 3  # `is_running` holds a lock for a moment
 
 
 @contextmanager
@@ -35,6 +39,23 @@ def only_run_of(experiment: Path, seeds: Sequence[int] = (), phases: Sequence[st
         yield
 
 
+def is_running(experiment: Path) -> bool | None:
+    """Whether a process of this machine works on an experiment or a part of it; None where the system cannot tell."""
+    try:
+        import fcntl
+    except ImportError:  # no such locks on this system
+        return None
+    for path in experiment.parent.glob(f".{glob.escape(experiment.name)}.*lock"):
+        try:
+            with path.open() as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return None
+    return False
+
+
 @contextmanager
 def _lock(path: Path, what: str, shared: bool = False) -> Iterator[None]:
     try:
@@ -49,12 +70,16 @@ def _lock(path: Path, what: str, shared: bool = False) -> Iterator[None]:
     except OSError as error:
         raise SrKdError(f"cannot write {path}: {error.strerror or error}") from None
     with file:
-        try:
-            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise SrKdError(
-                f"another process is running {what}: wait for it, stop it, or give the recipe another name"
-            ) from None
-        except OSError:  # a file system without locks
-            pass
+        for attempt in range(ATTEMPTS):
+            try:
+                fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if attempt == ATTEMPTS - 1:
+                    raise SrKdError(
+                        f"another process is running {what}: wait for it, stop it, or give the recipe another name"
+                    ) from None
+                time.sleep(0.1)
+            except OSError:  # a file system without locks
+                break
         yield

@@ -225,6 +225,7 @@ def _seen(one: Distillation, loss: Loss, named: str, place: Place) -> Iterator[F
             "teacher": maps.maps["teacher"][0],
             "student before": earlier.maps["student"][0],
             "student": maps.maps["student"][0],
+            "error": maps.maps["error"][0],
         }
         name = f"{type(loss).__name__.lower()}_{maps.pair.key}"
         yield _in_one_scale(name, f"{named}: {maps.title}", maps.text, captions, place if maps.marked else None)

@@ -61,8 +61,8 @@ def phase_states(run: Run, statuses: Sequence[Status], prefix: str = "") -> list
     return found
 
 
-def status_lines(statuses: Sequence[Status]) -> Iterator[str]:
-    """A line per phase and seed, and one for all."""
+def status_lines(statuses: Sequence[Status], running: bool | None = None) -> Iterator[str]:
+    """A line per phase and seed, and one for all; it says whether a process is at work where that is known."""
     width = max(len(status.phase) for status in statuses)
     for status in statuses:
         filled = BAR * status.done // max(1, status.total)
@@ -79,4 +79,6 @@ def status_lines(statuses: Sequence[Status]) -> Iterator[str]:
         yield f"finished: {total:,} iterations"
     else:
         time = "time left unknown yet" if left is None else f"about {duration(left)} left in one process"
-        yield f"all: {done:,} of {total:,} iterations ({100 * done // max(1, total)} %), {time}"
+        at_work = {True: "running: ", False: "stopped: ", None: ""}[running]
+        on = "; sr-kd train --auto_resume goes on" if running is False else ""
+        yield f"{at_work}{done:,} of {total:,} iterations ({100 * done // max(1, total)} %), {time}{on}"

@@ -200,6 +200,16 @@ def test_tensorboard_shows_what_the_losses_see_at_every_validation(finished):
         assert pixels.min() == 0 and pixels.max() == 255
 
 
+def test_tensorboard_shows_what_the_privileged_teacher_makes_of_hr(finished):
+    events = EventAccumulator(str(finished / "tb_logger" / "tiny" / "teacher"), size_guidance={"images": 0}).Reload()
+    (tag,) = events.Tags()["images"]
+    strip = np.asarray(Image.open(io.BytesIO(events.Images(tag)[-1].encoded_image_string)))
+    low, compact, sr, hr, error = np.split(strip.astype(int), 5, axis=1)
+    assert all(np.array_equal(each[::2, ::2], each[1::2, 1::2]) for each in (low, compact)), "at LR size, enlarged"
+    assert np.array_equal(error, np.minimum(255, 8 * np.abs(sr - hr)))
+    assert 0 < np.abs(low - hr).mean() < 10 and np.abs(sr - hr).any()
+
+
 def test_tensorboard_shows_the_same_image_beside_hr_and_what_was_chosen(finished):
     folder = finished / "tb_logger" / "tiny"
     for phase in ("student", "baseline_total"):

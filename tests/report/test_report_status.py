@@ -8,6 +8,7 @@ import shutil
 
 import pytest
 
+from sr_kd.recipes.lock import is_running, only_run_of
 from sr_kd.recipes.time_left import recipe_outlook, seconds_left
 from sr_kd.report.run import find_run
 from sr_kd.report.status import Status, status_lines
@@ -29,7 +30,21 @@ def test_every_phase_has_a_line():
     *lines, last = status_lines([make("teacher", 0, 100, True, 0.5), make("student", 0, 40, False, 2.0)])
     assert lines[0].startswith("teacher  seed 0  [####################]") and "done" in lines[0]
     assert "[########............]" in lines[1] and "begun, 2e+03 ms a step" in lines[1]
-    assert last == "all: 140 of 200 iterations (70 %), about 2 min left in one process"
+    assert last == "140 of 200 iterations (70 %), about 2 min left in one process"
+
+
+def test_a_stopped_run_is_told_from_one_at_work(finished, tmp_path, run_cli):
+    shutil.copytree(finished / "experiments", tmp_path / "experiments")
+    folder = tmp_path / "experiments" / "tiny"
+    (folder / "training_states" / "student" / "finished.json").unlink()
+    for parts in ((), ([0],), ([0], ["student"])):
+        with only_run_of(folder, *parts):
+            assert is_running(folder) is True
+            assert run_cli("status", folder).stdout.splitlines()[-1].startswith("running: 32 of 32 iterations")
+    assert is_running(folder) is False
+    last = run_cli("status", folder).stdout.splitlines()[-1]
+    assert last.startswith("stopped: 32 of 32 iterations") and last.endswith("; sr-kd train --auto_resume goes on")
+    assert json.loads(run_cli("status", folder, "--json").stdout)["running"] is False
 
 
 def test_the_command_tells_it_from_another_terminal(finished, tmp_path, run_cli):

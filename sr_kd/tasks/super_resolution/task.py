@@ -69,7 +69,7 @@ class SuperResolution(Task):
         scores: Scores = {}
         if isinstance(network, PrivilegedTeacher):
             for images, _ in self.validation:
-                values = self.world.gather_shares(privileged_scores(network, images, self.world))
+                values = self.world.gather_shares(privileged_scores(network, images, self.world, keep))
                 scores[images.name] = {"psnr": sum(values) / len(values)}
         if isinstance(network, PrivilegedTeacher) or not self.validation:
             return scores

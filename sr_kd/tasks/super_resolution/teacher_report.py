@@ -9,20 +9,33 @@ from ...data.color import gray_to_y, rgb_to_y
 from ...data.sets import ImageSet
 from ...distributed import World
 from ...evaluation.metrics.psnr import psnr
+from ...evaluation.protocols import to_pixels
 from ...networks.base import Color
 from ...networks.teacher import PrivilegedTeacher
+from ...training.task import Keep
+from .strip import make_teacher_strip
 
 LARGEST_PSNR = 120.0  # of identical images; the logs want a number
 
 
 @torch.no_grad()
-def privileged_scores(teacher: PrivilegedTeacher, images: ImageSet, world: World) -> list[float]:
-    """PSNR in dB of teacher(HR) for this rank's share of the images, `scale` pixels cropped at the border."""
+def privileged_scores(
+    teacher: PrivilegedTeacher, images: ImageSet, world: World, keep: Keep | None = None
+) -> list[float]:
+    """PSNR in dB of teacher(HR) for this rank's share of the images, `scale` pixels cropped at the border.
+
+    Args:
+        keep: called with what the teacher makes of every image, in its own color.
+    """
     teacher.eval()
     scores = []
     for index in range(world.rank, len(images), world.size):
-        _, hr = _tensors(images, index, teacher.color, world.device)
-        scores.append(_psnr(teacher(hr)[0], hr, teacher.scale))
+        lr, hr = _tensors(images, index, teacher.color, world.device)
+        sr, compact = teacher(hr)
+        if keep is not None:
+            strip = make_teacher_strip(lr, compact, sr, hr) if index == 0 else None
+            keep(images.name, images.names[index], to_pixels(255 * sr[0]), strip)
+        scores.append(_psnr(sr, hr, teacher.scale))
     return scores
 
 
