@@ -135,7 +135,7 @@ def distil(
     if dry_run:
         _announce(plan, teaching, device)
         return Distillation(folder, plan, {})
-    finisher = Finisher(plan, folder, teacher, teaching, export, int8, device, quiet)
+    finisher = Finisher(plan, folder, teaching, export, int8, device, quiet)
     page = folder / "report.html" if len(plan.students) > 1 else None
     finished = {each: read_answer(plan.folder(each, folder)) for each in plan.students}
     answers = {each: answer for each, answer in finished.items() if answer is not None}

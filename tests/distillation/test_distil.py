@@ -17,6 +17,7 @@ from skimage import data
 
 import sr_kd
 from sr_kd.data.resize import make_lr
+from sr_kd.distillation.answer import license_of
 from sr_kd.distillation.inputs import degraded_middle, middle, write_images
 from sr_kd.distillation.plan import Student, find_images, make_plan
 from sr_kd.distillation.sizes import build_student, student_options
@@ -29,6 +30,7 @@ from sr_kd.imaging.label import load_teacher
 from sr_kd.networks.build import build_network
 from sr_kd.networks.files import save_network
 from sr_kd.recipes.load import load_recipe
+from sr_kd.zoo.manifest import shipped_models
 
 SMALL = {"a": Student("small", {"type": "FSRCNN"})}
 SAME = ("*.safetensors", "*.onnx", "recipe.yml", "plan.json", "README.md", "labels/*/*", "images/*/*")
@@ -233,6 +235,17 @@ def test_a_teacher_that_upscales_nothing(work: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"classifier\.pth holds no super-resolution network"):
         distil(work, tmp_path / "out", teacher=tmp_path / "classifier.pth")
     assert not (tmp_path / "out").exists()
+
+
+def test_the_license_of_a_shipped_model_is_known(tmp_path: Path) -> None:
+    shutil.copy(shipped_models()["fsrcnn_x4_photo"].file, tmp_path / "renamed.safetensors")
+    for name in ("fsrcnn_x4_photo", tmp_path / "renamed.safetensors"):
+        said, file = license_of(open_teacher(name, [], scale=None, device="cpu"))
+        assert said.startswith("fsrcnn_x4_photo: BSD-3-Clause, Copyright (c) 2021, Xintao Wang: that of its teacher")
+        assert file is not None and "Xintao Wang" in file.read_text()
+    said, file = license_of(open_teacher("fsrcnn_x4", [], scale=None, device="cpu"))
+    assert said == "fsrcnn_x4: Apache-2.0"
+    assert file is not None and "Apache License" in file.read_text()
 
 
 def test_images_that_cannot_teach(work: Path, tmp_path: Path) -> None:
