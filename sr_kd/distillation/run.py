@@ -179,9 +179,7 @@ def _students(sizes: Mapping[str, str], before: Plan | None, scale: int, device:
     return {name: Student(size, student_options(size, scale, device)) for name, size in sizes.items()}
 
 
-def _make_student(
-    name: str, finisher: Finisher, seconds: float | None, plugins: Sequence[str], clock: Clock
-) -> Answer:
+def _make_student(name: str, finisher: Finisher, seconds: float | None, plugins: Sequence[str], clock: Clock) -> Answer:
     """Train one within so many seconds since its mark of the clock, or by the plan's iterations, and make its files."""
     plan, device, quiet = finisher.plan, finisher.device, finisher.quiet
     own = plan.folder(name, finisher.folder)
