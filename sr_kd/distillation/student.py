@@ -23,9 +23,9 @@ from .plan import Plan
 logger = logging.getLogger("sr_kd")
 FILE = "recipe.yml"
 PATCH = 24  # side of a training patch in LR pixels
-PROBES = (17, 49)  # steps that are measured; the latter only where they take no longer than
+PROBES = (7, 49)  # steps that are measured; the latter only where they take no longer than
 PROBE_SECONDS = 5.0
-FEWEST = 16  # iterations of a first phase, of which the log tells a step's time
+FEWEST = 6  # iterations of a first phase, of which the log tells a step's time
 
 RECIPE = """\
 # {title}
@@ -87,7 +87,7 @@ def _probe(student: dict[str, Any], scale: int, device: str, count: int) -> floa
         place = Path(folder)
         draft = yaml.safe_load(_recipe("probe", "a probe", scale, student, count, place, place, "probe", WHOLE))
         draft["datasets"] = {"train": {"dataroot_gt": "scikit-image:held_out", "gt_size": PATCH * scale}}
-        draft["logger"] |= {"print_freq": count // 6, "save_checkpoint_freq": count}
+        draft["logger"] |= {"print_freq": max(2, count // 6), "save_checkpoint_freq": count}
         path = place / FILE
         write_text(path, yaml.safe_dump(draft))
         return measured_step(train(path, device=device).experiment)
@@ -192,7 +192,7 @@ def _recipe(
         student=_inline(student),
         phases=PHASE.format(name="student", iterations=iterations, more=more).rstrip(),
         half=max(1, -(-iterations // 2)),
-        log=max(1, min(100, iterations // 5)),
+        log=max(2, min(100, iterations // 5)),
         save=max(1, min(500, iterations // 4)),
     )
 

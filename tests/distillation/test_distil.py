@@ -294,7 +294,7 @@ def test_the_time_decides_what_the_teacher_sees_and_how_long_the_student_learns(
     with pytest.raises(UsageError, match="the time is too short for this teacher on 5 images"):
         make_plan(teacher, found, tmp_path, seconds=1e-6, **wishes)
     assert affordable_iterations(100.0, 0.03) == 3330
-    assert affordable_iterations(-3.0, 0.03) == 16
+    assert affordable_iterations(-3.0, 0.03) == 6
     assert "the time will be exceeded" in caplog.text
 
 
