@@ -14,6 +14,7 @@ from ..networks.base import Color
 from .color import rgb_to_y
 from .degradation import Degradation, degrade, generator_of
 from .patches import PatchSource
+from .sampler import PatchSampler
 
 
 class _Batch(NamedTuple):
@@ -27,7 +28,7 @@ class DegradedPatches:
     """A :class:`~sr_kd.data.patches.PatchSource` over another one, which gives HR.
 
     The batch after the one that was asked for is made by threads while that one trains. What a patch looks like depends
-    on seed, stream, iteration and its place in the global batch alone.
+    on what the sampler says that the batch depends on, and its place in the global batch, alone.
 
     Args:
         patches: RGB, on the CPU; closed with this one.
@@ -35,7 +36,7 @@ class DegradedPatches:
         scale: how many times smaller LR is.
         color: what the network takes: Y is computed from the degraded RGB.
         first: place of this process's first patch in the batch of an iteration.
-        seed, stream: of the random numbers.
+        sampler: of the patches.
         device: where the batches go.
     """
 
@@ -47,12 +48,11 @@ class DegradedPatches:
         scale: int,
         color: Color,
         first: int,
-        seed: int,
-        stream: str,
+        sampler: PatchSampler,
         device: torch.device,
     ) -> None:
         self._patches, self._options, self._scale, self._color = patches, options, scale, color
-        self._first, self._seed, self._stream, self._device = first, seed, stream, device
+        self._first, self._sampler, self._device = first, sampler, device
         self._threads = ThreadPoolExecutor()
         self._ahead: tuple[int, _Batch] | None = None
 
@@ -80,7 +80,7 @@ class DegradedPatches:
                     patch,
                     self._scale,
                     self._options,
-                    generator_of(self._seed, self._stream, iteration, self._first + index),
+                    generator_of(*self._sampler.origin(iteration), self._first + index),
                 )
                 for index, patch in enumerate(pixels)
             ],

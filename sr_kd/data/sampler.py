@@ -52,6 +52,7 @@ class PatchSampler:
         seed: any integer.
         stream: a name; different streams of one seed are independent.
         share: this process and how many there are: every one draws its consecutive part of the batch.
+        fixed: so many batches, the same for every seed and stream, come in an order that these decide; 0: no limit.
 
     Raises:
         UsageError: a patch larger than an image (`patches.check_patch_size` names it).
@@ -71,6 +72,7 @@ class PatchSampler:
         seed: int,
         stream: str,
         share: Share = ALONE,
+        fixed: int = 0,
     ) -> None:
         places = lr_sizes.astype(np.int64) - patch + 1
         if batch_size < 1 or patch < 1 or not len(places) or places.min() < 1:
@@ -79,14 +81,24 @@ class PatchSampler:
         self.patch, self.batch_size = patch, batch_size
         self._hflip = hflip
         self._rotate = rotate
-        self._key = key_of(seed, stream)
-        self._share = share
+        self._seed, self._stream, self._share = seed, stream, share
+        self._fixed, self._epoch, self._order = fixed, -1, np.empty(0, np.int64)
+
+    def origin(self, iteration: int) -> tuple[int, str, int]:
+        """(seed, stream, iteration) that the batch of an iteration is a function of."""
+        if not self._fixed:
+            return self._seed, self._stream, iteration
+        epoch, place = divmod(iteration, self._fixed)
+        if epoch != self._epoch:
+            words = _generator(self._seed, self._stream, epoch).random_raw(self._fixed)
+            self._epoch, self._order = epoch, words.argsort(kind="stable")
+        return 0, "fixed", int(self._order[place])
 
     def draw(self, iteration: int) -> Draw:
         """This process's part of the batch of one iteration."""
-        # The lowest counter word counts the samples, the next one the iterations.
-        generator = np.random.Philox(counter=np.array([0, iteration, 0, 0], np.uint64), key=self._key)
-        words = generator.random_raw(self.batch_size * _WORDS).reshape(self.batch_size, _WORDS)
+        words = (
+            _generator(*self.origin(iteration)).random_raw(self.batch_size * _WORDS).reshape(self.batch_size, _WORDS)
+        )
         image = _below(words[:, 0], np.uint64(len(self._places))).astype(np.int64)
         height, width = self._places[image].T
         bits = words[:, 3, None] >> np.uint64(61) >> np.arange(3, dtype=np.uint64) & np.uint64(1)
@@ -100,6 +112,11 @@ class PatchSampler:
             transpose,
         )
         return whole.share(*self._share)
+
+
+def _generator(seed: int, stream: str, iteration: int) -> np.random.Philox:
+    # The lowest counter word counts the samples, the next one the iterations.
+    return np.random.Philox(counter=np.array([0, iteration, 0, 0], np.uint64), key=key_of(seed, stream))
 
 
 def key_of(seed: int, stream: str) -> np.ndarray:

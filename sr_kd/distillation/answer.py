@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from ..imaging.load import default_model, load_model
 from ..imaging.upscaler import Upscaler
 from ..networks.complexity import count_parameters
 from ..networks.files import load_network
-from ..zoo.manifest import shipped_models
+from ..zoo.manifest import ShippedModel, shipped_models
 from .sizes import SHOWN, seconds_for
 from .teacher import Teacher
 
@@ -130,26 +132,37 @@ def measure(
     )
 
 
-def license_of(teacher: str | Path, file: Path) -> tuple[str, Path | None]:
-    """(the teacher's license in words, the file of it where one lies beside the weights).
+def license_of(teacher: Teacher) -> tuple[str, Path | None]:
+    """(the teacher's license in words, the file of it where there is one).
 
-    What the manifest of shipped models or the metadata of the file says comes first.
+    What the manifest of shipped models or the metadata of the file says comes before the file beside the weights.
     """
-    shipped = shipped_models().get(str(teacher))
-    metadata: Mapping[str, Any] = {} if shipped is None else shipped.details
-    if shipped is None:
-        try:
-            metadata = load_network(file).metadata
-        except SrKdError:
-            metadata = {}
-    folder = file if file.is_dir() else file.parent
+    for model in shipped_models().values():
+        if model.sha256 == teacher.sha256:
+            return _license_of_shipped(model)
+    try:
+        metadata: Mapping[str, Any] = load_network(teacher.path).metadata
+    except SrKdError:
+        metadata = {}
+    folder = teacher.path if teacher.path.is_dir() else teacher.path.parent
     beside = [path for pattern in LICENSES for path in sorted(folder.glob(pattern)) if path.is_file()]
     text = beside[0].read_text(encoding="utf-8", errors="replace") if beside else ""
     first = next((line.strip() for line in text.splitlines() if line.strip()), "")
     said = str(metadata.get("license", "")) or re.sub(r"\s+", " ", first)[:80]
-    return said or "unknown (neither the file nor a LICENSE beside it says): ask its author", beside[
-        0
-    ] if beside else None
+    return said or "unknown (neither the file nor a LICENSE beside it says): ask its author", next(iter(beside), None)
+
+
+def _license_of_shipped(model: ShippedModel) -> tuple[str, Path | None]:
+    """As its card says, with the file that this names; the package's own where the card says nothing."""
+    if said := model.details.get("license"):
+        named = (path for path in model.file.parent.glob("*LICENSE*") if path.name in said)
+        return f"{model.name}: {said}", next(named, None)
+    with suppress(PackageNotFoundError):
+        package = distribution("sr_kd")
+        for file in package.files or ():
+            if file.name == "LICENSE":
+                return f"{model.name}: {package.metadata['License-Expression']}", Path(str(package.locate_file(file)))
+    return f"{model.name}: that of sr_kd", None
 
 
 def _number(value: float | None, digits: int) -> str:

@@ -30,13 +30,12 @@ class Finisher:
     """Makes the files of each student of a plan.
 
     Attributes:
-        folder: of the distillation. name: of the teacher, as given.
+        folder: of the distillation.
         export: formats. int8: an ONNX file in int8, too.
     """
 
     plan: Plan
     folder: Path
-    name: str | Path
     teacher: Teacher
     export: Sequence[str]
     int8: bool
@@ -61,7 +60,7 @@ class Finisher:
         network = load_model(made, scale=plan.scale, device="cpu").network
         if network is None:
             raise SrKdError(f"{experiment} holds no student")
-        license_name, license_file = license_of(self.name, teacher.path)
+        license_name, license_file = license_of(teacher)
         held_out, train_set = (
             open_set(
                 str(self.folder / "labels" / part), dataroot_lq=str(self.folder / "images" / part), scale=plan.scale

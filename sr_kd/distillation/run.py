@@ -18,6 +18,7 @@ from ..networks.complexity import count_parameters
 from ..recipes.api import train
 from ..recipes.lock import only_run_of
 from .answer import Answer, read_answer
+from .clock import Clock
 from .finish import Finisher
 from .inputs import PARTS, write_images
 from .plan import SMALLEST, Plan, Student, find_images, make_plan, read_plan, write_plan
@@ -135,14 +136,14 @@ def distil(
     if dry_run:
         _announce(plan, teaching, device)
         return Distillation(folder, plan, {})
-    finisher = Finisher(plan, folder, teacher, teaching, export, int8, device, quiet)
+    finisher = Finisher(plan, folder, teaching, export, int8, device, quiet)
     page = folder / "report.html" if len(plan.students) > 1 else None
     finished = {each: read_answer(plan.folder(each, folder)) for each in plan.students}
     answers = {each: answer for each, answer in finished.items() if answer is not None}
     if len(answers) == len(plan.students) and (page is None or page.is_file()):
         logger.info("nothing to do: all is there")
         return Distillation(folder, plan, answers, page)
-    with only_run_of(folder / "distil"):
+    with only_run_of(folder / "distil"), Clock(folder, began) as clock:
         sweep_tree(folder)
         write_plan(plan, folder)
         write_images(plan, teaching, folder, quiet)
@@ -151,12 +152,13 @@ def distil(
         left = len(plan.students) - len(answers)
         for each in plan.students:
             if each not in answers:
-                share = None if budget is None else (budget - (time.monotonic() - began)) / left
-                answers[each] = _make_student(each, finisher, share, plugins)
+                share = None if budget is None else (budget - clock.now() + clock.since(each)) / left
+                answers[each] = _make_student(each, finisher, share, plugins, clock)
                 left -= 1
         if page is not None:
             finisher.report({each: answers[each] for each in plan.students})
-        logger.info("that took %.0f s", time.monotonic() - began)
+        before = f", {clock.before:.0f} of them before this call" if clock.before else ""
+        logger.info("that took %.0f s%s", clock.now(), before)
     return Distillation(folder, plan, {each: answers[each] for each in plan.students}, page)
 
 
@@ -177,13 +179,13 @@ def _students(sizes: Mapping[str, str], before: Plan | None, scale: int, device:
     return {name: Student(size, student_options(size, scale, device)) for name, size in sizes.items()}
 
 
-def _make_student(name: str, finisher: Finisher, seconds: float | None, plugins: Sequence[str]) -> Answer:
-    """Train one within so many seconds, or by the plan's iterations, and make its files."""
-    began, plan, device, quiet = time.monotonic(), finisher.plan, finisher.device, finisher.quiet
+def _make_student(name: str, finisher: Finisher, seconds: float | None, plugins: Sequence[str], clock: Clock) -> Answer:
+    """Train one within so many seconds since its mark of the clock, or by the plan's iterations, and make its files."""
+    plan, device, quiet = finisher.plan, finisher.device, finisher.quiet
     own = plan.folder(name, finisher.folder)
     recipe = own / RECIPE_FILE
     if not recipe.exists():
-        iterations = plan.iterations or _first_iterations(plan, name, seconds or 0.0, device)
+        iterations = plan.iterations or _first_iterations(plan, name, (seconds or 0.0) - clock.since(name), device)
         recipe = write_recipe(plan, name, finisher.folder, iterations, plugins)
     started = time.monotonic()
     experiment = train(recipe, device=device, resume=True, quiet=quiet).experiment
@@ -194,8 +196,7 @@ def _make_student(name: str, finisher: Finisher, seconds: float | None, plugins:
         step, steps, now = measured_step(experiment), first_iterations(recipe), time.monotonic()
         # Beside its iterations, the last phase will cost what the first has cost.
         beside = now - trained + max(0.0, trained - started - step * steps)
-        spent = max(now - began, step * steps)  # a run that was killed has spent more than this call
-        more = last_iterations(seconds - spent - beside, step, steps)
+        more = last_iterations(seconds - clock.since(name) - beside, step, steps)
         logger.info("%d more iterations fit into the time, at %.3g ms each", more, 1000 * step)
         add_last_phase(recipe, more)
         train(recipe, device=device, resume=True, quiet=quiet)

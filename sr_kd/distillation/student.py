@@ -23,7 +23,9 @@ from .plan import Plan
 logger = logging.getLogger("sr_kd")
 FILE = "recipe.yml"
 PATCH = 24  # side of a training patch in LR pixels
-PROBE_STEPS, PROBE_INTERVAL = 49, 8
+PROBES = (7, 49)  # steps that are measured; the latter only where they take no longer than
+PROBE_SECONDS = 5.0
+FEWEST = 6  # iterations of a first phase, of which the log tells a step's time
 
 RECIPE = """\
 # {title}
@@ -72,16 +74,23 @@ def step_seconds(student: dict[str, Any], scale: int, device: str) -> float:
     In a real run it is measured anew.
     """
     logger.info("measuring the time of a training step, by a short training elsewhere")
+    step = 0.0
+    for count in PROBES:
+        if count * step < PROBE_SECONDS:
+            step = _probe(student, scale, device, count)
+    return step
+
+
+def _probe(student: dict[str, Any], scale: int, device: str, count: int) -> float:
+    """Seconds of a step in a training of so many."""
     with TemporaryDirectory() as folder:
         place = Path(folder)
-        text = _recipe("probe", "a probe", scale, student, PROBE_STEPS, place, place, "probe", WHOLE)
-        draft = yaml.safe_load(text)
+        draft = yaml.safe_load(_recipe("probe", "a probe", scale, student, count, place, place, "probe", WHOLE))
         draft["datasets"] = {"train": {"dataroot_gt": "scikit-image:held_out", "gt_size": PATCH * scale}}
-        draft["logger"] |= {"print_freq": PROBE_INTERVAL, "save_checkpoint_freq": PROBE_STEPS}
-        path = Path(folder) / FILE
+        draft["logger"] |= {"print_freq": max(2, count // 6), "save_checkpoint_freq": count}
+        path = place / FILE
         write_text(path, yaml.safe_dump(draft))
-        root = train(path, device=device).experiment
-        return measured_step(root)
+        return measured_step(train(path, device=device).experiment)
 
 
 def measured_step(experiment: Path) -> float:
@@ -136,9 +145,9 @@ def add_last_phase(recipe: Path, iterations: int) -> None:
 def affordable_iterations(seconds: float, step: float) -> int:
     """How many fit; a few, with a warning, where hardly any do."""
     count = int(seconds / step)
-    if count < PROBE_STEPS:
+    if count < FEWEST:
         logger.warning("too little time is left for training at %.2g s a step: the time will be exceeded", step)
-        return PROBE_STEPS
+        return FEWEST
     return count // 10 * 10 if count > 100 else count
 
 
@@ -183,7 +192,7 @@ def _recipe(
         student=_inline(student),
         phases=PHASE.format(name="student", iterations=iterations, more=more).rstrip(),
         half=max(1, -(-iterations // 2)),
-        log=max(1, min(100, iterations // 5)),
+        log=max(2, min(100, iterations // 5)),
         save=max(1, min(500, iterations // 4)),
     )
 

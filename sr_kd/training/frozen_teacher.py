@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from ..losses.numerics import widen
 from ..networks.base import Network
 from .student_with_losses import StudentWithLosses, output_for
 from .task import Task
+from .teacher_cache import TeacherCache
 
 
 class FrozenTeacher:
@@ -27,6 +29,7 @@ class FrozenTeacher:
         precision: in which the network computes; what it teaches is never less than float32.
         compile: through torch.compile, but never as CUDA graphs: what one captured graph gives may be overwritten
             when the next one, the student's, begins.
+        cache: of batches that recur.
     """
 
     def __init__(
@@ -36,13 +39,14 @@ class FrozenTeacher:
         task: Task,
         precision: Precision = "fp32",
         compile: bool = False,
+        cache: TeacherCache | None = None,
     ) -> None:
         self.network = network.eval().requires_grad_(False)
         self.student = step.student
         self.task = task
         self.taps = step.teacher_taps
         self.needs_output = step.needs_teacher_output
-        self.precision = precision
+        self.precision, self._cache = precision, cache
         self._view = compiled(task.view, compile)
 
     def shown(self, inputs: LossInputs) -> LossInputs:
@@ -51,7 +55,8 @@ class FrozenTeacher:
         `no_grad`, because inference tensors cannot be saved.
         """
         with torch.no_grad(), autocast(inputs.lr.device, self.precision):
-            view = self._view(self.network, inputs, self.taps, self.needs_output)
+            compute = partial(self._view, self.network, inputs, self.taps, self.needs_output)
+            view = compute() if self._cache is None else self._cache.view(inputs, compute)
         output = None if view.output is None else self.task.seen_by(self.student, widen(view.output))
         made = NetworkOutput(output, {tap: widen(feature) for tap, feature in view.features.items()})
         tail = self.task.tail(self.network, inputs, made)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 import torch
@@ -23,6 +24,7 @@ from .pretraining import PretrainingStage
 from .stage import PhasePlan, Stage
 from .student_with_losses import StudentWithLosses
 from .task import Task
+from .teacher_cache import FOLDER, TeacherCache
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -55,7 +57,12 @@ def plan_phase(
         # It is never trained here, so it may as well be fast: an image from its tail costs a third.
         precision = options.teacher_precision or options.precision
         fast = _placed(other.deploy(), options, world)
-        frozen_teacher = FrozenTeacher(fast, step, task, precision, bool(options.compile))
+        compiled = bool(options.compile)
+        cache = None
+        if recurs := getattr(task, "recurs", 0):
+            asked = (step.teacher_taps, step.needs_teacher_output, precision, compiled, options.channels_last)
+            cache = TeacherCache(Path(recipe.path.experiments_root) / FOLDER, recurs, fast, asked)
+        frozen_teacher = FrozenTeacher(fast, step, task, precision, compiled, cache)
     ema = EMA(step.student, options.ema_decay) if options.ema_decay else None
     stages: list[Callable[[], Stage]] = []
     lengths = []

@@ -21,7 +21,12 @@ class Task(Protocol):
     """The part of training that differs between super-resolution, classification and detection.
 
     A class of its own need not derive from it; one that does has only to say what is not as usual.
+
+    Attributes:
+        recurs: after how many batches they come again, in any order; 0: never.
     """
+
+    recurs: int = 0
 
     def batch(self, index: int) -> LossInputs:
         """This rank's share of the global batch with this index, its images and labels: a pure function of seed and

@@ -143,7 +143,7 @@ def sources():
             open_patches(images, sampler, color=each, device=CPU, memory_budget_gib=budget) for each in ("rgb", color)
         ]
         degraded = DegradedPatches(
-            opened[0], ALL, scale=2, color=color, first=6 * rank // processes, seed=5, stream="student", device=CPU
+            opened[0], ALL, scale=2, color=color, first=6 * rank // processes, sampler=sampler, device=CPU
         )
         return degraded, opened[1]
 

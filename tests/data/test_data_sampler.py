@@ -93,3 +93,17 @@ def test_orientations_are_options():
 def test_a_patch_larger_than_an_image_is_refused():
     with pytest.raises(UsageError, match="33x33"):
         PatchSampler(SIZES, 33, 16, hflip=True, rotate=True, seed=0, stream="s")
+
+
+def test_fixed_batches_recur_and_are_those_of_every_seed():
+    def batches(seed: int, stream: str) -> list[bytes]:
+        sampler = PatchSampler(SIZES, 16, 4, seed=seed, stream=stream, fixed=5)
+        return [sampler.draw(iteration).top.tobytes() for iteration in range(15)]
+
+    first, other = batches(0, "student"), batches(1, "baseline")
+    for epoch in (0, 5, 10):
+        assert len(set(first[epoch : epoch + 5])) == 5
+        assert set(first[epoch : epoch + 5]) == set(other[:5])
+    assert first != other
+    assert first[:5] != first[5:10]
+    assert first[12] == PatchSampler(SIZES, 16, 4, seed=0, stream="student", fixed=5).draw(12).top.tobytes()

@@ -17,6 +17,8 @@ from skimage import data
 
 import sr_kd
 from sr_kd.data.resize import make_lr
+from sr_kd.distillation.answer import license_of
+from sr_kd.distillation.clock import Clock
 from sr_kd.distillation.inputs import degraded_middle, middle, write_images
 from sr_kd.distillation.plan import Student, find_images, make_plan
 from sr_kd.distillation.sizes import build_student, student_options
@@ -29,6 +31,7 @@ from sr_kd.imaging.label import load_teacher
 from sr_kd.networks.build import build_network
 from sr_kd.networks.files import save_network
 from sr_kd.recipes.load import load_recipe
+from sr_kd.zoo.manifest import shipped_models
 
 SMALL = {"a": Student("small", {"type": "FSRCNN"})}
 SAME = ("*.safetensors", "*.onnx", "recipe.yml", "plan.json", "README.md", "labels/*/*", "images/*/*")
@@ -145,6 +148,9 @@ def test_a_time_is_kept_by_a_last_phase_whose_length_is_planned_after_the_first(
     process.kill()  # between the two phases, when the first student's files are written
     process.communicate()
     assert (output / "tiny.onnx").exists()
+    spent = json.loads((output / "spent.json").read_text())
+    assert 0 < spent["tiny"] < spent["all"] < 400
+    (output / "spent.json").write_text(json.dumps(spent | {"all": 1000.0}))  # the time is over
     assert list(load_recipe(output / "recipe.yml").phases) == ["student"]
     first = output / "experiments" / "tiny" / "models" / "net_g_latest.pth"
     trained = first.read_bytes()
@@ -154,14 +160,25 @@ def test_a_time_is_kept_by_a_last_phase_whose_length_is_planned_after_the_first(
     recipe = load_recipe(output / "recipe.yml")
     assert list(recipe.phases) == ["student", "last"]
     steps, more = recipe.length("student"), recipe.length("last")
-    assert more >= steps // 5
+    assert more == max(1, steps // 5)
     assert recipe.val.val_freq == -(-more // 2)
     said = finished.stderr
     assert (
         said.index("its student written; tiny ") < said.index(f"{more} more iterations fit") < said.index("that took ")
     )
+    assert re.search(r"that took 10\d\d s, 1000 of them before this call", said)
     assert (output / "experiments" / "tiny" / "models" / "last" / "net_g_latest.pth").is_file()
     assert (output / "answer.json").is_file()
+
+
+def test_the_clock_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
+    with Clock(tmp_path, time.monotonic() - 50) as clock:
+        assert (clock.before, clock.since("student")) == (0.0, 0.0)
+    again = Clock(tmp_path, time.monotonic() - 7)
+    assert 57 <= again.now() < 67
+    assert 7 <= again.since("student") < 17
+    (tmp_path / "spent.json").write_text('{"all": 3')
+    assert Clock(tmp_path, time.monotonic()).before == 0.0
 
 
 def test_a_dry_run_writes_nothing(work: Path, tmp_path: Path, run_cli) -> None:
@@ -235,6 +252,17 @@ def test_a_teacher_that_upscales_nothing(work: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_the_license_of_a_shipped_model_is_known(tmp_path: Path) -> None:
+    shutil.copy(shipped_models()["fsrcnn_x4_photo"].file, tmp_path / "renamed.safetensors")
+    for name in ("fsrcnn_x4_photo", tmp_path / "renamed.safetensors"):
+        said, file = license_of(open_teacher(name, [], scale=None, device="cpu"))
+        assert said.startswith("fsrcnn_x4_photo: BSD-3-Clause, Copyright (c) 2021, Xintao Wang: that of its teacher")
+        assert file is not None and "Xintao Wang" in file.read_text()
+    said, file = license_of(open_teacher("fsrcnn_x4", [], scale=None, device="cpu"))
+    assert said == "fsrcnn_x4: Apache-2.0"
+    assert file is not None and "Apache License" in file.read_text()
+
+
 def test_images_that_cannot_teach(work: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="one image, and two are needed"):
         distil(work, tmp_path / "out", images=work / "photos" / "photo_0.png")
@@ -266,7 +294,7 @@ def test_the_time_decides_what_the_teacher_sees_and_how_long_the_student_learns(
     with pytest.raises(UsageError, match="the time is too short for this teacher on 5 images"):
         make_plan(teacher, found, tmp_path, seconds=1e-6, **wishes)
     assert affordable_iterations(100.0, 0.03) == 3330
-    assert affordable_iterations(-3.0, 0.03) == 49
+    assert affordable_iterations(-3.0, 0.03) == 6
     assert "the time will be exceeded" in caplog.text
 
 

@@ -97,6 +97,7 @@ class SuperResolutionData(TaskData):
         train = self.recipe.train
         patches = f"{train.batch_size_per_gpu} HR patches of {train.gt_size} pixels"
         patches += "" if train.degradation is None else ", degraded"
+        patches += f", {train.fixed_batches:,} batches of them" if train.fixed_batches else ""
         return [f"train on {_counted(train, self._train)}: {patches}", *self.validation.summary("validate on")]
 
     def listing(self) -> list[str]:
@@ -132,6 +133,7 @@ class SuperResolutionData(TaskData):
             seed=seed,
             stream=phase,
             share=(world.rank, world.size),
+            fixed=options.fixed_batches,
         )
         patches: PatchSource = open_patches(
             self.train,
@@ -150,13 +152,14 @@ class SuperResolutionData(TaskData):
                 scale=self.recipe.scale,
                 color=color,
                 first=batch_size * world.rank // world.size,
-                seed=seed,
-                stream=phase,
+                sampler=sampler,
                 device=world.device,
             )
-        return SuperResolution(
+        task = SuperResolution(
             patches, self.validation.with_protocols(), self.recipe.scale, self.recipe.val.metrics, world
         )
+        task.recurs = options.fixed_batches
+        return task
 
     def _upscaled(
         self, decoded: DecodedImages | None, phase: str, teacher: Network, world: World, quiet: bool

@@ -77,6 +77,8 @@ class TrainSet(ImageSet):
         num_worker_per_gpu: processes that read a set larger than `memory_budget`.
         memory_budget: GiB of decoded pixels kept in memory; larger sets are streamed.
         degradation: makes LR patches of HR patches at random, in place of bicubic; `{}` takes its defaults.
+        fixed_batches: so many batches, the same in every phase, seed and run, are all that is seen, in random order;
+            what a frozen teacher makes of them is kept in `experiments_root`/teacher_cache. 0: new patches all along.
     """
 
     gt_size: PositiveInt = 192
@@ -86,6 +88,7 @@ class TrainSet(ImageSet):
     num_worker_per_gpu: Annotated[int, Field(ge=0)] = 2
     memory_budget: Positive = 8.0
     degradation: Degradation | None = None
+    fixed_batches: Annotated[int, Field(ge=0)] = 0
 
     @field_validator("degradation")
     @classmethod
