@@ -8,14 +8,13 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import yaml
 
 from ..config.document import read_document
 from ..errors import SrKdError
-from ..files import write_text
+from ..files import temporary_folder, write_text
 from ..recipes.api import train
 from ..training.step_times import read_step_times
 from .plan import Plan
@@ -72,13 +71,12 @@ def step_seconds(student: dict[str, Any], scale: int, device: str) -> float:
     In a real run it is measured anew.
     """
     logger.info("measuring the time of a training step, by a short training elsewhere")
-    with TemporaryDirectory() as folder:
-        place = Path(folder)
+    with temporary_folder() as place:
         text = _recipe("probe", "a probe", scale, student, PROBE_STEPS, place, place, "probe", WHOLE)
         draft = yaml.safe_load(text)
         draft["datasets"] = {"train": {"dataroot_gt": "scikit-image:held_out", "gt_size": PATCH * scale}}
         draft["logger"] |= {"print_freq": PROBE_INTERVAL, "save_checkpoint_freq": PROBE_STEPS}
-        path = Path(folder) / FILE
+        path = place / FILE
         write_text(path, yaml.safe_dump(draft))
         root = train(path, device=device).experiment
         return measured_step(root)
