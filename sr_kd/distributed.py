@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
+import socket
+import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -20,6 +25,7 @@ from .errors import SrKdError, UsageError
 
 T = TypeVar("T")
 COMING = timedelta(minutes=10)  # that the first process waits for the last to start
+HEARING = 15.0  # seconds after which a process that waits for the others, and so hears no signal, is ended by it
 
 
 @dataclass(frozen=True)
@@ -168,6 +174,12 @@ def joined(device: str = "auto", *, trains: bool = True) -> Iterator[World]:
     import_module("torch.distributed.nn")
     backend = "nccl" if trains and chosen.type == "cuda" else "gloo"
     patience = timedelta(minutes=30) if trains else timedelta(days=30)
+    with _ended_by_signals():
+        yield from _in_group(World(rank, size, chosen), backend, patience, trains)
+
+
+def _in_group(world: World, backend: str, patience: timedelta, trains: bool) -> Iterator[World]:
+    rank, size = world.rank, world.size
     try:
         store, _, _ = next(rendezvous("env://", timeout=COMING))
         store.set_timeout(patience)
@@ -179,7 +191,7 @@ def joined(device: str = "auto", *, trains: bool = True) -> Iterator[World]:
             f"{COMING.total_seconds() / 60:g} minutes ({str(error).splitlines()[0][:160]}): start all of them"
         ) from None
     try:
-        yield World(rank, size, chosen)
+        yield world
     except (distributed.DistError, RuntimeError) as error:
         if _is_lost_peer(error):
             raise SrKdError(
@@ -189,6 +201,44 @@ def joined(device: str = "auto", *, trains: bool = True) -> Iterator[World]:
         raise
     finally:
         distributed.destroy_process_group()
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Python looks at signals between its own steps; PyTorch's waiting for other processes is one step.
+
+    A thread is told of every signal, and ends the process where the main thread does not come to look at it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    told, tells = socket.socketpair()
+    tells.setblocking(False)
+    before = signal.set_wakeup_fd(tells.fileno(), warn_on_full_buffer=False)
+    threading.Thread(target=_end_unheard, args=(told,), daemon=True).start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+        tells.close()
+
+
+def _end_unheard(told: socket.socket) -> None:
+    heard = threading.Event()
+
+    @ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)
+    def hear(_: object) -> int:
+        heard.set()
+        return 0
+
+    with told:
+        while told.recv(1):
+            heard.clear()
+            ctypes.pythonapi.Py_AddPendingCall(hear, None)  # which the main thread does where it looks at signals
+            if not heard.wait(HEARING):
+                sys.stderr.write("sr-kd: stopped while it waited for the other processes of the run\n")
+                sys.stderr.flush()
+                os._exit(130)
 
 
 def _is_lost_peer(error: Exception) -> bool:

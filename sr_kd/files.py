@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -25,8 +26,9 @@ except ImportError:  # Windows
 _ONE_AT_A_TIME = Lock()
 _STEM = 40  # characters of a file's name in that of its temporary one
 _MARK = ".sr_kd-"  # in the name of every temporary file, so that none of a stranger is taken for ours
-_TEMPORARY = re.compile(rf"\..*{re.escape(_MARK)}[a-z0-9_]{{8}}(\.[^.]*)?", re.DOTALL)
+_TEMPORARY = re.compile(rf"(\..*)?{re.escape(_MARK)}[a-z0-9_]{{8}}(\.[^.]*)?", re.DOTALL)
 _ABANDONED = 60.0  # seconds after which a temporary file without an owner is taken for a killed run's
+_DEEPEST = 200  # folders within each other: making them is a recursion
 
 
 @contextmanager
@@ -36,9 +38,11 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     The folder is made if needed; the content is flushed to the disk before the rename.
 
     Raises:
-        SrKdError: the file cannot be written (no permission, full disk).
+        SrKdError: the file cannot be written (no permission, full disk, a device).
     """
     path = Path(path)
+    if problem := _no_place(path):
+        raise SrKdError(f"cannot write {path}: {problem}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem[:_STEM]}{_MARK}", suffix=path.suffix)
@@ -94,6 +98,26 @@ def claim(path: Path) -> Iterator[bool]:
         os.close(handle)
 
 
+@contextmanager
+def temporary_folder(place: Path | None = None) -> Iterator[Path]:
+    """A folder for the time of the block; what killed runs left of that kind is removed first.
+
+    Args:
+        place: where it is made; None: where the system has its temporary files.
+    """
+    place = Path(tempfile.gettempdir()) if place is None else place
+    sweep_folder(place)
+    with tempfile.TemporaryDirectory(dir=place, prefix=_MARK) as name:
+        handle = os.open(name, os.O_RDONLY) if fcntl is not None else None  # Windows opens no folders
+        try:
+            if handle is not None:
+                _lock(handle)  # until this process ends, in whatever way
+            yield Path(name)
+        finally:
+            if handle is not None:
+                os.close(handle)
+
+
 def is_temporary(path: Path) -> bool:
     """Whether `atomic_path` or `claim` named it, by its name."""
     return _TEMPORARY.fullmatch(path.name) is not None
@@ -106,7 +130,7 @@ def sweep_folder(folder: Path) -> None:
             path = Path(entry.path)
             with contextlib.suppress(OSError):  # one of another user does not protect the others
                 if is_temporary(path) and _is_abandoned(path):
-                    path.unlink(missing_ok=True)
+                    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def sweep_tree(root: Path) -> None:
@@ -127,10 +151,15 @@ def _lock(handle: int) -> bool:
 
 
 def _is_abandoned(path: Path) -> bool:
-    if time.time() - path.lstat().st_mtime < _ABANDONED or not path.is_file() or path.is_symlink():
+    if time.time() - path.lstat().st_mtime < _ABANDONED or path.is_symlink():
         return False
-    with path.open("rb") as file:
-        return _lock(file.fileno())
+    if not (path.is_file() or (path.is_dir() and fcntl is not None)):
+        return False
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        return _lock(handle)
+    finally:
+        os.close(handle)
 
 
 def write_text(path: Path | str, text: str) -> None:
@@ -182,12 +211,16 @@ def check_target(path: Path | str, option: str) -> None:
     path = Path(path)
     if path.is_dir():
         raise UsageError(f"{option} {path} is a folder; name a file in it")
+    if problem := _no_place(path):
+        raise UsageError(f"{option} {path}: {problem}")
     check_folder(path.parent, option)
     sweep_folder(path.parent)
 
 
 def check_folder(folder: Path, option: str) -> None:
     """As `check_target`, of a folder that is made if needed."""
+    if problem := _no_place(folder / "file"):
+        raise UsageError(f"{option} {folder}: {problem}")
     for place in (folder, *folder.parents):
         if place.exists():
             if not place.is_dir():
@@ -195,6 +228,17 @@ def check_folder(folder: Path, option: str) -> None:
             if not os.access(place, os.W_OK | os.X_OK):
                 raise UsageError(f"{option} {folder}: no permission to write into {place}; choose another place")
             return
+
+
+def _no_place(path: Path) -> str | None:
+    """Why no file can be put there by renaming another: that would replace the device, for all programs."""
+    if len(path.parts) > _DEEPEST:
+        return f"{len(path.parts) - 1:,} folders within each other; at most {_DEEPEST - 1} are possible"
+    if path.is_dir() or (path.is_file() and path.parent != Path("/dev")):
+        return None
+    if (os.path.lexists(path) and not path.is_symlink()) or path.exists() or path.parent == Path("/dev"):
+        return "it is a device or a pipe, not a file; name a file"
+    return None
 
 
 def _umask() -> int:

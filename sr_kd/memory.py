@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import subprocess
+import sys
 from pathlib import Path
 
 # glibc's <malloc.h>
@@ -60,6 +62,20 @@ def free_address_space() -> int | None:
     except (ImportError, OSError):
         return None
     return max(0, limit - used)
+
+
+def torch_fits() -> bool:
+    """Whether PyTorch's libraries, which end a process where they find no room, can be loaded under its limits.
+
+    Where nothing limits the address space it is not tried; else another process tries, with a little less room.
+    """
+    if free_address_space() is None or "torch" in sys.modules:
+        return True
+    attempt = "import mmap; little = mmap.mmap(-1, 2**26); import torch"
+    try:
+        return subprocess.run([sys.executable, "-c", attempt], capture_output=True).returncode >= 0
+    except OSError:  # no process may be started: it remains to be seen
+        return True
 
 
 def is_out_of_memory(error: BaseException) -> bool:

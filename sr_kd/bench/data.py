@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -18,6 +17,7 @@ from ..data.image_set import ImageSet
 from ..data.patches import PatchSource, check_patch_size, open_patches
 from ..data.sampler import PatchSampler
 from ..data.sets import open_set
+from ..files import temporary_folder
 from ..images import Image, write_image
 from ..networks.base import Color
 from .baselines import BASICSR, find_basicsr
@@ -60,8 +60,8 @@ class DataBench:
     @contextmanager
     def folders(self) -> Iterator[tuple[Path, Path]]:
         """The pairs as PNG files in two folders, HR and LR."""
-        with TemporaryDirectory() as root:
-            hr, lr = Path(root) / "hr", Path(root) / "lr"
+        with temporary_folder() as root:
+            hr, lr = root / "hr", root / "lr"
             for index, name in enumerate(self.images.names):
                 pair = self.images.read(index)
                 write_image(hr / f"{name}.png", Image(pair.hr))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from ..data.image_set import ImageSet
+from ..files import temporary_folder
 from ..images import Image, read_image, write_image
 from ..imaging.folder import upscale_files
 from ..imaging.jobs import Naming, plan_jobs
@@ -35,8 +35,8 @@ class FolderBench:
 
     def compare(self, machine: Machine, repetitions: int, quiet: bool) -> Comparison:
         """Computing the decoded images, and reading, computing and writing them, per format of the results."""
-        with TemporaryDirectory() as root:
-            source, target = Path(root) / "images", Path(root) / "upscaled"
+        with temporary_folder() as root:
+            source, target = root / "images", root / "upscaled"
             for index, name in enumerate(self.images.names):
                 write_image(source / f"{name}.png", Image(self.images.read_hr(index)))
             images = [read_image(path) for path in sorted(source.iterdir())]

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -15,6 +14,7 @@ from torch import Tensor
 from ..data.color import gray_to_y
 from ..errors import SrKdError
 from ..export.export import export_network
+from ..files import temporary_folder
 from ..imaging.runner import Precision
 from ..imaging.runtimes import PRECISIONS, open_exported
 from ..imaging.upscaler import Upscaler
@@ -82,8 +82,8 @@ class InferenceBench:
         """Other programs, on one exported file."""
         runs: dict[str, Run] = {}
         absent = {}
-        with TemporaryDirectory() as folder:
-            path = Path(folder) / "network.onnx"
+        with temporary_folder() as folder:
+            path = folder / "network.onnx"
             try:
                 export_network(self.network, path)
             except SrKdError as error:

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from ..data.patches import PatchSource
 from ..data.prepare import encode_png, tile_starts
 from ..data.sets import open_set
 from ..errors import UsageError
+from ..files import temporary_folder
 from .data import open_source
 from .report import Comparison
 
@@ -52,8 +52,7 @@ class StreamingBench:
 
     def compare(self) -> Comparison:
         """Seconds per batch and the memory, after either half of the time: the caches are filled in the first."""
-        with TemporaryDirectory() as folder:
-            root = Path(folder)
+        with temporary_folder() as root:
             files = self._cut(root / "files")
             small = self._link(files, root / "small", min(self.gigabytes, self.budget * GIB / GB))
             large = self._link(files, root / "large", self.gigabytes)

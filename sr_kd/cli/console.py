@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from ..imaging.folder import Outcome
 
 
+_NO_TEXTS = (".pth", ".pt", ".ckpt", ".safetensors", ".npz", ".onnx", ".state", ".yml", ".yaml", ".mdb", ".py")
+
+
 class _AboveBars(logging.Handler):
     """Prints each message through tqdm, which moves its bars out of the way."""
 
@@ -58,10 +61,20 @@ def command_line(command: str, option_file: str, overrides: Sequence[str]) -> st
     return shlex.join(["sr-kd", command, "-opt", option_file, *forced])
 
 
+def check_text(target: str, option: str) -> None:
+    """As `check_target`, of a text, which is never meant to replace an image, a network or an option file."""
+    from ..images import SUFFIXES
+
+    check_target(target, option)
+    path = Path(target)
+    if path.exists() and path.suffix.lower() in {*SUFFIXES, *_NO_TEXTS}:
+        raise UsageError(f"{option} {path} is there, and not by its name a text: name another file")
+
+
 def check_json(target: str | None) -> None:
     """Refuse, with a UsageError, a ``--json`` file that could not be written once the work is done."""
     if target not in (None, "-"):
-        check_target(target, "--json")
+        check_text(str(target), "--json")
 
 
 def check_no_input(path: Path | str, option: str, folders: Iterable[str]) -> None:

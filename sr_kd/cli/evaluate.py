@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import UsageError
+from ..errors import SrKdError, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     from ..evaluation.tables import csv_text, json_document, result_tables
     from ..files import check_folder, check_target, write_text
     from ..images import output_format
-    from .console import check_json, check_no_input, log_to_console, write_json
+    from .console import check_json, check_no_input, check_text, log_to_console, write_json
 
     if bool(args.model) == bool(args.sr):
         both = "not both" if args.sr else "one of them"
@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
         output_format(Path(args.montage).suffix)
     for option in ("markdown", "latex", "csv", "montage"):
         if target := getattr(args, option):
-            check_target(target, f"--{option}")
+            (check_target if option == "montage" else check_text)(target, f"--{option}")
     for option in ("markdown", "latex", "csv", "montage", "json"):
         if target := getattr(args, option):
             check_no_input(target, f"--{option}", [*args.hr, *(args.lr or []), *([args.sr] if args.sr else [])])
@@ -118,19 +118,24 @@ def _score_models(args: argparse.Namespace) -> dict[str, list[SetScore]]:
     options = {"device": args.device, "precision": args.precision, "runtime": args.runtime}
     models = load_models(label_models(args.model), args.scale, **options)
     sets = [TestSet(images, args.protocol) for images in open_sets(args.hr, args.lr, args.scale)]
-    keep = _saver(Path(args.save)) if args.save else None
+    saved: list[Path] = []
+    keep = _saver(Path(args.save), saved) if args.save else None
     results = measure(models, sets, metrics=args.metrics, quiet=args.quiet, keep=keep)
+    if removed := [path for path in saved if not path.exists()]:
+        raise SrKdError(f"{len(removed)} results were removed meanwhile, such as {removed[0]}: run the command again")
     if args.montage:
         write_image(args.montage, Image(compare_visually(models, sets[0].images, quiet=args.quiet)))
     return results
 
 
-def _saver(folder: Path) -> Keep:
+def _saver(folder: Path, saved: list[Path]) -> Keep:
     from ..images import Image, write_image
 
     def save(label: str, images: ImageSet, name: str, pixels: np.ndarray) -> None:
         places = [text.replace("/", "_").lstrip(".") or "_" for text in (label, images.name)]
-        write_image(folder.joinpath(*places, f"{name}.png"), Image(pixels))
+        path = folder.joinpath(*places, f"{name}.png")
+        write_image(path, Image(pixels))
+        saved.append(path)
 
     return save
 

@@ -45,13 +45,14 @@ def run(arguments: argparse.Namespace) -> int:
     """Export, compare with the network, and say what was written."""
     from ..errors import UsageError
     from ..export.export import export_network
-    from ..files import check_target, sweep_folder, write_text
+    from ..files import sweep_folder, write_text
     from ..imaging.load import find_network
     from ..report.card import model_card
     from ..report.facts import file_facts
+    from .console import check_text
 
     if arguments.card:
-        check_target(arguments.card, "--card")
+        check_text(arguments.card, "--card")
     if (arguments.precision == "int8") != bool(arguments.calibrate):
         raise UsageError("int8 needs photographs, and only int8 does: --precision int8 --calibrate DIR")
     only_int8 = {
@@ -63,11 +64,14 @@ def run(arguments: argparse.Namespace) -> int:
         if given and arguments.precision != "int8":
             raise UsageError(f"{option} is for --precision int8: only that is measured before it is written")
     name, network = find_network(arguments.model, arguments.scale)
+    output = Path(arguments.output)
+    if output.exists() and Path(arguments.model).exists() and output.samefile(arguments.model):
+        raise UsageError(f"--output {output} is the network itself: name another file")
     if network is None:
         raise UsageError(f"'{name}' is an interpolation without a network: there is nothing to export")
     if arguments.scale is not None:
         network = network.for_scale(arguments.scale)
-    sweep_folder(Path(arguments.output).parent)
+    sweep_folder(output.parent)
     if arguments.card:
         write_text(arguments.card, model_card(file_facts(arguments.model, arguments.scale)))
     if arguments.precision == "int8":

@@ -23,12 +23,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Look at the file and print what is known of it."""
     from ..errors import printable
-    from ..files import check_target, write_text
+    from ..files import write_text
     from ..report.card import model_card
     from ..report.facts import file_facts
+    from .console import check_text
 
     if args.card:
-        check_target(args.card, "--card")
+        check_text(args.card, "--card")
     facts = file_facts(args.file, args.scale)
     if args.card:
         write_text(args.card, model_card(facts))

@@ -16,7 +16,7 @@ from typing import Any
 
 from .. import __version__
 from ..errors import SrKdError, UsageError, nearest, printable
-from ..memory import is_out_of_memory, keep_freed_memory
+from ..memory import is_out_of_memory, keep_freed_memory, torch_fits
 
 COMMANDS = {
     "upscale": "upscale images with a trained model",
@@ -86,6 +86,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _refuse_removed_folder()
         parsed = build_parser(only).parse_args(given)
         keep_freed_memory()
+        if not torch_fits():
+            raise SrKdError("out of memory: the limit of addresses (ulimit -v) leaves no room for PyTorch; raise it")
         _refuse_empty(parsed)
         if parsed.plugin:
             from ..config.plugins import load_plugins

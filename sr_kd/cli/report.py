@@ -24,20 +24,19 @@ def run(arguments: argparse.Namespace) -> int:
     """Measure every arm of the finished runs again, write tables and montage, and the page."""
     from ..device import pick_device
     from ..errors import UsageError, printable_lines
-    from ..files import check_target
     from ..recipes.report import describe_arms, write_report
     from ..recipes.workspace import finished_arms
     from ..report.run import find_run
     from ..report.write import FILE, page_path, write_page
     from ..tasks import TASKS
-    from .console import command_line
+    from .console import check_text, command_line
 
     names = [*arguments.runs, *([arguments.opt] if arguments.opt else [])]
     if not names:
         raise UsageError("name a run: its option file, or its folder (experiments/NAME)")
     runs = [find_run(name, arguments.force_yml) for name in names]
     if arguments.html:
-        check_target(arguments.html, "--html")
+        check_text(arguments.html, "--html")
     device = pick_device(arguments.device)
     for one, name in zip(runs, names, strict=True):
         if not one.finished:

@@ -16,7 +16,10 @@ def run(args: argparse.Namespace) -> int:
 
     from ..files import write_text
     from ..recipes.json_schema import option_file_schema
+    from .console import check_text
 
+    if args.output:
+        check_text(args.output, "--output")
     text = json.dumps(option_file_schema(), indent=2) + "\n"
     if args.output:
         write_text(args.output, text)

@@ -132,8 +132,12 @@ class LmdbWriter:
     def finish(self, entries: Iterable[tuple[str, Header]]) -> None:
         """Write the meta-info file: the images in order, with their sizes."""
         self._flush()
+        listed = dict(entries)
+        if not (self.folder / _DATA).exists() or not self.names().issuperset(listed):
+            raise SrKdError(f"{self.folder} was removed meanwhile: remove what is left of it, and begin again")
         write_text(
-            self.folder / _META, "".join(meta_line(name, header) + f" {COMPRESSION}\n" for name, header in entries)
+            self.folder / _META,
+            "".join(f"{meta_line(name, header)} {COMPRESSION}\n" for name, header in listed.items()),
         )
 
     def _flush(self) -> None:

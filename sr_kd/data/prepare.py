@@ -13,7 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ..errors import UsageError
+from ..errors import SrKdError, UsageError
 from ..files import atomic_path, read_json, sweep_folder, write_text
 from ..images import Header
 from ..progress import progress_bar
@@ -137,6 +137,8 @@ def prepare(preparation: Preparation, *, workers: int, quiet: bool) -> int:
         for scale, writer in writers.items():
             writer.finish((name, Header(h.height // scale, h.width // scale, h.channels)) for name, h in entries)
     if not preparation.lmdb:
+        if _unfinished(boxes, folders, {}):
+            raise SrKdError(f"images in {preparation.output} were removed meanwhile: remove it all, and begin again")
         write_text(preparation.output / "meta_info.txt", "".join(f"{meta_line(*entry)}\n" for entry in entries))
     return len(left)
 

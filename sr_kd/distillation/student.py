@@ -8,14 +8,13 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import yaml
 
 from ..config.document import read_document
 from ..errors import SrKdError
-from ..files import write_text
+from ..files import temporary_folder, write_text
 from ..recipes.api import train
 from ..training.step_times import read_step_times
 from .plan import Plan
@@ -83,8 +82,7 @@ def step_seconds(student: dict[str, Any], scale: int, device: str) -> float:
 
 def _probe(student: dict[str, Any], scale: int, device: str, count: int) -> float:
     """Seconds of a step in a training of so many."""
-    with TemporaryDirectory() as folder:
-        place = Path(folder)
+    with temporary_folder() as place:
         draft = yaml.safe_load(_recipe("probe", "a probe", scale, student, count, place, place, "probe", WHOLE))
         draft["datasets"] = {"train": {"dataroot_gt": "scikit-image:held_out", "gt_size": PATCH * scale}}
         draft["logger"] |= {"print_freq": max(2, count // 6), "save_checkpoint_freq": count}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import tempfile
 from collections.abc import Mapping
 from contextlib import redirect_stderr
 from importlib.util import find_spec
@@ -15,6 +14,7 @@ import numpy as np
 from torch.export import ExportedProgram
 
 from ..errors import SrKdError, UsageError
+from ..files import temporary_folder
 from ..imaging.graph import Precision, quietly
 from ..networks.state_files import DESCRIPTION_KEY
 
@@ -56,8 +56,8 @@ def write_coreml(program: ExportedProgram, path: Path, description: Mapping[str,
     renamed.user_defined_metadata[DESCRIPTION_KEY] = json.dumps(description)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem[:40]}.") as folder:
-            whole = Path(folder) / path.name
+        with temporary_folder(path.parent) as folder:
+            whole = folder / path.name
             renamed.save(str(whole))
             whole.rename(path)
     except OSError as error:

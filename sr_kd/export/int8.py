@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from ..data.sets import ImageSet
 from ..errors import SrKdError, UsageError, nearest
 from ..evaluation.benchmark import read_levels, score_network
 from ..evaluation.protocols import find_protocol
-from ..files import atomic_path
+from ..files import atomic_path, temporary_folder
 from ..imaging.color import TensorFunction
 from ..imaging.graph import OPSETS, assemble, onnx_metadata, quietly
 from ..imaging.runtimes import open_onnx
@@ -87,8 +86,8 @@ def export_int8(
     path = Path(path)
     if path.suffix.lower() != ".onnx":
         raise UsageError(f"int8 is for ONNX Runtime: {path} must end in .onnx")
-    with tempfile.TemporaryDirectory() as folder, atomic_path(path) as temporary:
-        exported = export_network(network, Path(folder) / "fp32.onnx", rgb=rgb, opset=opset)
+    with temporary_folder() as folder, atomic_path(path) as temporary:
+        exported = export_network(network, folder / "fp32.onnx", rgb=rgb, opset=opset)
         rounding = _Rounding(exported.path, images, exported.description["color"])
         rounding.write(temporary, rounding.without(float_layers))
         _finish(temporary, {**exported.description, "precision": "int8"})
@@ -112,10 +111,10 @@ def layer_losses(network: SRNetwork, images: ImageSet, *, rgb: bool = False, qui
 
     Args, Raises: as `export_int8`.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        exported = export_network(network, Path(folder) / "fp32.onnx", rgb=rgb)
+    with temporary_folder() as folder:
+        exported = export_network(network, folder / "fp32.onnx", rgb=rgb)
         rounding = _Rounding(exported.path, images, exported.description["color"])
-        measured, losses, target = _measured(network, rgb), {}, Path(folder) / "int8.onnx"
+        measured, losses, target = _measured(network, rgb), {}, folder / "int8.onnx"
         before = _psnr(measured, images, None, quiet)
         for layer, nodes in rounding.layers.items():
             rounding.write(target, nodes)

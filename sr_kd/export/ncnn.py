@@ -6,7 +6,6 @@ pnnx knows neither symmetric borders nor slices of channels, so bicubic upscalin
 from __future__ import annotations
 
 import subprocess
-import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..errors import SrKdError, UsageError
+from ..files import temporary_folder
 from ..imaging.color import TensorFunction
 from ..imaging.graph import check_onnx_packages, trace, write_onnx
 from ..networks.base import SRNetwork
@@ -44,12 +44,12 @@ def write_ncnn(network: SRNetwork, rgb: bool, parameters: Path, weights: Path) -
 
     graph = of_layers(network, rgb=rgb, upscale=upscale_of_layers)
     program = trace(graph, 3 if rgb else network.channels)
-    with tempfile.TemporaryDirectory() as folder:
-        write_onnx(program, Path(folder) / "net.onnx", {})
+    with temporary_folder() as folder:
+        write_onnx(program, folder / "net.onnx", {})
         finished = subprocess.run(
             [pnnx.EXEC_PATH, "net.onnx", "fp16=0"], cwd=folder, capture_output=True, text=True, check=False
         )
-        made = [Path(folder) / f"net.ncnn.{suffix}" for suffix in ("param", "bin")]
+        made = [folder / f"net.ncnn.{suffix}" for suffix in ("param", "bin")]
         if finished.returncode or not all(file.is_file() for file in made):
             raise SrKdError(f"pnnx cannot convert {network.type_name} to ncnn; .onnx files suit most other runtimes")
         for file, target in zip(made, (parameters, weights), strict=True):

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..errors import SrKdError, UsageError
+from ..files import temporary_folder
 from ..imaging.color import TensorFunction
 from ..imaging.graph import quietly
 from ..networks.base import SRNetwork
@@ -52,8 +52,8 @@ def write_tflite(network: SRNetwork, rgb: bool, size: tuple[int, int], path: Pat
     """
     graph = _ChannelsLast(of_layers(network, rgb=rgb, upscale=upscale_of_slices))
     image = torch.zeros(1, *size, 3 if rgb else network.channels)
-    with tempfile.TemporaryDirectory() as folder:
-        program, made = Path(folder) / "net.pt2", Path(folder) / "net.tflite"
+    with temporary_folder() as folder:
+        program, made = folder / "net.pt2", folder / "net.tflite"
         with torch.no_grad(), quietly():
             torch.export.save(torch.export.export(graph.eval(), (), {"lr": image}).run_decompositions({}), program)
         command = [sys.executable, "-m", f"{__package__}.tflite", str(program), str(made)]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import torch
 
 from ..errors import SrKdError, UsageError, unknown_name
+from ..files import temporary_folder
 from ..networks.base import SRNetwork
 from ..networks.bicubic import upscale
 from .color import TensorFunction
@@ -51,8 +51,8 @@ def run_elsewhere(network: SRNetwork, runtime: str, precision: str = "fp32") -> 
         SrKdError: the network cannot be converted, or the results of fp32 differ.
     """
     channels = network.channels
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "network.onnx"
+    with temporary_folder() as folder:
+        path = folder / "network.onnx"
         deployed = network.deploy()
         deployed.bicubic = upscale  # shifted sums: OpenVINO's bf16 rounds what convolutions see, luma too
         write_onnx(trace(deployed, channels), path, {})
