@@ -22,7 +22,7 @@ from ..images import Image, write_image
 from ..networks.base import Color
 from .baselines import BASICSR, find_basicsr
 from .machine import Machine
-from .report import Comparison
+from .report import SpeedComparison
 from .timing import time_in_turn
 
 BATCHES = 10  # of one run
@@ -43,7 +43,7 @@ class DataBench:
     batch: int
     workers: int
 
-    def compare(self, machine: Machine, repetitions: int, quiet: bool) -> Comparison:
+    def compare(self, machine: Machine, repetitions: int, quiet: bool) -> SpeedComparison:
         """Patches per second; one after the other, for a loader works ahead while others are timed."""
         seconds: dict[str, float] = {}
         with self.folders() as (hr, lr):
@@ -55,7 +55,9 @@ class DataBench:
         moved = BATCHES * self.batch * 3 * (self.gt_size**2 + patch**2) * 5  # 8-bit pixels read, floats written
         title = f"Patches of {self.images.name}, x{self.images.scale}, batch {self.batch}, HR patch {self.gt_size}"
         notes = {BASICSR: f"{self.workers} workers"}
-        return Comparison(title, seconds, machine.lower_bound(0, moved), absent, notes, "patch", BATCHES * self.batch)
+        return SpeedComparison(
+            title, seconds, machine.lower_bound(0, moved), absent, notes, "patch", BATCHES * self.batch
+        )
 
     @contextmanager
     def folders(self) -> Iterator[tuple[Path, Path]]:

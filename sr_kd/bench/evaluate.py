@@ -15,7 +15,7 @@ from ..evaluation.protocols import find_protocol, to_levels, to_pixels
 from ..evaluation.threads import in_threads
 from .baselines import BASICSR, find_basicsr
 from .machine import Machine
-from .report import Comparison
+from .report import SpeedComparison
 from .timing import time_in_turn
 
 OURS = "sr_kd"
@@ -35,7 +35,7 @@ class EvaluationBench:
     images: ImageSet
     scale: int
 
-    def compare(self, machine: Machine, repetitions: int, quiet: bool) -> list[Comparison]:
+    def compare(self, machine: Machine, repetitions: int, quiet: bool) -> list[SpeedComparison]:
         """The metrics and the resize."""
         return [self._metrics(machine, repetitions, quiet), self._resize(machine, repetitions, quiet)]
 
@@ -79,7 +79,7 @@ class EvaluationBench:
             runs[BASICSR] = lambda: resize(image, 1 / self.scale)
         return runs, absent
 
-    def _metrics(self, machine: Machine, repetitions: int, quiet: bool) -> Comparison:
+    def _metrics(self, machine: Machine, repetitions: int, quiet: bool) -> SpeedComparison:
         runs, absent = self.metric_runs()
         found = {name: np.array(run()) for name, run in runs.items()}
         notes = {}
@@ -90,9 +90,9 @@ class EvaluationBench:
         pixels = int(self.images.lr_sizes.prod(axis=1).sum()) * self.scale**2
         title = f"PSNR and SSIM on luma, {self.images.name}, {len(self.images)} images"
         lower_bound = machine.lower_bound(0, 2 * 3 * pixels)
-        return Comparison(title, seconds, lower_bound, absent, notes, "image", len(self.images))
+        return SpeedComparison(title, seconds, lower_bound, absent, notes, "image", len(self.images))
 
-    def _resize(self, machine: Machine, repetitions: int, quiet: bool) -> Comparison:
+    def _resize(self, machine: Machine, repetitions: int, quiet: bool) -> SpeedComparison:
         runs, absent = self.resize_runs()
         found = {name: run() for name, run in runs.items()}
         notes = {}
@@ -102,7 +102,7 @@ class EvaluationBench:
         height, width, channels = LARGE
         title = f"MATLAB resize, {width}x{height} RGB by 1/{self.scale}"
         lower_bound = machine.lower_bound(0, 4 * channels * height * width * (1 + 1 / self.scale**2))
-        return Comparison(title, seconds, lower_bound, absent, notes, "image")
+        return SpeedComparison(title, seconds, lower_bound, absent, notes, "image")
 
     def _pair(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """(bicubic result, HR), both (H, W, 3) uint8."""

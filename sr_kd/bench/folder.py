@@ -14,7 +14,7 @@ from ..imaging.jobs import Naming, plan_jobs
 from ..imaging.upscaler import Upscaler
 from ..networks.complexity import count_multiply_adds
 from .machine import Machine
-from .report import Comparison
+from .report import SpeedComparison
 from .timing import time_in_turn
 
 FORMATS = ("png", "jpg")
@@ -33,7 +33,7 @@ class FolderBench:
     images: ImageSet
     upscaler: Upscaler
 
-    def compare(self, machine: Machine, repetitions: int, quiet: bool) -> Comparison:
+    def compare(self, machine: Machine, repetitions: int, quiet: bool) -> SpeedComparison:
         """Computing the decoded images, and reading, computing and writing them, per format of the results."""
         with temporary_folder() as root:
             source, target = root / "images", root / "upscaled"
@@ -57,7 +57,7 @@ class FolderBench:
             if name != COMPUTING
         }
         title = f"Folder, {len(images)} images of {self.images.name}, x{self.upscaler.scale}"
-        return Comparison(title, seconds, machine.lower_bound(operations, 0), {}, notes, "image", len(images))
+        return SpeedComparison(title, seconds, machine.lower_bound(operations, 0), {}, notes, "image", len(images))
 
     def _whole(self, source: Path, target: Path, ext: str) -> Callable[[], object]:
         jobs = plan_jobs([str(source)], str(target), Naming(ext=ext))

@@ -15,14 +15,14 @@ from ..data.color import gray_to_y
 from ..errors import SrKdError
 from ..export.export import export_network
 from ..files import temporary_folder
-from ..imaging.runner import Precision
+from ..imaging.runner import RunPrecision
 from ..imaging.runtimes import PRECISIONS, open_exported
 from ..imaging.upscaler import Upscaler
 from ..networks.base import SRNetwork
 from ..networks.complexity import count_multiply_adds
 from .machine import Machine
 from .plain import in_plain_layers
-from .report import Comparison
+from .report import SpeedComparison
 from .timing import time_in_turn
 
 Run = Callable[[], Tensor]
@@ -46,9 +46,9 @@ class InferenceBench:
     height: int
     width: int
     device: torch.device
-    precision: Precision = "fp32"
+    precision: RunPrecision = "fp32"
 
-    def compare(self, machine: Machine, repetitions: int, quiet: bool) -> Comparison:
+    def compare(self, machine: Machine, repetitions: int, quiet: bool) -> SpeedComparison:
         """Every candidate that runs here; the remarks hold the largest difference from plain PyTorch."""
         runs, absent = self.candidates()
         reference = runs[PLAIN]()
@@ -61,7 +61,7 @@ class InferenceBench:
         lower_bound = machine.lower_bound(
             count_multiply_adds(self.network, shape), 4 * self.height * self.width * (1 + scale**2)
         )
-        return Comparison(f"Inference, {self.name}, {size}", seconds, lower_bound, absent, notes, unit="image")
+        return SpeedComparison(f"Inference, {self.name}, {size}", seconds, lower_bound, absent, notes, unit="image")
 
     def candidates(self) -> tuple[dict[str, Run], dict[str, str]]:
         """Name -> one run of it, giving (1, C, H * scale, W * scale); and name -> why one is missing."""
@@ -104,7 +104,7 @@ class InferenceBench:
                 runs[OPENCV] = lambda: opencv(seen)
         return runs, absent
 
-    def _ours(self, image: np.ndarray, precision: Precision) -> Run:
+    def _ours(self, image: np.ndarray, precision: RunPrecision) -> Run:
         """The way of every image: tiles, color, clamping."""
         upscaler = Upscaler(self.network, device=self.device, precision=precision)
 

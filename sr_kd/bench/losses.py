@@ -15,7 +15,7 @@ from ..tasks.super_resolution.options import SuperResolutionRecipe
 from ..tasks.super_resolution.task import SuperResolution
 from ..training.phase_losses import build_phase_losses
 from ..training.plan import plan_phase
-from .report import Comparison
+from .report import SpeedComparison
 from .timing import time_in_turn
 from .train import OneBatch, OurStep
 
@@ -36,7 +36,7 @@ class LossesBench:
     patch: int
     device: torch.device
 
-    def compare(self, repetitions: int, quiet: bool) -> Comparison:
+    def compare(self, repetitions: int, quiet: bool) -> SpeedComparison:
         """Every arm; the step of one with a partner trains both networks."""
         compared = arms(self.recipe)
         main = self.recipe.phases[next(iter(compared.values()))].trains
@@ -46,7 +46,7 @@ class LossesBench:
         seconds = time_in_turn(steps, repetitions, device=self.device, quiet=quiet)
         size = f"x{self.recipe.scale}, batch {self.batch}, LR patch {self.patch}"
         notes = {label: self._losses(label) for label in labels}
-        return Comparison(f"Step of every arm of {self.recipe.name}, {size}", seconds, notes=notes, unit="step")
+        return SpeedComparison(f"Step of every arm of {self.recipe.name}, {size}", seconds, notes=notes, unit="step")
 
     def step(self, label: str) -> OurStep:
         """One arm's step, as the trainer runs it."""

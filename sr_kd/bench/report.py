@@ -11,7 +11,7 @@ from .machine import Machine
 
 
 @dataclass(frozen=True)
-class Comparison:
+class SpeedComparison:
     """One piece of work, done by several candidates.
 
     Attributes:
@@ -33,7 +33,7 @@ class Comparison:
     count: int = 1
 
 
-def markdown(comparisons: Sequence[Comparison], machine: Machine, command: str) -> str:
+def markdown(comparisons: Sequence[SpeedComparison], machine: Machine, command: str) -> str:
     """One table per comparison, then the machine and the command."""
     lines = []
     for comparison in comparisons:
@@ -48,7 +48,7 @@ def markdown(comparisons: Sequence[Comparison], machine: Machine, command: str) 
     return "\n".join(lines) + "\n"
 
 
-def document(comparisons: Sequence[Comparison], machine: Machine, command: str) -> dict[str, Any]:
+def document(comparisons: Sequence[SpeedComparison], machine: Machine, command: str) -> dict[str, Any]:
     """The same as plain values for a JSON file."""
     return {
         "command": command,
@@ -57,13 +57,13 @@ def document(comparisons: Sequence[Comparison], machine: Machine, command: str) 
     }
 
 
-def _ratios(comparison: Comparison) -> dict[str, float]:
+def _ratios(comparison: SpeedComparison) -> dict[str, float]:
     """How many times longer each candidate takes than the first."""
     first = next(iter(comparison.seconds.values()))
     return {name: seconds / first for name, seconds in comparison.seconds.items()}
 
 
-def _table(comparison: Comparison) -> list[str]:
+def _table(comparison: SpeedComparison) -> list[str]:
     lower_bound, ratios = comparison.lower_bound, _ratios(comparison)
     plural = "es" if comparison.unit.endswith("ch") else "s"
     per_second, first = f"{comparison.unit}{plural} / s", next(iter(ratios))

@@ -20,7 +20,7 @@ from ..data.sets import open_set
 from ..errors import UsageError
 from ..files import temporary_folder
 from .data import open_source
-from .report import Comparison
+from .report import SpeedComparison
 
 SIDE, STEP = 480, 240  # of the sub-images, in pixels
 GB, GIB = 1e9, 2**30
@@ -50,7 +50,7 @@ class StreamingBench:
     budget: float
     seconds: float
 
-    def compare(self) -> Comparison:
+    def compare(self) -> SpeedComparison:
         """Seconds per batch and the memory, after either half of the time: the caches are filled in the first."""
         with temporary_folder() as root:
             files = self._cut(root / "files")
@@ -63,7 +63,7 @@ class StreamingBench:
         title = f"{size}, {self.workers} workers, batch {self.batch}, HR patch {self.gt_size}"
         seconds = {name: each[0] for name, each in found.items()}
         notes = {name: each[1] for name, each in found.items()}
-        return Comparison(title, seconds, notes=notes, unit="patch", count=self.batch)
+        return SpeedComparison(title, seconds, notes=notes, unit="patch", count=self.batch)
 
     def _cut(self, folder: Path) -> list[Path]:
         folder.mkdir()

@@ -21,11 +21,11 @@ from ..tasks.super_resolution.task import SuperResolution
 from ..training.frozen_teacher import FrozenTeacher
 from ..training.loop import TrainingStage
 from ..training.phase_losses import WeightedLoss, build_loss_from
-from ..training.stage import Stage
+from ..training.stage import PhaseStage
 from ..training.student_with_losses import StudentWithLosses
 from .machine import Machine
 from .plain import student_step, teacher_step
-from .report import Comparison
+from .report import SpeedComparison
 from .timing import time_in_turn
 
 TAP, IMITATION, VID_WEIGHT = "expanding", 1e-4, 1e-6  # as published
@@ -37,7 +37,7 @@ Step = Callable[[], object]
 class OurStep:
     """One call is one iteration of a stage."""
 
-    stage: Stage
+    stage: PhaseStage
     iterations: Iterator[int]
 
     def __call__(self) -> None:
@@ -74,7 +74,7 @@ class TrainingBench:
     precision: str = "fp32"
     compiled: Compile = False
 
-    def compare(self, machine: Machine, repetitions: int, quiet: bool) -> list[Comparison]:
+    def compare(self, machine: Machine, repetitions: int, quiet: bool) -> list[SpeedComparison]:
         """The teacher's step and the student's."""
         size = f"FSRCNN x{self.scale}, batch {self.batch}, LR patch {self.patch}, {self.precision}"
         return [
@@ -134,7 +134,7 @@ class TrainingBench:
 
     def _comparison(
         self, title: str, ours: Step, plain: Step, machine: Machine, repetitions: int, quiet: bool
-    ) -> Comparison:
+    ) -> SpeedComparison:
         # The lower bound is the arithmetic of our step: what the plain one does beyond it is not needed.
         counter = FlopCounterMode(display=False)
         with counter:
@@ -142,4 +142,4 @@ class TrainingBench:
         steps = {"sr_kd": ours, PLAIN: plain, f"{PLAIN}, memory kept": plain}
         seconds = time_in_turn(steps, repetitions, usual_memory={PLAIN}, device=self.device, quiet=quiet)
         lower_bound = machine.lower_bound(counter.get_total_flops() / 2)
-        return Comparison(title, seconds, lower_bound, unit="step")
+        return SpeedComparison(title, seconds, lower_bound, unit="step")

@@ -14,7 +14,7 @@ from .values import count, number, size
 
 if TYPE_CHECKING:
     from ..bench.machine import Machine
-    from ..bench.report import Comparison
+    from ..bench.report import SpeedComparison
     from ..data.image_set import ImageSet
     from ..networks.base import SRNetwork
 
@@ -87,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _train(args: argparse.Namespace, machine: Machine) -> Sequence[Comparison]:
+def _train(args: argparse.Namespace, machine: Machine) -> Sequence[SpeedComparison]:
     from ..bench.train import TrainingBench
     from ..device import pick_device
 
@@ -97,7 +97,7 @@ def _train(args: argparse.Namespace, machine: Machine) -> Sequence[Comparison]:
     return bench.compare(machine, args.repetitions, args.quiet)
 
 
-def _infer(args: argparse.Namespace, machine: Machine) -> Sequence[Comparison]:
+def _infer(args: argparse.Namespace, machine: Machine) -> Sequence[SpeedComparison]:
     from ..bench.infer import InferenceBench
     from ..device import pick_device
 
@@ -108,7 +108,7 @@ def _infer(args: argparse.Namespace, machine: Machine) -> Sequence[Comparison]:
     return [bench.compare(machine, args.repetitions, args.quiet)]
 
 
-def _folder(args: argparse.Namespace, machine: Machine) -> Sequence[Comparison]:
+def _folder(args: argparse.Namespace, machine: Machine) -> Sequence[SpeedComparison]:
     from ..bench.folder import FolderBench
     from ..device import pick_device
     from ..imaging.upscaler import Upscaler
@@ -134,20 +134,20 @@ def _network(model: str, scale: int) -> SRNetwork:
     return found.for_scale(scale)
 
 
-def _evaluate(args: argparse.Namespace, machine: Machine) -> Sequence[Comparison]:
+def _evaluate(args: argparse.Namespace, machine: Machine) -> Sequence[SpeedComparison]:
     from ..bench.evaluate import EvaluationBench
 
     return EvaluationBench(_images(args), args.scale).compare(machine, args.repetitions, args.quiet)
 
 
-def _data(args: argparse.Namespace, machine: Machine) -> Sequence[Comparison]:
+def _data(args: argparse.Namespace, machine: Machine) -> Sequence[SpeedComparison]:
     from ..bench.data import DataBench
 
     bench = DataBench(_images(args), args.patch * args.scale, args.batch, args.workers)
     return [bench.compare(machine, args.repetitions, args.quiet)]
 
 
-def _streaming(args: argparse.Namespace, machine: Machine) -> Sequence[Comparison]:
+def _streaming(args: argparse.Namespace, machine: Machine) -> Sequence[SpeedComparison]:
     from ..bench.streaming import StreamingBench
 
     bench = StreamingBench(
@@ -162,7 +162,7 @@ def _streaming(args: argparse.Namespace, machine: Machine) -> Sequence[Compariso
     return [bench.compare()]
 
 
-def _losses(args: argparse.Namespace, machine: Machine) -> Sequence[Comparison]:
+def _losses(args: argparse.Namespace, machine: Machine) -> Sequence[SpeedComparison]:
     from ..bench.losses import LossesBench
     from ..device import pick_device
     from ..recipes.check import check_training_file

@@ -68,7 +68,7 @@ def check_text(target: str, option: str) -> None:
     check_target(target, option)
     path = Path(target)
     if path.exists() and path.suffix.lower() in {*SUFFIXES, *_NO_TEXTS}:
-        raise UsageError(f"{option} {path} is there, and not by its name a text: name another file")
+        raise UsageError(f"{option} {path} exists, and its name is not that of a text file: name another")
 
 
 def check_json(target: str | None) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from ..data.image_set import ImageSet
     from ..evaluation.scores import SetScore
-    from ..evaluation.suite import Keep
+    from ..evaluation.suite import KeepImage
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -128,7 +128,7 @@ def _score_models(args: argparse.Namespace) -> dict[str, list[SetScore]]:
     return results
 
 
-def _saver(folder: Path, saved: list[Path]) -> Keep:
+def _saver(folder: Path, saved: list[Path]) -> KeepImage:
     from ..images import Image, write_image
 
     def save(label: str, images: ImageSet, name: str, pixels: np.ndarray) -> None:

@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..errors import printable_lines
     from ..recipes.api import train_checked
     from ..recipes.check import check_training_file
-    from ..recipes.jobs import OptionFile
+    from ..recipes.jobs import RecipeSource
     from ..recipes.report import describe_arms
     from ..recipes.workspace import Workspace
     from ..report.run import Run
@@ -75,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
             resume=arguments.auto_resume or arguments.continue_with,
             continue_with=arguments.continue_with,
             quiet=arguments.quiet,
-            source=OptionFile(arguments.opt, command, arguments.force_yml, arguments.debug, arguments.plugin),
+            source=RecipeSource(arguments.opt, command, arguments.force_yml, arguments.debug, arguments.plugin),
             jobs=arguments.jobs,
             watch=lambda: refresh_page(run),
         )

@@ -13,7 +13,7 @@ from .phase import NetworkOptions, Phase
 from .section import FolderName, PathText, Section
 
 
-class Validation(Section):
+class ValidationOptions(Section):
     """When to validate, and by what the best checkpoint is chosen (the first metric on the first set).
 
     Attributes:
@@ -111,7 +111,7 @@ class TrainingRecipe(OptionFile):
     phases: dict[str, Phase]
     arms: dict[str, str] = {}
     baseline: str | None = None
-    val: Validation = Validation()
+    val: ValidationOptions = ValidationOptions()
     logger: Logger = Logger()
     path: Paths = Paths()
     _plugin_digests: dict[str, str] = PrivateAttr(default_factory=dict)

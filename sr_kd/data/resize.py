@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..errors import UsageError
-from .resize_runs import Run, runs, short
+from .resize_runs import PixelRun, runs, short
 
 ROWS, COLUMNS = 4, 16  # outputs of a band: the fewer, the less is multiplied by zero; the more, the better the product
 STRIP = 2**19  # values between the passes at once, so that a cache may hold them
@@ -131,13 +131,13 @@ def resize_pixels(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return result
 
 
-def _strip(width: int, horizontal: tuple[Run, ...]) -> int:
+def _strip(width: int, horizontal: tuple[PixelRun, ...]) -> int:
     """Rows between the two passes at once: more where the second pass takes many products."""
     return max(1, min(STRIP * max(1, len(horizontal) // 4), LARGEST_STRIP) // width)
 
 
 def _strips(
-    read: Read, width: int, vertical: tuple[Run, ...], most: int, levels: int | None, step: int = 1
+    read: Read, width: int, vertical: tuple[PixelRun, ...], most: int, levels: int | None, step: int = 1
 ) -> Iterator[tuple[slice, Tensor]]:
     """The first pass, from the top.
 
@@ -167,7 +167,7 @@ def _strips(
         yield place, rows if levels is None else _round(rows, levels)
 
 
-def _weigh_rows(used: Tensor, run: Run, target: Tensor) -> None:
+def _weigh_rows(used: Tensor, run: PixelRun, target: Tensor) -> None:
     if run.count == 1:
         _product(run.band, used, target)
         return
@@ -176,9 +176,9 @@ def _weigh_rows(used: Tensor, run: Run, target: Tensor) -> None:
     _product(run.band.expand(run.count, -1, -1), windows, target.unflatten(0, (run.count, outputs)))
 
 
-def _groups(vertical: tuple[Run, ...], most: int) -> Iterator[list[Run]]:
+def _groups(vertical: tuple[PixelRun, ...], most: int) -> Iterator[list[PixelRun]]:
     """Runs one after the other, of about that many rows together."""
-    group: list[Run] = []
+    group: list[PixelRun] = []
     rows = 0
     for whole in vertical:
         for run in whole.parts(max(1, most // whole.band.shape[0])):
@@ -191,7 +191,7 @@ def _groups(vertical: tuple[Run, ...], most: int) -> Iterator[list[Run]]:
     yield group
 
 
-def _make_columns(rows: Tensor, horizontal: tuple[Run, ...], result: Tensor, levels: int | None) -> None:
+def _make_columns(rows: Tensor, horizontal: tuple[PixelRun, ...], result: Tensor, levels: int | None) -> None:
     """(A, B) -> (A, b)."""
     for run in horizontal:
         used, target = rows[:, run.inputs], result[:, run.outputs]

@@ -24,7 +24,7 @@ _NOTHING = 1e-12  # weights that differ by less are the same: they come from one
 
 
 @dataclass(frozen=True)
-class Run:
+class PixelRun:
     """Equal bands, one after the other.
 
     Attributes:
@@ -51,7 +51,7 @@ class Run:
         """The input samples that it looks at."""
         return slice(self.first, self.first + self.step * (self.count - 1) + self.band.shape[1])
 
-    def parts(self, most: int) -> Iterator[Run]:
+    def parts(self, most: int) -> Iterator[PixelRun]:
         """The same as runs of at most so many bands."""
         for begin in range(0, self.count, most):
             place, first = self.place + begin * self.band.shape[0], self.first + begin * self.step
@@ -59,7 +59,9 @@ class Run:
 
 
 @lru_cache(maxsize=32)
-def runs(length: int, size: int, scale: float, least: int, dtype: torch.dtype, device: torch.device) -> tuple[Run, ...]:
+def runs(
+    length: int, size: int, scale: float, least: int, dtype: torch.dtype, device: torch.device
+) -> tuple[PixelRun, ...]:
     """The matrix that makes `size` samples of `length`, in bands of `least` or some more output samples."""
     indices, weights = _contributions(length, size, scale)
     block = _block(length, size, scale, least)
@@ -90,7 +92,7 @@ def _block(length: int, size: int, scale: float, least: int) -> int:
     return period * math.ceil(least / period) if period <= LONGEST_PERIOD else max(least, ALONE)
 
 
-def _equal_bands(indices: Tensor, weights: Tensor, place: int, block: int) -> list[Run]:
+def _equal_bands(indices: Tensor, weights: Tensor, place: int, block: int) -> list[PixelRun]:
     """The runs of bands of exactly `block` rows."""
     index, weight = indices.view(-1, block, indices.shape[1]), weights.view(-1, block, weights.shape[1])
     first, last = index.amin((1, 2)), index.amax((1, 2))
@@ -104,7 +106,7 @@ def _equal_bands(indices: Tensor, weights: Tensor, place: int, block: int) -> li
         band = torch.zeros(block, int(last[begin] - first[begin]) + 1, dtype=torch.float64)
         band.scatter_add_(1, within[begin], weight[begin])
         step = steps[begin] if end - begin > 1 else 1
-        found.append(Run(place + begin * block, int(first[begin]), step, end - begin, band))
+        found.append(PixelRun(place + begin * block, int(first[begin]), step, end - begin, band))
         begin = end
     return found
 

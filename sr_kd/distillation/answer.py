@@ -38,7 +38,7 @@ class Closeness:
 
 
 @dataclass(frozen=True)
-class Answer:
+class StudentAnswer:
     """The content of ``answer.json``.
 
     Attributes:
@@ -92,10 +92,10 @@ class Answer:
         return "\n".join(lines)
 
 
-def read_answer(output: Path) -> Answer | None:
+def read_answer(output: Path) -> StudentAnswer | None:
     """What a finished distillation has written; None before, or where one of its files is gone."""
     try:
-        answer: Answer = read_json(output / FILE, Answer)
+        answer: StudentAnswer = read_json(output / FILE, StudentAnswer)
         answer.text()  # whether it can be shown
     except (OSError, ValueError, KeyError, ArithmeticError):
         return None
@@ -109,7 +109,7 @@ def measure(
     held_out: ImageSet,
     device: torch.device,
     license_name: str,
-) -> Answer:
+) -> StudentAnswer:
     """The student beside bicubic, the shipped model, and the teacher's speed; no files yet."""
     own = load_model(student, scale=teacher.scale, device=device)
     models = {name: own, "bicubic": Upscaler(None, scale=teacher.scale, device=device)}
@@ -122,7 +122,7 @@ def measure(
         closeness[label] = Closeness(score.psnr, score.means.get("ssim"))
     known = {"teacher": teacher.upscaler, "student": own}
     parameters = {"teacher": teacher.parameters, "student": count_parameters(own.network)}  # type: ignore[arg-type]
-    return Answer(
+    return StudentAnswer(
         closeness,
         {key: seconds_for(each) for key, each in known.items() if each is not None},
         {key: count for key, count in parameters.items() if count},

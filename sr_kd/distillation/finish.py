@@ -19,7 +19,7 @@ from ..report.card import model_card
 from ..report.facts import file_facts
 from ..report.run import find_run
 from ..report.write import write_page
-from .answer import Answer, license_of, measure
+from .answer import StudentAnswer, license_of, measure
 from .headline import headline
 from .plan import Plan
 from .teacher import Teacher
@@ -42,7 +42,7 @@ class Finisher:
     device: str
     quiet: bool
 
-    def finish(self, name: str, experiment: Path) -> Answer:
+    def finish(self, name: str, experiment: Path) -> StudentAnswer:
         """Write a student's files, checked by running them, the report and the card; those of an earlier call go.
 
         Args:
@@ -105,7 +105,7 @@ class Finisher:
         shown = tuple(str(path) for path in [*files, card, own / "recipe.yml"])
         return replace(answer, files=shown)
 
-    def report(self, answers: Mapping[str, Answer]) -> Path:
+    def report(self, answers: Mapping[str, StudentAnswer]) -> Path:
         """The page of one student, or of several beside each other."""
         folders = [self.plan.folder(name, self.folder) for name in answers]
         page = folders[0] / "report.html" if len(answers) == 1 else self.folder / "report.html"

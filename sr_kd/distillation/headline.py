@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from ..report.answer import Answer as Headline
 from ..report.answer import Fact, quoted
-from .answer import Answer, Closeness
+from .answer import Closeness, StudentAnswer
 from .sizes import SHOWN
 
 CAUTION = (
@@ -15,7 +15,7 @@ CAUTION = (
 )
 
 
-def headline(answers: Mapping[str, Answer]) -> Headline:
+def headline(answers: Mapping[str, StudentAnswer]) -> Headline:
     """Of one student, or of several beside each other.
 
     Args:
@@ -46,7 +46,7 @@ def headline(answers: Mapping[str, Answer]) -> Headline:
     )
 
 
-def _close(name: str, answer: Answer) -> tuple[Fact, ...]:
+def _close(name: str, answer: StudentAnswer) -> tuple[Fact, ...]:
     own, bicubic = answer.closeness[name], answer.closeness["bicubic"]
     tone = "better" if (own.psnr or 0.0) > (bicubic.psnr or 0.0) else "worse"
     return (
@@ -59,7 +59,7 @@ def _close(name: str, answer: Answer) -> tuple[Fact, ...]:
     )
 
 
-def _costs(answer: Answer) -> tuple[Fact, ...]:
+def _costs(answer: StudentAnswer) -> tuple[Fact, ...]:
     """Beside the teacher, which folders and some files of others do not tell about."""
     seconds, parameters = answer.seconds, answer.parameters
     speed, size = f"{1000 * seconds['student']:.3g} ms", f"{parameters['student']:,} parameters"
@@ -74,12 +74,12 @@ def _costs(answer: Answer) -> tuple[Fact, ...]:
     return (*facts, Fact("License of the teacher", answer.license))
 
 
-def _times(answer: Answer) -> str:
+def _times(answer: StudentAnswer) -> str:
     seconds = answer.seconds
     return f", {seconds['teacher'] / seconds['student']:.3g} times faster" if "teacher" in seconds else ""
 
 
-def _closer(name: str, answer: Answer) -> list[str]:
+def _closer(name: str, answer: StudentAnswer) -> list[str]:
     """Where another is closer than the student."""
     own = answer.closeness[name].psnr or 0.0
     return [

@@ -17,7 +17,7 @@ from ..imaging.label import make_labels, measure_cost, plan_labels
 from ..networks.complexity import count_parameters
 from ..recipes.api import train
 from ..recipes.lock import only_run_of
-from .answer import Answer, read_answer
+from .answer import StudentAnswer, read_answer
 from .clock import Clock
 from .finish import Finisher
 from .inputs import PARTS, write_images
@@ -54,7 +54,7 @@ class Distillation:
 
     folder: Path
     plan: Plan
-    answers: Mapping[str, Answer]
+    answers: Mapping[str, StudentAnswer]
     page: Path | None = None
 
     def text(self) -> str:
@@ -179,7 +179,9 @@ def _students(sizes: Mapping[str, str], before: Plan | None, scale: int, device:
     return {name: Student(size, student_options(size, scale, device)) for name, size in sizes.items()}
 
 
-def _make_student(name: str, finisher: Finisher, seconds: float | None, plugins: Sequence[str], clock: Clock) -> Answer:
+def _make_student(
+    name: str, finisher: Finisher, seconds: float | None, plugins: Sequence[str], clock: Clock
+) -> StudentAnswer:
     """Train one within so many seconds since its mark of the clock, or by the plan's iterations, and make its files."""
     plan, device, quiet = finisher.plan, finisher.device, finisher.quiet
     own = plan.folder(name, finisher.folder)

@@ -8,7 +8,7 @@ from pathlib import Path
 from ..data.sets import ImageSet, open_set
 from ..errors import UsageError
 from ..imaging.load import load_model
-from ..imaging.runner import Precision
+from ..imaging.runner import RunPrecision
 from ..imaging.runtimes import Runtime
 from ..imaging.upscaler import Upscaler
 from .benchmark import score_network
@@ -27,7 +27,7 @@ def evaluate(
     protocol: str = "rgb8",
     metrics: Sequence[str] = STANDARD,
     device: str = "auto",
-    precision: Precision = "fp32",
+    precision: RunPrecision = "fp32",
     runtime: Runtime = "torch",
     quiet: bool = True,
 ) -> list[SetScore]:

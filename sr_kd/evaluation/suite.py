@@ -18,7 +18,7 @@ from .benchmark import check_measurable, score_network
 from .metrics import STANDARD
 from .scores import SetScore
 
-Keep = Callable[[str, ImageSet, str, np.ndarray], None]
+KeepImage = Callable[[str, ImageSet, str, np.ndarray], None]
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def measure(
     *,
     metrics: Sequence[str] = STANDARD,
     quiet: bool = True,
-    keep: Keep | None = None,
+    keep: KeepImage | None = None,
 ) -> dict[str, list[SetScore]]:
     """The scores of every model on every set; what cannot be measured is refused before any work.
 

@@ -15,7 +15,7 @@ from torch.export import ExportedProgram
 
 from ..errors import SrKdError, UsageError
 from ..files import temporary_folder
-from ..imaging.graph import Precision, quietly
+from ..imaging.graph import GraphPrecision, quietly
 from ..networks.state_files import DESCRIPTION_KEY
 
 
@@ -25,7 +25,9 @@ def check_coreml() -> None:
         raise UsageError("exporting to Core ML needs coremltools; run: pip install 'sr_kd[coreml]'")
 
 
-def write_coreml(program: ExportedProgram, path: Path, description: Mapping[str, Any], precision: Precision) -> None:
+def write_coreml(
+    program: ExportedProgram, path: Path, description: Mapping[str, Any], precision: GraphPrecision
+) -> None:
     """A traced graph (in float32) as an ML program of iOS 16 and macOS 13; input ``lr``, output ``sr``, both float32.
 
     Args:

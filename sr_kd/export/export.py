@@ -16,7 +16,7 @@ from .. import __version__
 from ..errors import SrKdError, UsageError, nearest
 from ..files import atomic_path
 from ..imaging.color import TensorFunction
-from ..imaging.graph import OPSETS, Precision, assemble, check_onnx_packages, quietly, trace, write_onnx
+from ..imaging.graph import OPSETS, GraphPrecision, assemble, check_onnx_packages, quietly, trace, write_onnx
 from ..imaging.probe import SHAPES, TOLERANCE, largest_difference
 from ..imaging.runtimes import open_onnx
 from ..networks.base import Color, SRNetwork
@@ -52,7 +52,7 @@ def export_network(
     path: Path | str,
     *,
     rgb: bool = False,
-    precision: Precision = "fp32",
+    precision: GraphPrecision = "fp32",
     opset: int = OPSETS[0],
     input_size: tuple[int, int] | None = None,
 ) -> Exported:
@@ -117,7 +117,7 @@ def export_network(
     return Exported(path, difference, description)
 
 
-def _way_out(precision: Precision) -> str:
+def _way_out(precision: GraphPrecision) -> str:
     if precision == "fp32":
         return f"torch {torch.__version__} or the runtime computes something else; try another version or format"
     return "this network's values are too large or too fine for it; use precision fp32"
@@ -161,7 +161,7 @@ def check_packages(suffix: str) -> None:
         checks[suffix]()
 
 
-def _describe(network: SRNetwork, color: Color, precision: Precision) -> dict[str, Any]:
+def _describe(network: SRNetwork, color: Color, precision: GraphPrecision) -> dict[str, Any]:
     return {
         "type": network.type_name,
         "arguments": network.arguments,

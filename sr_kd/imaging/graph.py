@@ -23,7 +23,7 @@ from ..networks.bicubic import upscale_by_convolution
 from ..networks.state_files import DESCRIPTION_KEY
 from .color import upscale_color
 
-Precision = Literal["fp32", "fp16"]
+GraphPrecision = Literal["fp32", "fp16"]
 OPSETS = range(18, 24)
 
 
@@ -52,7 +52,7 @@ class HalfInside(nn.Module):
         return self.network(x).float()
 
 
-def assemble(network: SRNetwork, *, rgb: bool, precision: Precision) -> nn.Module:
+def assemble(network: SRNetwork, *, rgb: bool, precision: GraphPrecision) -> nn.Module:
     """A deployed network with what goes around it, in eval mode; color stays in float32."""
     inner: nn.Module = HalfInside(network) if precision == "fp16" else network
     return (LumaInRGB(inner, network.scale) if rgb else inner).eval()

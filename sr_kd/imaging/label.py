@@ -29,7 +29,7 @@ from .folder import Outcome, upscale_files
 from .jobs import Job
 from .load import find_network
 from .onnx_teacher import load_onnx_teacher
-from .runner import Precision
+from .runner import RunPrecision
 from .upscaler import Upscaler
 
 logger = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ def load_teacher(
     scale: int | None = None,
     device: str | torch.device = "auto",
     tile: int | None = None,
-    precision: Precision = "fp32",
+    precision: RunPrecision = "fp32",
 ) -> tuple[Upscaler, Path]:
     """The teacher and its file; arguments and errors as in `load_model`.
 
@@ -107,7 +107,7 @@ def plan_labels(
     scale: int | None = None,
     device: str | torch.device = "auto",
     tile: int | None = None,
-    precision: Precision | None = None,
+    precision: RunPrecision | None = None,
 ) -> Labeling:
     """Everything that can be refused, before any work.
 

@@ -12,7 +12,7 @@ from ..errors import UsageError, nearest
 from ..networks.base import SRNetwork
 from ..networks.files import load_network
 from ..zoo.manifest import shipped_models
-from .runner import Precision
+from .runner import RunPrecision
 from .runtimes import Runtime
 from .upscaler import Upscaler
 
@@ -25,7 +25,7 @@ def load_model(
     scale: int | None = None,
     device: str | torch.device = "auto",
     tile: int | None = None,
-    precision: Precision | Literal["auto"] = "fp32",
+    precision: RunPrecision | Literal["auto"] = "fp32",
     tta: bool = False,
     runtime: Runtime = "torch",
     param_key: str | None = None,

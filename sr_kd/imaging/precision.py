@@ -8,7 +8,7 @@ import torch
 
 from ..networks.base import SRNetwork
 from .probe import TOLERANCE, photograph_pairs
-from .runner import NetworkRunner, Precision
+from .runner import NetworkRunner, RunPrecision
 from .runtimes import Runtime
 
 LARGEST_LOSS = 0.01  # dB
@@ -18,7 +18,7 @@ LARGEST_LOSS = 0.01  # dB
 class Choice:
     """A precision, and the reason in a few words."""
 
-    precision: Precision
+    precision: RunPrecision
     reason: str
 
 
@@ -38,7 +38,9 @@ def choose_precision(network: SRNetwork | None, device: torch.device, runtime: R
     return compare_precision(network, device, fast, runtime)
 
 
-def compare_precision(network: SRNetwork, device: torch.device, half: Precision, runtime: Runtime = "torch") -> Choice:
+def compare_precision(
+    network: SRNetwork, device: torch.device, half: RunPrecision, runtime: Runtime = "torch"
+) -> Choice:
     """Half precision if it cannot be seen, else fp32, on cuttings of four photographs: no pixel may differ from fp32's
     by more than one gray level of 255, nor the mean PSNR fall by more than 0.01 dB.
 
@@ -61,7 +63,7 @@ def compare_precision(network: SRNetwork, device: torch.device, half: Precision,
     return Choice(half, measured)
 
 
-def fast_precision(device: torch.device, runtime: Runtime = "torch") -> Precision | None:
+def fast_precision(device: torch.device, runtime: Runtime = "torch") -> RunPrecision | None:
     """The half precision in which the hardware convolves faster than in fp32; None where none is known."""
     if device.type == "cuda":
         return "fp16"

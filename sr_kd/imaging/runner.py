@@ -22,7 +22,7 @@ from .color import TensorFunction
 from .runtimes import Runtime, check_runtime, run_elsewhere
 from .self_ensemble import self_ensemble
 
-Precision = Literal["fp32", "fp16", "bf16", "fp64"]
+RunPrecision = Literal["fp32", "fp16", "bf16", "fp64"]
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16, "fp64": torch.float64}
 HALF = (torch.float16, torch.bfloat16)
 logger = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class NetworkRunner:
         self,
         network: SRNetwork,
         device: torch.device,
-        precision: Precision,
+        precision: RunPrecision,
         tta: bool,
         runtime: Runtime = "torch",
         forward: TensorFunction | None = None,
@@ -76,7 +76,7 @@ class NetworkRunner:
         return trusted_radius(self._exact)
 
     @property
-    def precision(self) -> Precision:
+    def precision(self) -> RunPrecision:
         """That it works in now."""
         return next(name for name, dtype in PRECISIONS.items() if dtype == self.dtype)  # type: ignore[misc]
 

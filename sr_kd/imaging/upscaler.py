@@ -23,7 +23,7 @@ from .array_types import unpack
 from .borders import keep_flat
 from .color import TensorFunction, upscale_color
 from .precision import Choice, choose_precision
-from .runner import NetworkRunner, Precision, check_arithmetic
+from .runner import NetworkRunner, RunPrecision, check_arithmetic
 from .runtimes import Runtime
 from .tiling import Progress, upscale_tiled
 
@@ -65,7 +65,7 @@ class Upscaler:
         scale: int | None = None,
         device: str | torch.device = "auto",
         tile: int | None = None,
-        precision: Precision | Literal["auto"] = "fp32",
+        precision: RunPrecision | Literal["auto"] = "fp32",
         tta: bool = False,
         name: str | None = None,
         runtime: Runtime = "torch",
@@ -101,7 +101,7 @@ class Upscaler:
         return "rgb" if self.network is None else self.network.color
 
     @property
-    def precision(self) -> Precision:
+    def precision(self) -> RunPrecision:
         """Of the network, after a fall back."""
         return "fp32" if self._runner is None else self._runner.precision
 

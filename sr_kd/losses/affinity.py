@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from torch import Tensor
 
 from ..config.section import Count
-from .base import MIDDLE, ComparedMaps, LossInputs, Place, TapPair
+from .base import MIDDLE, ComparedMaps, LossInputs, Position, TapPair
 from .numerics import full_precision, unit, widen
 from .shapes import match_size, pool_positions, position
 from .taps import TapLoss
@@ -27,7 +27,7 @@ def affinity(feature: Tensor) -> Tensor:
     return vectors @ vectors.transpose(1, 2)
 
 
-def affinity_with(feature: Tensor, place: Place) -> Tensor:
+def affinity_with(feature: Tensor, place: Position) -> Tensor:
     """The row of `affinity` that belongs to one position, as a map: (N, C, H, W) -> (N, H, W).
 
     Args:
@@ -74,7 +74,7 @@ class Affinity(TapLoss):
             of_teacher = affinity(pool_positions(teacher, self.positions))
             return (of_student - of_teacher).abs().mean()
 
-    def maps(self, inputs: LossInputs, place: Place = MIDDLE) -> Iterator[ComparedMaps]:
+    def maps(self, inputs: LossInputs, place: Position = MIDDLE) -> Iterator[ComparedMaps]:
         """Which positions resemble the one at `place`; maps are not averaged down."""
         title, text = "affinity with the marked position", "Cosine of the feature vectors, as Affinity compares it."
         return self.both_maps(inputs, title, text, lambda each: affinity_with(each, place), marked=True)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..config.section import AtLeastOne
-from .base import MIDDLE, ComparedMaps, LossInputs, Place, TapPair
+from .base import MIDDLE, ComparedMaps, LossInputs, Position, TapPair
 from .numerics import unit, widen
 from .shapes import match_size
 from .taps import TapLoss
@@ -77,7 +77,7 @@ class AT(TapLoss):
         student, teacher = match_size(student, teacher)
         return attention_transfer(widen(student), widen(teacher), self.p, self.form)
 
-    def maps(self, inputs: LossInputs, place: Place = MIDDLE) -> Iterator[ComparedMaps]:
+    def maps(self, inputs: LossInputs, place: Position = MIDDLE) -> Iterator[ComparedMaps]:
         """The attention maps: energy, scaled to length 1."""
         return self.both_maps(inputs, "attention", "Energy at every position, as AT compares it.", self._attention)
 

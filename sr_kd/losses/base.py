@@ -19,14 +19,14 @@ __all__ = [
     "Loss",
     "LossInputs",
     "NetworkOutput",
-    "Place",
+    "Position",
     "PretrainingObjective",
     "TapPair",
     "TeacherTail",
 ]
 
-Place = tuple[float, float]  # of a position in a map, as shares of height and width
-MIDDLE: Place = (0.5, 0.5)
+Position = tuple[float, float]  # of a position in a map, as shares of height and width
+MIDDLE: Position = (0.5, 0.5)
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ class Loss(nn.Module):
         for pair in self.pairs:
             yield pair, inputs.trained.features[pair.student], inputs.required_teacher.features[pair.teacher].detach()
 
-    def maps(self, inputs: LossInputs, place: Place = MIDDLE) -> Iterator[ComparedMaps]:
+    def maps(self, inputs: LossInputs, place: Position = MIDDLE) -> Iterator[ComparedMaps]:
         """What the loss looks at, as maps; by default the error between feature maps of equal width.
 
         Args:

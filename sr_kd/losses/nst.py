@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..config.section import Count, NonNegative, Positive
 from ..errors import UsageError
-from .base import MIDDLE, ComparedMaps, LossInputs, Place, TapPair
+from .base import MIDDLE, ComparedMaps, LossInputs, Position, TapPair
 from .numerics import full_precision, unit, widen
 from .shapes import match_size, position
 from .taps import TapLoss
@@ -82,7 +82,7 @@ def gaussian_mmd(student: Tensor, teacher: Tensor, sigma: float | None = None, e
     )
 
 
-def selected_with(feature: Tensor, place: Place, eps: float = 1e-6) -> Tensor:
+def selected_with(feature: Tensor, place: Position, eps: float = 1e-6) -> Tensor:
     """One row of the Gram matrix over positions: (N, C, H, W) -> (N, H, W).
 
     The kernel "poly" with d = 2 and c = 0 compares these matrices, sum over channels of f(p) f(q), of the unit maps f.
@@ -144,7 +144,7 @@ class NST(TapLoss):
         with full_precision(student):
             return self._discrepancy(*match_size(widen(student), widen(teacher)))
 
-    def maps(self, inputs: LossInputs, place: Place = MIDDLE) -> Iterator[ComparedMaps]:
+    def maps(self, inputs: LossInputs, place: Position = MIDDLE) -> Iterator[ComparedMaps]:
         """Which positions the same channels select as the one at `place`, whatever the kernel: `selected_with`."""
         title = "selected with the marked position"
         text = "Which positions the same channels select, as NST compares it."

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from .base import MIDDLE, ComparedMaps, Loss, LossInputs, Place, TapPair
+from .base import MIDDLE, ComparedMaps, Loss, LossInputs, Position, TapPair
 from .shapes import match_size
 
 
@@ -30,7 +30,7 @@ class TapLoss(Loss):
         """The student's map as it is compared; by default as it is."""
         return student
 
-    def maps(self, inputs: LossInputs, place: Place = MIDDLE) -> Iterator[ComparedMaps]:
+    def maps(self, inputs: LossInputs, place: Position = MIDDLE) -> Iterator[ComparedMaps]:
         """As `Loss.maps`, of the adapted map."""
         for pair, student, teacher in self.compared(inputs):
             adapted = self.adapted(pair, student)

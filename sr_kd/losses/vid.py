@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..networks.activation import PReLU
-from .base import MIDDLE, ComparedMaps, Loss, LossInputs, Place, TapPair
+from .base import MIDDLE, ComparedMaps, Loss, LossInputs, Position, TapPair
 from .laplace import laplace_nll_of_raw, positive
 from .numerics import widen
 from .shapes import match_size
@@ -104,7 +104,7 @@ class VID(Loss):
                 self._seen[pair.key] = location.detach(), raw.detach(), target
         return {"vid": total}
 
-    def maps(self, inputs: LossInputs, place: Place = MIDDLE) -> Iterator[ComparedMaps]:
+    def maps(self, inputs: LossInputs, place: Position = MIDDLE) -> Iterator[ComparedMaps]:
         """The error, and the scale that the student predicted for it, each the mean over channels."""
         for pair, location, raw, target in self._predicted(inputs):
             both = {"error": (target - location).abs(), "predicted scale": self._deviation(raw).expand_as(target)}

@@ -10,7 +10,7 @@ from torch import Tensor, distributed, nn
 from torch.nn import functional
 
 from ..config.section import Positive
-from .base import MIDDLE, ComparedMaps, Loss, LossInputs, Place, TapPair
+from .base import MIDDLE, ComparedMaps, Loss, LossInputs, Position, TapPair
 from .numerics import widen
 from .shapes import match_size
 from .vid import gaussian_nll
@@ -92,7 +92,7 @@ class OriginalVID(Loss):
             losses.append(predictor(student, target))
         return {"vid": torch.stack(losses).sum()}
 
-    def maps(self, inputs: LossInputs, place: Place = MIDDLE) -> Iterator[ComparedMaps]:
+    def maps(self, inputs: LossInputs, place: Position = MIDDLE) -> Iterator[ComparedMaps]:
         """The error of the predicted mean; the scale is the same everywhere."""
         for pair, *features in self.compared(inputs):
             student, teacher = match_size(*features)

@@ -12,7 +12,7 @@ from torch import Tensor
 from ..errors import UsageError
 from .build import NETWORKS
 
-State = Mapping[str, Tensor]
+Tensors = Mapping[str, Tensor]
 OWN_KEYS = "sr_kd keys"
 
 
@@ -41,7 +41,7 @@ class Recognized:
         return {**self.arguments, "scale": scale}
 
 
-def recognize(tensors: State) -> Recognized | None:
+def recognize(tensors: Tensors) -> Recognized | None:
     """The network that these weights belong to, or None: what the first class to know them says.
 
     A registered class (a plug-in's, too) may have a ``detect(tensors)``, see `Network.detect`.
@@ -57,7 +57,7 @@ def recognize(tensors: State) -> Recognized | None:
     return None
 
 
-def inside(tensors: State, prefix: str) -> dict[str, Tensor]:
+def inside(tensors: Tensors, prefix: str) -> dict[str, Tensor]:
     """The tensors whose keys begin with a prefix, without it."""
     return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
 
@@ -72,6 +72,6 @@ def input_channels_of(channels: int, output_channels: int) -> int | None:
     return None if channels == output_channels else channels
 
 
-def skip_of(tensors: State) -> str:
+def skip_of(tensors: Tensors) -> str:
     """The argument of that name: a network with a skip carries a mark among its weights."""
     return "bicubic" if "skip" in tensors else "none"

@@ -10,7 +10,7 @@ from ..distributed import World, joined
 from ..errors import UsageError
 from ..tasks.base import FinishedArm
 from .check import CheckedRecipe, check_training_file
-from .jobs import OptionFile, job_count, run_jobs
+from .jobs import RecipeSource, job_count, run_jobs
 from .lock import only_run_of
 from .report import write_report
 from .run import prepare_run, run_recipe
@@ -75,7 +75,7 @@ def train(
             resume=resume or continue_with,
             continue_with=continue_with,
             quiet=quiet,
-            source=OptionFile(recipe, f"sr_kd.train({recipe!r})", overrides, debug),
+            source=RecipeSource(recipe, f"sr_kd.train({recipe!r})", overrides, debug),
             jobs=jobs,
         )
 
@@ -87,7 +87,7 @@ def train_checked(
     seeds: Sequence[int],
     resume: bool,
     quiet: bool,
-    source: OptionFile,
+    source: RecipeSource,
     continue_with: bool = False,
     jobs: int | None = 1,
     watch: Callable[[], None] | None = None,

@@ -18,7 +18,7 @@ from ..tasks.base import TaskDefinition
 from ..training.phase_losses import build_loss_from, build_phase_losses, learns_from_teacher
 from ..training.seeding import seeded
 from .check_plan import not_among
-from .graph import Teacher, teacher_of
+from .graph import TeacherSource, teacher_of
 
 if TYPE_CHECKING:
     from .check import CheckedRecipe
@@ -117,7 +117,7 @@ def _built_losses(checked: CheckedRecipe, name: str, student: Network, other: Ne
                 yield ("phases", name, "losses", index), f"is refused: {error}"
 
 
-def _teacher_problems(checked: CheckedRecipe, name: str, source: Teacher) -> Iterator[Problem]:
+def _teacher_problems(checked: CheckedRecipe, name: str, source: TeacherSource) -> Iterator[Problem]:
     """A teacher that nobody learns from, or one whose file is for another scale."""
     recipe = checked.recipe
     if not learns_from_teacher(recipe.phases[name]):
@@ -130,7 +130,7 @@ def _teacher_problems(checked: CheckedRecipe, name: str, source: Teacher) -> Ite
 
 
 def _target_problems(
-    checked: CheckedRecipe, name: str, source: Teacher | None, networks: Mapping[str, Network]
+    checked: CheckedRecipe, name: str, source: TeacherSource | None, networks: Mapping[str, Network]
 ) -> Iterator[Problem]:
     """A teacher that cannot make images of LR."""
     path = ("phases", name, "targets")

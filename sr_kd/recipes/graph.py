@@ -10,7 +10,7 @@ from ..training.phase_losses import learns_from_teacher
 
 
 @dataclass(frozen=True)
-class Teacher:
+class TeacherSource:
     """Whose frozen network teaches a phase.
 
     Attributes:
@@ -72,7 +72,7 @@ def phases_before(recipe: TrainingRecipe, phase: str) -> list[str]:
     return [name for name in order if name in needed]
 
 
-def teacher_of(recipe: TrainingRecipe, phase: str) -> Teacher | None:
+def teacher_of(recipe: TrainingRecipe, phase: str) -> TeacherSource | None:
     """The frozen teacher of a phase; None if nothing in it asks for one, or a partner teaches.
 
     What `teacher` names; otherwise the needed phase that trains another network, or else the only
@@ -87,9 +87,9 @@ def teacher_of(recipe: TrainingRecipe, phase: str) -> Teacher | None:
     pretrained = [name for name, network in recipe.networks.items() if network.path and name != options.trains]
     if options.teacher is not None:
         if options.teacher in options.needs:
-            return Teacher(recipe.phases[options.teacher].trains, options.teacher)
+            return TeacherSource(recipe.phases[options.teacher].trains, options.teacher)
         if options.teacher in pretrained:
-            return Teacher(options.teacher, None)
+            return TeacherSource(options.teacher, None)
         known = [*options.needs, *pretrained]
         problem = (
             f"is '{options.teacher}'{nearest(options.teacher, known)}: it must be one of the phases it 'needs', "
@@ -103,5 +103,5 @@ def teacher_of(recipe: TrainingRecipe, phase: str) -> Teacher | None:
             raise RecipeError(recipe, [(("phases", phase), problem)])
         if found:
             name = found[0]
-            return Teacher(name, None) if found is pretrained else Teacher(recipe.phases[name].trains, name)
+            return TeacherSource(name, None) if found is pretrained else TeacherSource(recipe.phases[name].trains, name)
     return None

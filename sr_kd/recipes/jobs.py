@@ -34,7 +34,7 @@ POLL = 1.0  # seconds between two looks at how far the processes are
 KILLED = "its process was killed, perhaps for want of memory: try fewer --jobs"
 
 
-class Job(NamedTuple):
+class PhaseJob(NamedTuple):
     """One phase of one seed."""
 
     phase: str
@@ -44,13 +44,13 @@ class Job(NamedTuple):
 class Running(NamedTuple):
     """A job with its process, and what that has to say when it fails."""
 
-    job: Job
+    job: PhaseJob
     process: SpawnProcess
     answer: Connection
 
 
 @dataclass(frozen=True)
-class OptionFile:
+class RecipeSource:
     """Where a recipe was read, for processes that read it again.
 
     Attributes:
@@ -84,7 +84,7 @@ def job_count(wanted: int | None, workspace: Workspace, device: torch.device) ->
 
 def run_jobs(
     workspace: Workspace,
-    source: OptionFile,
+    source: RecipeSource,
     processes: int,
     device: torch.device,
     quiet: bool = False,
@@ -102,12 +102,12 @@ def run_jobs(
         SrKdError: what failed, a line each; the other jobs were finished all the same. Or stopped on request.
     """
     recipe = workspace.recipe
-    jobs = [Job(phase, seed) for seed in recipe.seeds for phase in recipe.phases]
-    waiting = {job: {Job(phase, job.seed) for phase in phases_before(recipe, job.phase)} for job in jobs}
+    jobs = [PhaseJob(phase, seed) for seed in recipe.seeds for phase in recipe.phases]
+    waiting = {job: {PhaseJob(phase, job.seed) for phase in phases_before(recipe, job.phase)} for job in jobs}
     for job in jobs:
         if workspace.result(*job) is not None:
             _settle(waiting, job)
-    failed: dict[Job, str] = {}
+    failed: dict[PhaseJob, str] = {}
     running: dict[Any, Running] = {}
     context = multiprocessing.get_context("spawn")
     alive, ends = context.Pipe(duplex=False)
@@ -148,13 +148,13 @@ def run_jobs(
         raise SrKdError("\n".join(f"{workspace.run_name(*job)}: {problem}" for job, problem in failed.items()))
 
 
-def _settle(waiting: dict[Job, set[Job]], job: Job) -> None:
+def _settle(waiting: dict[PhaseJob, set[PhaseJob]], job: PhaseJob) -> None:
     waiting.pop(job, None)
     for needs in waiting.values():
         needs.discard(job)
 
 
-def _done(workspace: Workspace, job: Job) -> int:
+def _done(workspace: Workspace, job: PhaseJob) -> int:
     logged = read_scalars(workspace.states(*job).folder / FILE)
     return min(workspace.recipe.length(job.phase), max((iteration for iteration, _ in logged), default=0))
 
@@ -164,7 +164,7 @@ def _device(device: torch.device, number: int) -> str:
     return f"cuda:{number % count}" if count > 1 else str(device)
 
 
-def _work(alive: Connection, tells: Connection, threads: int, source: OptionFile, job: Job, device: str) -> None:
+def _work(alive: Connection, tells: Connection, threads: int, source: RecipeSource, job: PhaseJob, device: str) -> None:
     """In a process of its own: one job. It ends with its state saved when the parent stops it or is no more."""
 
     def watch() -> None:

@@ -27,26 +27,26 @@ BATCH = "train.batch_size_per_gpu times processes"
 CONTINUABLE = re.compile(r"^phases\.([^.]+)\.(?!trains|needs|teacher$|partner|init)")
 
 
-Count = Annotated[int, Field(ge=0, lt=2**53)]
+WholeNumber = Annotated[int, Field(ge=0, lt=2**53)]
 
 
 class Change(BaseModel):
     """Other options, with which a phase went on (--continue_with)."""
 
-    iteration: Count
+    iteration: WholeNumber
     changes: tuple[str, ...]
 
 
 class FinishedPhase(BaseModel, extra="allow"):
     """The content of ``finished.json``: what a phase needed and reached, and the SHA-256 of its networks."""
 
-    iterations: Count
+    iterations: WholeNumber
     scores: dict[str, dict[str, float | None]]
     networks: dict[str, str]
     partner: dict[str, dict[str, float | None]] | None = None
-    pretraining: Count = 0
+    pretraining: WholeNumber = 0
     seconds_per_step: NonNegativeFloat | None = None
-    skipped_steps: Count = 0
+    skipped_steps: WholeNumber = 0
     history: tuple[Change, ...] = ()
 
 

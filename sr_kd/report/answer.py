@@ -9,7 +9,7 @@ from statistics import mean
 
 from ..evaluation.statistics import interval_note
 from ..recipes.time_left import duration
-from .data import Comparison, Metric, Model, ReportData, Score
+from .data import Comparison, Model, ReportData, ReportedMetric, Score
 
 HELPED = "Did distillation help?"
 BEST = "Which one is best?"
@@ -78,13 +78,13 @@ def first_score(data: ReportData) -> tuple[str, str]:
     return data.sets[0].name if data.sets else "", data.metrics[0].key
 
 
-def _amount(value: float, metric: Metric) -> str:
+def _amount(value: float, metric: ReportedMetric) -> str:
     """ "0.063 dB PSNR", "1.20 percentage points of mAP"."""
     unit = {"": "", "%": " percentage points of"}.get(metric.unit, f" {metric.unit}")
     return f"{abs(value):.{metric.digits}f}{unit} {metric.label}"
 
 
-def _verdict(best: Comparison, metric: Metric, question: str) -> str:
+def _verdict(best: Comparison, metric: ReportedMetric, question: str) -> str:
     amount, tone = _amount(best.mean, metric), best.tone(metric)
     if math.isnan(best.low):
         return "Unknown: one image of one seed"
@@ -94,7 +94,7 @@ def _verdict(best: Comparison, metric: Metric, question: str) -> str:
     return {"better": f"Yes, by {amount}", "worse": f"No: it costs {amount}", "level": "Not measurably"}[tone]
 
 
-def _sentence(best: Comparison, metric: Metric, taught: int) -> str:
+def _sentence(best: Comparison, metric: ReportedMetric, taught: int) -> str:
     """With what was best of how many, where, and how sure that is."""
     if math.isnan(best.low):
         ending = "One image of one seed tells nothing of how sure that is."
@@ -108,7 +108,7 @@ def _sentence(best: Comparison, metric: Metric, taught: int) -> str:
     return f"{who} is {_amount(best.mean, metric)} {word} {quoted(best.baseline)} on {quoted(best.test_set)}. {ending}"
 
 
-def _facts(data: ReportData, best: Comparison, metric: Metric) -> tuple[Fact, ...]:
+def _facts(data: ReportData, best: Comparison, metric: ReportedMetric) -> tuple[Fact, ...]:
     """How much, where, and what it costs."""
     digits, unit = metric.digits, f" {metric.unit}" if metric.unit else ""
     between = f"95 %: {signed(best.low, digits)} to {signed(best.high, digits)}, {best.sample}"
@@ -129,7 +129,7 @@ def _model(data: ReportData, label: str) -> Model:
     return next(model for model in data.models if model.label == label)
 
 
-def _where(data: ReportData, best: Comparison, metric: Metric, own: Score, base: Score) -> list[Fact]:
+def _where(data: ReportData, best: Comparison, metric: ReportedMetric, own: Score, base: Score) -> list[Fact]:
     """On how many images it is better, and those where it gains and loses most."""
     names = next(each.images for each in data.sets if each.name == best.test_set)
     pairs = zip(own.images, base.images, names, strict=False)
@@ -150,7 +150,7 @@ def _elsewhere(data: ReportData, best: Comparison) -> list[Fact]:
     return [Fact("On the other sets", _tones(others, metric), ", ".join(notes))] if others else []
 
 
-def _tones(compared: Sequence[Comparison], metric: Metric) -> str:
+def _tones(compared: Sequence[Comparison], metric: ReportedMetric) -> str:
     """ "2 better, 1 level"."""
     tones = [one.tone(metric) for one in compared]
     return ", ".join(f"{tones.count(tone)} {tone}" for tone in ("better", "level", "worse") if tone in tones)
@@ -177,7 +177,9 @@ def _training(model: Model) -> str:
     return iterations + (f", about {duration(model.training_seconds)}" if model.training_seconds else "")
 
 
-def _cautions(data: ReportData, best: Comparison, candidates: list[Comparison], metric: Metric) -> tuple[str, ...]:
+def _cautions(
+    data: ReportData, best: Comparison, candidates: list[Comparison], metric: ReportedMetric
+) -> tuple[str, ...]:
     found = []
     if len(candidates) > 1:
         counts = _tones(candidates, metric)

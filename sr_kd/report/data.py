@@ -14,7 +14,7 @@ Role = Literal["interpolation", "baseline", "distilled", "alone"]
 
 
 @dataclass(frozen=True)
-class Metric:
+class ReportedMetric:
     """What is measured: `key` as in option files, `unit` may be empty."""
 
     key: str
@@ -25,7 +25,7 @@ class Metric:
 
 
 @dataclass(frozen=True)
-class TestSet:
+class ReportedSet:
     """A validation set, its protocol (empty for accuracies) with the rule in words, and its images."""
 
     __test__ = False  # for pytest, which would collect the name
@@ -89,7 +89,7 @@ class Comparison(Difference):
     test_set: str
     metric: str
 
-    def tone(self, metric: Metric) -> str:
+    def tone(self, metric: ReportedMetric) -> str:
         """ "better" or "worse" where the interval lies on one side of zero, else "level"."""
         sign = 1 if metric.higher_is_better else -1
         low, high = sorted((sign * self.low, sign * self.high))
@@ -172,8 +172,8 @@ class ReportData:
     version: str
     device: str
     commands: tuple[str, ...]
-    metrics: tuple[Metric, ...]
-    sets: tuple[TestSet, ...]
+    metrics: tuple[ReportedMetric, ...]
+    sets: tuple[ReportedSet, ...]
     models: tuple[Model, ...]
     scores: tuple[Score, ...]
     comparisons: tuple[Comparison, ...]

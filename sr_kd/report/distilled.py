@@ -44,7 +44,7 @@ class ImagePart:
 
 
 @dataclass(frozen=True)
-class Distillation:
+class DistilledPhase:
     """A phase on one image, nothing with a gradient.
 
     Attributes:
@@ -81,7 +81,7 @@ def distilled_phases(run: Run) -> list[str]:
 
 def open_distillation(
     run: Run, phase: str, image: ImagePart, device: torch.device, seed: int | None = None
-) -> Distillation:
+) -> DistilledPhase:
     """Read the newest state of a phase and show it an image.
 
     Args:
@@ -115,7 +115,7 @@ def open_distillation(
             folder = workspace.states(phase, seed).folder
             raise SrKdError(f"{folder / f'{iteration}.state'} is of other options than the run's") from None
         inputs = step.shown(inputs)
-    return Distillation(phase, seed, iteration, {each.name: each.loss for each in losses}, inputs, before, image)
+    return DistilledPhase(phase, seed, iteration, {each.name: each.loss for each in losses}, inputs, before, image)
 
 
 def open_image(run: Run, name: str | None, device: torch.device) -> ImagePart:

@@ -12,11 +12,11 @@ from torch import Tensor
 
 from ..errors import UsageError
 from ..evaluation.protocols import to_pixels
-from ..losses.base import MIDDLE, Loss, LossInputs, Place, TapPair
+from ..losses.base import MIDDLE, Loss, LossInputs, Position, TapPair
 from ..losses.build import LOSSES
 from ..losses.numerics import unit
 from ..losses.shapes import match_size, pool_positions
-from .distilled import Distillation
+from .distilled import DistilledPhase
 
 # Positions and colors of a ramp that is even in lightness (inferno).
 RAMP = ((0, 0.25, 0.5, 0.75, 1), ((0, 0, 4), (87, 16, 110), (188, 55, 84), (249, 142, 9), (252, 255, 164)))
@@ -25,12 +25,12 @@ POSITIONS = 576  # of a channel as a point for t-SNE
 
 
 @dataclass(frozen=True)
-class Panel:
+class MapPanel:
     """A map as (H, W, 3) uint8, with what stands below it; `place` is marked."""
 
     caption: str
     pixels: np.ndarray
-    place: Place | None = None
+    place: Position | None = None
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Figure:
     name: str
     title: str
     text: str
-    panels: tuple[Panel, ...]
+    panels: tuple[MapPanel, ...]
     ends: tuple[float, float] | None = None
 
 
@@ -63,7 +63,9 @@ class FeatureFigures:
     notes: tuple[str, ...]
 
 
-def draw_features(run: str, one: Distillation, place: Place = MIDDLE, channels: Sequence[int] = ()) -> FeatureFigures:
+def draw_features(
+    run: str, one: DistilledPhase, place: Position = MIDDLE, channels: Sequence[int] = ()
+) -> FeatureFigures:
     """Everything that can be shown of a distillation. Arguments and errors as of `make_figures`."""
     scatters = scatter_channels(one)
     notes = [f"Seed {one.seed}, the state after {one.iteration:,} iterations; before: with the phase's first weights."]
@@ -79,7 +81,7 @@ def draw_features(run: str, one: Distillation, place: Place = MIDDLE, channels: 
     return FeatureFigures(run, f"{one.phase} on {one.part.name}", figures, tuple(scatters), tuple(notes))
 
 
-def make_figures(one: Distillation, place: Place = MIDDLE, channels: Sequence[int] = ()) -> Iterator[Figure]:
+def make_figures(one: DistilledPhase, place: Position = MIDDLE, channels: Sequence[int] = ()) -> Iterator[Figure]:
     """The image, and for every pair of taps: principal components, channels, and what losses see.
 
     Args:
@@ -105,7 +107,7 @@ def make_figures(one: Distillation, place: Place = MIDDLE, channels: Sequence[in
             yield _in_one_scale(f"{name}_{maps.pair.key}", f"{name}: {maps.title}", text, captions)
 
 
-def scatter_channels(one: Distillation) -> list[Scatter]:
+def scatter_channels(one: DistilledPhase) -> list[Scatter]:
     """The channels of the first pair of taps as points, before and after: near ones select the same positions (NST,
     figure 5). All are laid out together, each channel's map scaled to length 1. Empty without scikit-learn."""
     try:
@@ -168,7 +170,7 @@ def resemblance(teacher: Tensor, student: Tensor) -> Tensor:
     return unit(flat[0], eps=1e-20) @ unit(flat[1], eps=1e-20).T
 
 
-def _maps(one: Distillation, pair: TapPair) -> list[tuple[Tensor, Tensor]]:
+def _maps(one: DistilledPhase, pair: TapPair) -> list[tuple[Tensor, Tensor]]:
     """The teacher's map with the student's of one size, (C, H, W): before and now."""
     teacher, maps = one.inputs.required_teacher.features[pair.teacher], []
     for output in (one.before, one.inputs.trained):
@@ -177,13 +179,13 @@ def _maps(one: Distillation, pair: TapPair) -> list[tuple[Tensor, Tensor]]:
     return maps
 
 
-def _of_image(one: Distillation, place: Place) -> Figure:
+def _of_image(one: DistilledPhase, place: Position) -> Figure:
     outputs = {"teacher's output": one.inputs.required_teacher.output, "student's output": one.inputs.trained.output}
     compact = one.inputs.required_teacher.features.get("compact")
     if compact is not None and compact.shape[1] in (1, 3):
         outputs = {"teacher's compact feature": compact, **outputs}
-    panels = [Panel("HR", one.part.pixels, place)]
-    panels += [Panel(name, to_pixels(255 * each[0])) for name, each in outputs.items() if each is not None]
+    panels = [MapPanel("HR", one.part.pixels, place)]
+    panels += [MapPanel(name, to_pixels(255 * each[0])) for name, each in outputs.items() if each is not None]
     shown = [replace(each, pixels=each.pixels.repeat(4 - each.pixels.shape[2], 2)[..., :3]) for each in panels]
     return Figure("image", f"{one.part.name}, its middle", "The marked position is that of the maps below.", (*shown,))
 
@@ -193,7 +195,7 @@ def _components(pair: TapPair, named: str, teacher: Tensor, students: Mapping[st
     reference = principal_components(teacher)
     found = {"teacher": reference}
     found |= {name: rotated(principal_components(each), reference) for name, each in students.items()}
-    panels = [Panel(name, to_pixels(255 * (0.5 + each / 5).T.reshape(3, *size))) for name, each in found.items()]
+    panels = [MapPanel(name, to_pixels(255 * (0.5 + each / 5).T.reshape(3, *size))) for name, each in found.items()]
     text = (
         "The first three as red, green and blue; the student's are rotated to be as near to the teacher's as they can."
     )
@@ -217,7 +219,7 @@ def _channels(pair: TapPair, named: str, teacher: Tensor, student: Tensor, chose
         )
 
 
-def _seen(one: Distillation, loss: Loss, named: str, place: Place) -> Iterator[Figure]:
+def _seen(one: DistilledPhase, loss: Loss, named: str, place: Position) -> Iterator[Figure]:
     """Of teacher and student, and of the student before."""
     first: LossInputs = replace(one.inputs, trained=one.before)
     for maps, earlier in zip(loss.maps(one.inputs, place), loss.maps(first, place), strict=True):
@@ -237,9 +239,11 @@ def _correlation(maps: Sequence[Tensor]) -> str:
     return "" if math.isnan(r) else f" Their correlation over the positions is {r:.2f}."
 
 
-def _in_one_scale(name: str, title: str, text: str, maps: Mapping[str, Tensor], place: Place | None = None) -> Figure:
+def _in_one_scale(
+    name: str, title: str, text: str, maps: Mapping[str, Tensor], place: Position | None = None
+) -> Figure:
     """Colors from the 1st to the 99th hundredth of all values together."""
     values = torch.cat([each.flatten() for each in maps.values()]).double()
     low, high = (float(each) for each in torch.quantile(values, values.new_tensor([0.01, 0.99])))
-    panels = tuple(Panel(caption, colored(each, low, high), place) for caption, each in maps.items())
+    panels = tuple(MapPanel(caption, colored(each, low, high), place) for caption, each in maps.items())
     return Figure(name, title, text, panels, (low, high))

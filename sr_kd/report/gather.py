@@ -17,7 +17,7 @@ from ..networks.complexity import count_parameters
 from ..recipes.graph import arms
 from ..recipes.workspace import finished_arms
 from ..tasks.base import FinishedArm
-from .data import Comparison, Metric, Model, PhaseState, ReportData, Sample, Score, TestSet
+from .data import Comparison, Model, PhaseState, ReportData, ReportedMetric, ReportedSet, Sample, Score
 from .facts import effort_of
 from .measure import open_networks, parameters, speed, take_samples
 from .options import option_tables
@@ -95,7 +95,7 @@ class _Part:
     def _label(self, label: str) -> str:
         return label if label == INTERPOLATION else self.prefix + label
 
-    def scores(self, metrics: Sequence[Metric]) -> list[Score]:
+    def scores(self, metrics: Sequence[ReportedMetric]) -> list[Score]:
         if self.results:
             return image_scores(self.results, metrics)
         return validation_scores(self.run, self.logged, self.prefix)
@@ -154,7 +154,7 @@ def _check_alike(runs: Sequence[Run]) -> None:
 
 
 def _comparisons(
-    parts: Sequence[_Part], scores: Sequence[Score], baseline: str | None, metrics: Sequence[Metric]
+    parts: Sequence[_Part], scores: Sequence[Score], baseline: str | None, metrics: Sequence[ReportedMetric]
 ) -> list[Comparison]:
     if baseline is None or not all(part.run.finished for part in parts):
         return []
@@ -183,14 +183,14 @@ def _sized(
     return found
 
 
-def _sets(part: _Part, scores: Sequence[Score]) -> list[TestSet]:
+def _sets(part: _Part, scores: Sequence[Score]) -> list[ReportedSet]:
     names = list(dict.fromkeys(score.test_set for score in scores))
     protocols: Sequence[str] = [getattr(options, "protocol", "") for options in part.run.recipe.validation_sets]
     measured = next(iter(part.results.values()), [[]])[0]
     images = {of_set.name: tuple(image.name for image in of_set.images) for of_set in measured}
     rules = [find_protocol(name).rule if name else "" for name in protocols]
     padded = [*zip(protocols, rules, strict=True), *[("", "")] * len(names)]
-    return [TestSet(name, *padded[index], images.get(name, ())) for index, name in enumerate(names)]
+    return [ReportedSet(name, *padded[index], images.get(name, ())) for index, name in enumerate(names)]
 
 
 def _notes(run: Run, samples: Sequence[Sample], scores: Sequence[Score]) -> list[str]:

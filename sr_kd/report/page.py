@@ -10,7 +10,7 @@ from .. import __version__
 from ..evaluation.statistics import mean_and_spread, ranked
 from ..recipes.time_left import duration
 from .answer import Answer, find_answer, first_score, signed
-from .data import Metric, Model, ReportData, to_json
+from .data import Model, ReportData, ReportedMetric, to_json
 from .feature_figures import FeatureFigures
 from .samples import data_uri
 
@@ -102,7 +102,7 @@ def _name(model: Model) -> Cell:
     return Cell(model.label, note=", ".join(part for part in (model.network, taught, seeds) if part))
 
 
-def _score(data: ReportData, model: Model, test_set: str, metric: Metric) -> Cell:
+def _score(data: ReportData, model: Model, test_set: str, metric: ReportedMetric) -> Cell:
     score = data.score(model.label, test_set, metric.key)
     if score is None:
         return Cell("-")
@@ -110,14 +110,14 @@ def _score(data: ReportData, model: Model, test_set: str, metric: Metric) -> Cel
     return Cell(text, mean(score.runs), spread)
 
 
-def _marked(cells: list[Cell], metric: Metric) -> list[Cell]:
+def _marked(cells: list[Cell], metric: ReportedMetric) -> list[Cell]:
     """The best and the second best of a column."""
     values = [cell.value if isinstance(cell.value, float) else None for cell in cells]
     places = ranked(values, metric.digits, metric.higher_is_better)
     return [replace(cell, mark=place) for cell, place in zip(cells, places, strict=True)]
 
 
-def _difference(data: ReportData, model: Model, test_set: str, metric: Metric) -> Cell:
+def _difference(data: ReportData, model: Model, test_set: str, metric: ReportedMetric) -> Cell:
     one = data.comparison(model.label, test_set, metric.key)
     if one is None:
         return Cell("")

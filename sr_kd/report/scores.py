@@ -15,14 +15,14 @@ from ..evaluation.statistics import paired_difference, seed_difference
 from ..files import read_json
 from ..recipes.graph import arms
 from ..tasks import TASKS
-from .data import Comparison, Metric, Score
+from .data import Comparison, ReportedMetric, Score
 from .progress import Logged, last_scores
 from .run import Run
 
 SetScores = Mapping[str, Sequence[Sequence[SetScore]]]  # label -> seed -> set
 
 
-def find_metrics(run: Run) -> list[Metric]:
+def find_metrics(run: Run) -> list[ReportedMetric]:
     """What the run validates, with how it is written."""
     return [_metric(key, TASKS.get(run.recipe.task).metrics) for key in run.recipe.val.metrics]
 
@@ -45,7 +45,7 @@ def read_results(run: Run) -> dict[str, list[list[SetScore]]]:
     return found
 
 
-def image_scores(results: SetScores, metrics: Sequence[Metric]) -> list[Score]:
+def image_scores(results: SetScores, metrics: Sequence[ReportedMetric]) -> list[Score]:
     """Every label's mean per seed, and every image's mean over the seeds."""
     scores = []
     for label, runs in results.items():
@@ -57,7 +57,7 @@ def image_scores(results: SetScores, metrics: Sequence[Metric]) -> list[Score]:
     return scores
 
 
-def image_differences(results: SetScores, baseline: str, metrics: Sequence[Metric]) -> list[Comparison]:
+def image_differences(results: SetScores, baseline: str, metrics: Sequence[ReportedMetric]) -> list[Comparison]:
     """Every other label minus the baseline, on every set and by every metric, over images and seeds."""
     bases = {of_set[0].name: of_set for of_set in zip(*results[baseline], strict=True)}
     found = []
@@ -106,13 +106,13 @@ def validation_scores(run: Run, logged: Logged, prefix: str = "") -> list[Score]
     return [Score(prefix + label, name, key, tuple(values)) for (label, name, key), values in found.items()]
 
 
-def _metric(key: str, of_task: Mapping[str, str]) -> Metric:
+def _metric(key: str, of_task: Mapping[str, str]) -> ReportedMetric:
     """A metric of the task itself ("Top-1 accuracy in percent"), or else a registered one of images."""
     if key in of_task:
         title = of_task[key].partition(",")[0].removesuffix(" in percent")
-        return Metric(key, title, "%" if of_task[key].endswith("in percent") else "", 2)
+        return ReportedMetric(key, title, "%" if of_task[key].endswith("in percent") else "", 2)
     known = METRICS.get(key)
-    return Metric(key, known.title, known.unit, known.decimals, known.higher_is_better)
+    return ReportedMetric(key, known.title, known.unit, known.decimals, known.higher_is_better)
 
 
 def _set_score(entry: Mapping[str, Any], scale: int, protocol: str) -> SetScore:

@@ -13,7 +13,7 @@ from ..files import write_text
 from . import TASKS
 from .base import FinishedArms
 
-Scores = Mapping[str, Mapping[str, Sequence[float]]]  # arm -> set (and metric, if there are several) -> per seed
+SeedScores = Mapping[str, Mapping[str, Sequence[float]]]  # arm -> set (and metric, if there are several) -> per seed
 
 
 def write_table(run: FinishedArms) -> list[Path]:
@@ -36,7 +36,7 @@ def write_table(run: FinishedArms) -> list[Path]:
 
 
 def scores_table(
-    found: Scores,
+    found: SeedScores,
     baseline: str | None = None,
     more: Mapping[str, Mapping[str, str]] | None = None,
     what: str = "Scores",

@@ -25,7 +25,7 @@ from .resume import Start
 from .running_phase import RunningPhase
 from .schedule import learning_rate
 from .seeding import seeded
-from .stage import Stage
+from .stage import PhaseStage
 from .step_times import StepTimes
 from .stopping import StopRequest
 from .student_with_losses import StudentWithLosses
@@ -68,7 +68,7 @@ class PhaseRun:
             skipped, iteration = skipped + stage.optimization.skipped, 0
         return self.validation.run(plan.total_iter, final=True), skipped
 
-    def _run_stage(self, index: int, stage: Stage, start: int, skipped: int, quiet: bool) -> None:
+    def _run_stage(self, index: int, stage: PhaseStage, start: int, skipped: int, quiet: bool) -> None:
         recipe, plan, world, label = self.phase.recipe, self.phase.plan, self.phase.world, self.phase.files.label
         is_last = index == len(plan.stages) - 1
         title = label if is_last else f"{label}: {stage.name}"
@@ -113,7 +113,7 @@ class PhaseRun:
         shown = [f"{name.removeprefix('losses/')} {values[name]:.4g}" for name in losses or values]
         return ", ".join(filter(None, [*shown, self.outlook(clock)]))
 
-    def _save(self, index: int, done: int, stage: Stage, clock: int, skipped: int) -> None:
+    def _save(self, index: int, done: int, stage: PhaseStage, clock: int, skipped: int) -> None:
         plan, files = self.phase.plan, self.phase.files
         self.phase.log.flush()  # the run will not come back to these iterations
         if self.phase.world.leads:

@@ -21,7 +21,7 @@ from .loop import TrainingStage
 from .mutual import MutualStage, MutualStudents
 from .phase_losses import PhaseLosses, needs_teacher
 from .pretraining import PretrainingStage
-from .stage import PhasePlan, Stage
+from .stage import PhasePlan, PhaseStage
 from .student_with_losses import StudentWithLosses
 from .task import Task
 from .teacher_cache import FOLDER, TeacherCache
@@ -64,7 +64,7 @@ def plan_phase(
             cache = TeacherCache(Path(recipe.path.experiments_root) / FOLDER, recurs, fast, asked)
         frozen_teacher = FrozenTeacher(fast, step, task, precision, compiled, cache)
     ema = EMA(step.student, options.ema_decay) if options.ema_decay else None
-    stages: list[Callable[[], Stage]] = []
+    stages: list[Callable[[], PhaseStage]] = []
     lengths = []
     for entry in losses.student:
         objective = entry.loss.pretraining()
@@ -78,7 +78,7 @@ def plan_phase(
     total_iter = recipe.length(name)
     adversarial = {entry.name: entry.loss for entry in losses.student if isinstance(entry.loss, Adversarial)}
 
-    def train() -> Stage:
+    def train() -> PhaseStage:
         training = TrainingStage(options, total_iter, step, frozen_teacher, task, ema, world)
         return AdversarialStage(training, adversarial) if adversarial else training
 

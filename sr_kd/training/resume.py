@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..errors import UsageError
 from .checkpoint import StateFolder
-from .stage import PhasePlan, Stage
+from .stage import PhasePlan, PhaseStage
 
 logger = logging.getLogger("sr_kd")
 # From the options that a state was saved with to what was changed since, in words.
@@ -32,7 +32,7 @@ class Start:
     index: int = 0
     iteration: int = 0
     clock: int = 0
-    stage: Stage | None = None
+    stage: PhaseStage | None = None
     best: Any = field(default_factory=dict)
     skipped: int = 0
     history: Sequence[dict[str, Any]] = ()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .mutual import MutualStudents
 
 
-class Stage(Protocol):
+class PhaseStage(Protocol):
     """Iterations from 0 to `total_iter`, each one call of `update`."""
 
     name: str
@@ -45,7 +45,7 @@ class PhasePlan:
     """
 
     step: StudentWithLosses | MutualStudents
-    stages: Sequence[Callable[[], Stage]]
+    stages: Sequence[Callable[[], PhaseStage]]
     lengths: Sequence[int]
     ema: EMA | None = None
     teacher: FrozenTeacher | None = None

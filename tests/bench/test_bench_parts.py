@@ -15,7 +15,7 @@ import torch
 from sr_kd.bench.infer import InferenceBench, difference
 from sr_kd.bench.machine import Machine, measure_machine
 from sr_kd.bench.plain import in_plain_layers
-from sr_kd.bench.report import Comparison, document, markdown
+from sr_kd.bench.report import SpeedComparison, document, markdown
 from sr_kd.bench.timing import WARM_UP, time_in_turn
 from sr_kd.bench.train import TrainingBench
 from sr_kd.networks.build import build_network
@@ -48,7 +48,9 @@ def test_floors_are_the_slower_of_arithmetic_and_copying():
 
 
 def test_tables_and_documents():
-    comparison = Comparison("Work", {"ours": 0.5, "theirs": 2.0}, 0.25, {"another": "not installed"}, {}, "patch", 10)
+    comparison = SpeedComparison(
+        "Work", {"ours": 0.5, "theirs": 2.0}, 0.25, {"another": "not installed"}, {}, "patch", 10
+    )
     table = markdown([comparison], MACHINE, "sr-kd bench work")
     assert "| ours | 500 | 20 | 1.00 | 50 % |  |" in table
     assert "| theirs | 2000 | 5 | 4.00 | 12 % |  |" in table

@@ -155,7 +155,7 @@ def test_finished_images(run_cli, folder: Path, tmp_path: Path) -> None:
         (["-n", "bicubic", "--hr", "hr/Small", "--metrics", "ms_ssim"], 1, "176x176 must remain for MS-SSIM"),
         (["-n", "bicubic", "--hr", "hr/Small", "--plugin", "x.py"], 2, "plug-in x.py: there is no file"),
         (["-n", "bicubic", "--hr", "hr/Small", "--csv", "hr"], 2, "--csv hr is a folder; name a file"),
-        (["-n", "bicubic", "--hr", "broken", "--json", "broken/photo.png"], 2, "is an image of broken, which is read"),
+        (["-n", "bicubic", "--hr", "broken", "--json", "broken/photo.png"], 2, "its name is not that of a text file"),
         (["-n", "bicubic", "--hr", "hr/Small", "--lr", "lr", "--montage", "lr/camera.png"], 2, "an image of lr, which"),
         (["-n", "bicubic", "--hr", "broken"], 1, "cannot read broken/photo.png"),
         (["--hr", "hr/Small"], 2, "models with -n, or a folder of finished images with --sr"),

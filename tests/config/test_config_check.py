@@ -9,7 +9,7 @@ from sr_kd.errors import UsageError
 from sr_kd.networks.build import build_network
 from sr_kd.networks.files import load_network, save_network
 from sr_kd.recipes.check import check_recipe
-from sr_kd.recipes.graph import Teacher, baseline_of, phase_order, teacher_of
+from sr_kd.recipes.graph import TeacherSource, baseline_of, phase_order, teacher_of
 from sr_kd.recipes.load import load_recipe
 from sr_kd.zoo.manifest import shipped_models
 
@@ -146,14 +146,14 @@ def test_phases_run_after_what_they_need_and_otherwise_as_written(pisr):
 
 def test_the_teacher_is_the_needed_phase_that_trains_another_network(pisr):
     recipe = load_recipe(pisr())
-    assert teacher_of(recipe, "student") == Teacher("teacher", "teacher")
+    assert teacher_of(recipe, "student") == TeacherSource("teacher", "teacher")
     assert teacher_of(recipe, "teacher") is None
     assert teacher_of(recipe, "baseline_total") is None
 
 
 def test_a_network_with_trained_weights_can_teach(pisr):
     path = pisr(("needs: [teacher]\n", "teacher: big\n"), (STUDENT, f"{STUDENT}\n  big: {{type: FSRCNN, path: b.pth}}"))
-    assert teacher_of(load_recipe(path), "student") == Teacher("big", None)
+    assert teacher_of(load_recipe(path), "student") == TeacherSource("big", None)
 
 
 def test_trained_weights_are_tried(pisr, tmp_path):
@@ -193,7 +193,7 @@ def test_several_possible_teachers_have_to_be_told_apart(pisr):
     path = pisr(("  student:\n", second), ("needs: [teacher]", "needs: [teacher, second]"))
     assert "has several possible teachers: set 'teacher' to one of teacher, second" in refusal(path)
     chosen = pisr(("  student:\n", second), ("needs: [teacher]", "needs: [teacher, second]\n    teacher: second"))
-    assert teacher_of(load_recipe(chosen), "student") == Teacher("teacher", "second")
+    assert teacher_of(load_recipe(chosen), "student") == TeacherSource("teacher", "second")
 
 
 def test_a_warm_start_without_a_distillation_loss_has_no_teacher(pisr):

@@ -65,8 +65,8 @@ def test_an_unknown_key_is_refused_with_line_nearest_and_allowed_names(pisr):
     path = pisr(("gt_size: 64", "gt_sise: 64"))
     assert refusal(path) == (
         f"{path}:4: key 'datasets.train.gt_sise' is unknown (did you mean 'gt_size'?); allowed: batch_size_per_gpu, "
-        "dataroot_gt, dataroot_lq, degradation, filename_tmpl, gt_size, io_backend, memory_budget, meta_info_file, "
-        "name, num_worker_per_gpu, use_hflip, use_rot"
+        "dataroot_gt, dataroot_lq, degradation, filename_tmpl, fixed_batches, gt_size, io_backend, memory_budget, "
+        "meta_info_file, name, num_worker_per_gpu, use_hflip, use_rot"
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from sr_kd.report.answer import BEST, HELPED, find_answer
-from sr_kd.report.data import Comparison, Metric, Model, PhaseState, ReportData, Score, TestSet
+from sr_kd.report.data import Comparison, Model, PhaseState, ReportData, ReportedMetric, ReportedSet, Score
 from sr_kd.report.page import render_page, results_table
 
 
@@ -16,7 +16,7 @@ def make(*comparisons, roles=("distilled", "baseline"), higher=True, done=10, se
     models = [
         Model(label, role, iterations=(5,), seconds_per_step=0.1) for label, role in zip("AB", roles, strict=True)
     ]
-    metric = Metric("psnr", "PSNR", "dB", 3, higher)
+    metric = ReportedMetric("psnr", "PSNR", "dB", 3, higher)
     return ReportData(
         title="name",
         task="super_resolution",
@@ -26,7 +26,7 @@ def make(*comparisons, roles=("distilled", "baseline"), higher=True, done=10, se
         device="CPU",
         commands=(),
         metrics=(metric,),
-        sets=(TestSet("set", "rgb8", "rule", ("x", "y")),),
+        sets=(ReportedSet("set", "rgb8", "rule", ("x", "y")),),
         models=tuple(models),
         scores=tuple(Score(label, "set", "psnr", (30.0 + index,) * seeds) for index, label in enumerate("AB")),
         comparisons=tuple(Comparison(*size, 2, 1, "A", "B", "set", "psnr") for size in comparisons),
@@ -69,7 +69,7 @@ def test_the_answer_says_what_it_cost():
 
 def test_the_answer_says_how_it_is_on_other_sets():
     data = make((0.1, 0.05, 0.2))
-    sets = (*data.sets, TestSet("more", "rgb8", "rule"))
+    sets = (*data.sets, ReportedSet("more", "rgb8", "rule"))
     other = replace(data.comparisons[0], mean=-0.3, low=-0.4, high=-0.2, test_set="more")
     facts = find_answer(replace(data, sets=sets, comparisons=(*data.comparisons, other))).facts
     (fact,) = [one for one in facts if one.name == "On the other sets"]

@@ -24,7 +24,7 @@ from sr_kd.recipes.check import check_recipe
 from sr_kd.recipes.load import load_recipe
 from sr_kd.recipes.report import write_report
 from sr_kd.tasks.detection.shapes import make_shapes
-from sr_kd.tasks.detection.task import VALIDATION_BATCH, Detection
+from sr_kd.tasks.detection.task import VALIDATION_BATCH, DetectionTask
 
 LOSSES = {
     "Feature": {"taps": ["level1", "level2"]},
@@ -47,7 +47,7 @@ def images():
 
 def task(images, batch_size=8, world=CPU, **options):
     options = {"hflip": True, "seed": 3, "stream": "student"} | options
-    return Detection(images, [images], batch_size=batch_size, world=world, **options)
+    return DetectionTask(images, [images], batch_size=batch_size, world=world, **options)
 
 
 def test_a_batch_holds_images_and_their_mirror_images_with_boxes_that_fit(images):
@@ -192,7 +192,7 @@ def test_two_processes_measure_what_one_does(tmp_path):
     finished = tmp_path / "experiments_root" / "tiny" / "training_states" / "teacher" / "finished.json"
     network = load_network(tmp_path / "experiments_root" / "tiny" / "models" / "teacher" / "net_g_latest.pth").network
     whole = make_shapes("test", sets["val"]["images"], 64)
-    expected = Detection(whole, [whole], batch_size=1, hflip=False, seed=0, stream="", world=CPU).validate(network)
+    expected = DetectionTask(whole, [whole], batch_size=1, hflip=False, seed=0, stream="", world=CPU).validate(network)
     assert json.loads(finished.read_text())["scores"] == expected
     assert expected["shapes"]["map50"] > 0
 

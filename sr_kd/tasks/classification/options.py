@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt
 
-from ...config.schema import TrainingRecipe, Validation
+from ...config.schema import TrainingRecipe, ValidationOptions
 from ...config.section import PathText, Section
 
 
@@ -39,7 +39,7 @@ class LabeledTrainSet(LabeledSet):
     shift: Annotated[int, Field(ge=0)] = 0
 
 
-class LabeledValidation(Validation):
+class LabeledValidation(ValidationOptions):
     """As `Validation`; top-1 accuracy in percent is what there is to measure."""
 
     metrics: Annotated[list[Literal["top1"]], Field(min_length=1)] = ["top1"]  # type: ignore[assignment]

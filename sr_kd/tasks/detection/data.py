@@ -11,7 +11,7 @@ from ...networks.base import Network
 from ..base import Networks, TaskData, repeated_names
 from .options import DetectionRecipe, ShapesSet
 from .shapes import CLASSES, DetectionImages, Part, make_shapes
-from .task import Detection
+from .task import DetectionTask
 
 
 class DetectionData(TaskData):
@@ -35,9 +35,9 @@ class DetectionData(TaskData):
         lines = [f"train on {shapes.images:,} images of {shapes.dataroot}, {shapes.batch_size_per_gpu} at a time"]
         return lines + [f"validate on {images.images:,} images" for images in self.recipe.validation_sets]
 
-    def task(self, phase: str, seed: int, networks: Sequence[Network], world: World, quiet: bool) -> Detection:
+    def task(self, phase: str, seed: int, networks: Sequence[Network], world: World, quiet: bool) -> DetectionTask:
         options = self.recipe.train
-        return Detection(
+        return DetectionTask(
             self._train,
             self._validation,
             batch_size=options.batch_size_per_gpu * world.size,

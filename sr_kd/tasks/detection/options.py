@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt
 
-from ...config.schema import TrainingRecipe, Validation
+from ...config.schema import TrainingRecipe, ValidationOptions
 from ...config.section import Section
 
 
@@ -41,7 +41,7 @@ class ShapesTrainSet(ShapesSet):
     use_hflip: bool = True
 
 
-class DetectionValidation(Validation):
+class DetectionValidation(ValidationOptions):
     """As `Validation`; mean average precision in percent over IoU 0.5 to 0.95, and at 0.5. The table has `metrics`."""
 
     metrics: Annotated[list[Literal["map", "map50"]], Field(min_length=1)] = ["map", "map50"]  # type: ignore[assignment]

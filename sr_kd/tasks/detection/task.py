@@ -21,7 +21,7 @@ VALIDATION_BATCH = 50
 Objects = dict[str, Tensor]  # of one image: boxes (K, 4), labels (K,), and scores (K,) where they were detected
 
 
-class Detection(InMemoryTask[DetectionImages]):
+class DetectionTask(InMemoryTask[DetectionImages]):
     """Random images for training, whole sets for validation; arguments as of `InMemoryTask`."""
 
     def batch(self, index: int) -> LossInputs:

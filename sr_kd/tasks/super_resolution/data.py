@@ -22,8 +22,7 @@ from ...imaging.upscaler import Upscaler
 from ...networks.base import Color, Network
 from ...training.phase_losses import needs_teacher
 from ..base import Networks, TaskData, repeated_names
-from .options import EvaluationSet, SuperResolutionRecipe
-from .options import ImageSet as SetOptions
+from .options import EvaluationSet, ImageSetOptions, SuperResolutionRecipe
 from .task import SuperResolution
 
 
@@ -197,7 +196,7 @@ def _weights_digest(network: Network) -> str:
     return digest.hexdigest()
 
 
-def open_images(options: SetOptions, scale: int) -> ImageSet:
+def open_images(options: ImageSetOptions, scale: int) -> ImageSet:
     """A set of images. Raises UsageError and SrKdError, as `data.sets.open_set`."""
     return open_set(
         options.dataroot_gt,
@@ -210,7 +209,7 @@ def open_images(options: SetOptions, scale: int) -> ImageSet:
     )
 
 
-def _open_measurable(options: SetOptions, scale: int, metrics: Sequence[str]) -> ImageSet:
+def _open_measurable(options: ImageSetOptions, scale: int, metrics: Sequence[str]) -> ImageSet:
     images = open_images(options, scale)
     known = [metric for metric in metrics if metric in METRICS.names()]
     for name, header in zip(images.names, images.headers, strict=True) if known else ():
@@ -226,7 +225,7 @@ def _tried(path: KeyPath, function: Callable[[], ImageSet], problems: list[Probl
         return None
 
 
-def _counted(options: SetOptions, images: ImageSet | None) -> str:
+def _counted(options: ImageSetOptions, images: ImageSet | None) -> str:
     title = options.name or " + ".join(options.dataroot_gt)
     if images is None:
         return title

@@ -30,7 +30,7 @@ class IOBackend(Section):
     type: Literal["disk", "lmdb"] = "disk"
 
 
-class ImageSet(Section):
+class ImageSetOptions(Section):
     """Where the images of a set are: HR alone (LR is made from it), HR and LR, or LR and a teacher's labels of it.
 
     Attributes:
@@ -66,7 +66,7 @@ class ImageSet(Section):
         return [value] if isinstance(value, str) else value
 
 
-class TrainSet(ImageSet):
+class TrainSet(ImageSetOptions):
     """The training set and how patches are drawn from it.
 
     Attributes:
@@ -98,7 +98,7 @@ class TrainSet(ImageSet):
         return value
 
 
-class EvaluationSet(ImageSet):
+class EvaluationSet(ImageSetOptions):
     """A validation or test set and the rule it is measured by.
 
     Attributes:

@@ -9,7 +9,7 @@ import torch
 from pydantic import Field, PositiveInt
 from torch import nn
 
-from sr_kd.config.schema import TrainingRecipe, Validation
+from sr_kd.config.schema import TrainingRecipe, ValidationOptions
 from sr_kd.config.section import Section
 from sr_kd.losses.base import Loss, LossInputs, NetworkOutput
 from sr_kd.losses.build import LOSSES
@@ -24,7 +24,7 @@ class NoiseSet(Section):
     images: PositiveInt = 64
 
 
-class BrightnessValidation(Validation):
+class BrightnessValidation(ValidationOptions):
     metrics: list[Literal["error"]] = Field(default=["error"])
 
 
