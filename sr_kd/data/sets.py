@@ -1,4 +1,4 @@
-"""Opening a set of images: HR alone, LR being made from it, or HR and LR."""
+"""Opening a set of images: HR alone, LR being made from it; HR and LR; or LR alone, for a teacher to answer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .image_set import ImageSet, Pair
 from .label_record import check_labels
 from .lmdb import lmdb_images
 from .pairing import by_name, match
-from .stored import ImageFile, StoredImage
+from .stored import ImageFile, MissingHR, StoredImage
 
 __all__ = ["ImageSet", "Pair", "lr_images", "open_set", "set_name"]
 
@@ -30,7 +30,7 @@ _ROLE = re.compile(r"hr|gt|gtmod\d+|gt_?images?|high|target|original|images?", r
 
 
 def open_set(
-    dataroot_gt: str | Sequence[str],
+    dataroot_gt: str | Sequence[str] | None,
     *,
     scale: int,
     dataroot_lq: str | Sequence[str] | None = None,
@@ -45,7 +45,7 @@ def open_set(
         dataroot_gt: folders of HR images (where LR images lie beside them, as ``*_LR`` beside ``*_HR``, HR alone), or
             of a teacher's labels of the images in `dataroot_lq`; LMDB folders; "scikit-image:train" or
             "scikit-image:held_out". Several make one set. A folder such as ``Set5`` may hold the images in ``HR`` or
-            ``GTmod12``.
+            ``GTmod12``. None: there is no HR; see `stored.MissingHR`.
         dataroot_lq: the folders of LR images, one for each of HR, or a parent such as ``LR_bicubic``
             that holds ``X2``; without them LR is made from HR.
         filename_tmpl: the LR name made of the HR name; ``{}`` also finds ``NAMEx2``.
@@ -57,27 +57,29 @@ def open_set(
         UsageError: folders, names or sizes that do not fit; see the messages of the parts.
         SrKdError: an image that cannot be read.
     """
-    hr_roots = [dataroot_gt] if isinstance(dataroot_gt, str) else list(dataroot_gt)
+    hr_roots = [dataroot_gt] if isinstance(dataroot_gt, str) else list(dataroot_gt or [])
     lr_roots = [dataroot_lq] if isinstance(dataroot_lq, str) else list(dataroot_lq or [])
-    if not hr_roots:
+    if not hr_roots and (dataroot_gt is not None or not lr_roots):
         raise UsageError("dataroot_gt names no folder")
     if len(set(hr_roots)) < len(hr_roots):
         raise UsageError(f"dataroot_gt names a folder twice: {', '.join(hr_roots)}")
     if filename_tmpl != "{}" and not lr_roots:
         raise UsageError(f"filename_tmpl '{filename_tmpl}' names LR files, but there are none: LR is made from HR")
-    if lr_roots and len(lr_roots) != len(hr_roots):
+    if lr_roots and hr_roots and len(lr_roots) != len(hr_roots):
         raise UsageError(f"dataroot_gt names {len(hr_roots)} folder(s) and dataroot_lq {len(lr_roots)}: one for each")
     listed = None if meta_info_file is None else read_meta_info(meta_info_file)
     hr_parts = [_open_root(root, ["HR", "GT", "GTmod12", f"GTmod{scale}", "*_HR"], lmdb, "HR") for root in hr_roots]
     lr_parts = [lr_images(root, scale, lmdb) for root in lr_roots]
-    for root, part, partner in zip_longest(hr_roots, hr_parts, lr_parts):
+    for root, part, partner in zip_longest(hr_roots, hr_parts, lr_parts if hr_roots else []):
         check_labels(Path(root).expanduser(), part, partner, scale)
+    if not hr_roots:
+        hr_parts = [[MissingHR(image, scale) for image in part] for part in lr_parts]
     if listed is not None:
         hr_parts = _chosen(hr_parts, listed, str(meta_info_file))
     lr: list[StoredImage] = []
     for part, partner in zip(hr_parts, lr_parts, strict=False):
         lr += match(part, partner, scale=scale, template=filename_tmpl, subset=listed is not None)
-    titles = [set_name(root) for root in hr_roots]
+    titles = [set_name(root) for root in hr_roots or lr_roots]
     hr = [image for part in hr_parts for image in part]
     images = ImageSet(name or "+".join(titles), scale, _unique_names(hr_parts, titles), hr, lr or None)
     _note_reductions(images)

@@ -1,9 +1,9 @@
-"""An image that can be read: a file, or a value of a data base."""
+"""An image that can be read: a file, a value of a data base, or what stands for an HR image that is not there."""
 
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -42,3 +42,26 @@ class ImageFile:
 
     def __str__(self) -> str:
         return str(self.path)
+
+
+@dataclass(frozen=True)
+class MissingHR:
+    """Stands for the HR image of an LR image that has none, until a teacher's takes its place: every pixel repeated."""
+
+    lr: StoredImage
+    scale: int
+
+    @property
+    def name(self) -> str:
+        return self.lr.name
+
+    def header(self) -> Header:
+        header = self.lr.header()
+        return replace(header, width=header.width * self.scale, height=header.height * self.scale)
+
+    def read(self) -> Image:
+        image = self.lr.read()
+        return replace(image, pixels=image.pixels.repeat(self.scale, axis=0).repeat(self.scale, axis=1))
+
+    def __str__(self) -> str:
+        return f"{self.lr}, x{self.scale}"

@@ -221,7 +221,7 @@ def test_taps_may_differ_between_student_and_teacher(pisr):
     )
 
 
-def test_lr_alone_needs_the_labels_of_a_teacher(tmp_path, run_cli):
+def test_lr_alone_needs_a_teacher(tmp_path, run_cli):
     """What `check` says of a set of LR images without HR."""
     (tmp_path / "recipe.yml").write_text(
         "name: lr\nscale: 2\ndatasets: {train: {dataroot_lq: photos}}\nnetworks: {student: {type: FSRCNN}}\n"
@@ -229,4 +229,4 @@ def test_lr_alone_needs_the_labels_of_a_teacher(tmp_path, run_cli):
     )
     finished = run_cli("check", "-opt", tmp_path / "recipe.yml")
     assert finished.returncode == 2
-    assert "key 'datasets.train' must be a mapping with 'dataroot_gt', too: HR, or a teacher's" in finished.stderr
+    assert "'phases.student.targets' is 'hr', but 'dataroot_gt' names no HR: take the images of a" in finished.stderr

@@ -60,7 +60,7 @@ def test_the_pool_holds_what_the_network_makes_of_each_whole_image():
 
 @pytest.mark.slow
 def test_a_phase_learns_what_it_would_from_labels_in_files(recipe, run_cli, tmp_path):
-    """The same bits as training on a folder that sr-kd label made; other bits than from HR, which is black here."""
+    """The same bits as training on a folder that sr-kd label made, beside HR or without; other bits than from HR."""
     lr = tmp_path / "lr"
     for name in ("a", "b"):
         pixels = np.random.default_rng(ord(name)).integers(0, 256, (9, 8, 3), np.uint8)
@@ -72,13 +72,15 @@ def test_a_phase_learns_what_it_would_from_labels_in_files(recipe, run_cli, tmp_
     paths = [
         recipe("files", {"dataroot_gt": str(tmp_path / "labels"), "dataroot_lq": str(lr)}, {}),
         recipe("stored", pairs, TAUGHT),
+        recipe("lr_alone", {"dataroot_lq": str(lr)}, TAUGHT),
         recipe("plain", pairs, {}),
     ]
     for path in paths:
         done = run_cli("train", "-opt", path, "--device", "cpu", "--quiet", cwd=tmp_path)
         assert done.returncode == 0, done.stderr
-    files, stored, plain = (weights(tmp_path, path.stem) for path in paths)
+    files, stored, alone, plain = (weights(tmp_path, path.stem) for path in paths)
     assert all(torch.equal(value, stored[key]) for key, value in files.items())
+    assert all(torch.equal(value, alone[key]) for key, value in files.items())
     assert not all(torch.equal(value, plain[key]) for key, value in files.items())
 
 

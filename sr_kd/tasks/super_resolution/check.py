@@ -22,6 +22,9 @@ def super_resolution_problems(recipe: SuperResolutionRecipe, networks: Networks)
         near = recipe.train.gt_size - recipe.train.gt_size % recipe.scale or recipe.scale
         yield ("train", "gt_size"), f"is {recipe.train.gt_size}, no multiple of the scale {recipe.scale}; try {near}"
     for name, phase in recipe.phases.items():
+        if phase.targets == "hr" and recipe.train.dataroot_gt is None:
+            problem = "is 'hr', but 'dataroot_gt' names no HR: take the images of a 'teacher', made here or stored by"
+            yield ("phases", name, "targets"), f"{problem} sr-kd label -n TEACHER -i IMAGES -o LABELS"
         if phase.targets == "teacher" and recipe.train.degradation is not None:
             problem = "is 'teacher', whose images are made once, but 'degradation' makes other LR patches every time"
             yield ("phases", name, "targets"), problem

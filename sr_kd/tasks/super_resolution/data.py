@@ -226,8 +226,8 @@ def _tried(path: KeyPath, function: Callable[[], ImageSet], problems: list[Probl
 
 
 def _counted(options: ImageSetOptions, images: ImageSet | None) -> str:
-    title = options.name or " + ".join(options.dataroot_gt)
+    title = options.name or " + ".join(options.dataroot_gt or options.dataroot_lq or [])
     if images is None:
         return title
-    lr = "" if images.lr is None else " with LR files"
+    lr = " of LR alone" if options.dataroot_gt is None else " with LR files" if images.lr is not None else ""
     return f"{title} ({len(images):,} images{lr})"

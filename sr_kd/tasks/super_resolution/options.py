@@ -31,7 +31,7 @@ class IOBackend(Section):
 
 
 class ImageSetOptions(Section):
-    """Where the images of a set are: HR alone (LR is made from it), HR and LR, or LR and a teacher's labels of it.
+    """Where the images of a set are: HR alone (LR is made from it), HR and LR, or LR (with a teacher's labels of it).
 
     Attributes:
         name: what logs and tables call the set; default: its folder.
@@ -44,21 +44,11 @@ class ImageSetOptions(Section):
     """
 
     name: FolderName | None = None
-    dataroot_gt: Annotated[list[PathText], _ONE_OR_SEVERAL]
+    dataroot_gt: Annotated[list[PathText] | None, _ONE_OR_SEVERAL] = None
     dataroot_lq: Annotated[list[PathText] | None, _ONE_OR_SEVERAL] = None
     filename_tmpl: str = "{}"
     meta_info_file: PathText | None = None
     io_backend: IOBackend = IOBackend()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _has_a_target(cls, value: Any) -> Any:
-        if isinstance(value, dict) and "dataroot_lq" in value and "dataroot_gt" not in value:
-            raise ValueError(
-                "a mapping with 'dataroot_gt', too: HR, or a teacher's labels of the images (sr-kd label -n TEACHER "
-                "-i IMAGES -o LABELS)"
-            )
-        return value
 
     @field_validator("dataroot_gt", "dataroot_lq", mode="before")
     @classmethod
@@ -67,7 +57,7 @@ class ImageSetOptions(Section):
 
 
 class TrainSet(ImageSetOptions):
-    """The training set and how patches are drawn from it.
+    """The training set and how patches are drawn from it. LR alone will do where a teacher's images are the targets.
 
     Attributes:
         gt_size: side of an HR patch, a multiple of the scale.
@@ -90,6 +80,12 @@ class TrainSet(ImageSetOptions):
     degradation: Degradation | None = None
     fixed_batches: Annotated[int, Field(ge=0)] = 0
 
+    @model_validator(mode="after")
+    def _has_images(self) -> TrainSet:
+        if self.dataroot_gt is None and self.dataroot_lq is None:
+            raise ValueError("a mapping with 'dataroot_gt': HR; or with 'dataroot_lq' alone, if a teacher answers")
+        return self
+
     @field_validator("degradation")
     @classmethod
     def _makes_lr(cls, value: Degradation | None, info: ValidationInfo) -> Degradation | None:
@@ -99,12 +95,13 @@ class TrainSet(ImageSetOptions):
 
 
 class EvaluationSet(ImageSetOptions):
-    """A validation or test set and the rule it is measured by.
+    """A validation or test set, always with HR, and the rule it is measured by.
 
     Attributes:
         protocol: which pixels are compared, and how (docs/evaluation.md).
     """
 
+    dataroot_gt: Annotated[list[PathText], _ONE_OR_SEVERAL]
     protocol: Literal["rgb8", "yfloat", "basicsr", "rgb"] = "rgb8"
 
 
