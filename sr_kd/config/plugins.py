@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import UsageError, in_words, nearest
+from ..files import file_sha256
 
 
 def load_plugins(files: Sequence[str], folder: Path) -> dict[str, str]:
@@ -33,7 +34,7 @@ def load_plugins(files: Sequence[str], folder: Path) -> dict[str, str]:
         name = f"sr_kd_plugin_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
         if name not in sys.modules:
             _load(file, path, name)
-        digests[file] = hashlib.sha256(path.read_bytes()).hexdigest()
+        digests[file] = file_sha256(path)
     return digests
 
 

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from ..errors import SrKdError, UsageError
-from ..images import Image
+from ..images import Image, to_eight_bits
 from .resize import make_lr
 from .stored import ImageFile, StoredImage
 
@@ -142,9 +142,7 @@ class ImageSet:
 
 def eight_bit(image: Image) -> np.ndarray:
     """The pixels as writable uint8; 16-bit levels are divided by 257 and rounded."""
-    if image.bit_depth == 8:
-        return np.require(image.pixels, requirements=["C", "W"])
-    return ((image.pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    return np.require(to_eight_bits(image.pixels), requirements=["C", "W"])
 
 
 def with_channels(pixels: np.ndarray, channels: int) -> np.ndarray:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from ..errors import SrKdError, UsageError
-from ..files import read_json, write_text
+from ..files import file_sha256, read_json, write_text
 from .stored import ImageFile, StoredImage
 
 FILE = "labels.json"
@@ -62,8 +61,7 @@ def read_record(folder: Path) -> LabelRecord | None:
 
 def describe_file(path: Path) -> dict[str, int | str]:
     """Bytes and SHA-256 of an image's file."""
-    with path.open("rb") as file:
-        return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+    return {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
 
 
 def check_labels(folder: Path, labels: Sequence[StoredImage], lr: Sequence[StoredImage] | None, scale: int) -> None:

@@ -51,7 +51,7 @@ def make_slots(images: ImageSet, patch: int, batch_size: int, count: int, shared
     if shared and _SHARED.is_dir() and (free := shutil.disk_usage(_SHARED).free) < needed:
         raise SrKdError(
             f"streaming needs {needed / 2**20:.0f} MiB of shared memory and {_SHARED} has {free / 2**20:.0f} free: "
-            "upscale it (docker run --shm-size), or read without workers (num_worker_per_gpu: 0)"
+            "enlarge it (docker run --shm-size), or read without workers (num_worker_per_gpu: 0)"
         )
     slots = [Slot(*(torch.empty(shape, dtype=torch.uint8) for shape in shapes)) for _ in range(count)]
     if shared:

@@ -115,3 +115,12 @@ class Decoded(NamedTuple):
     orientation: int
     metadata: Metadata
     notes: list[str]
+
+
+def to_eight_bits(pixels: np.ndarray) -> np.ndarray:
+    """uint8 as it is; levels of uint16 divided by 257 and rounded.
+
+    >>> to_eight_bits(np.array([0, 128, 129, 65535], np.uint16))
+    array([  0,   0,   1, 255], dtype=uint8)
+    """
+    return pixels if pixels.dtype == np.uint8 else ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)

@@ -15,7 +15,7 @@ from ..errors import SrKdError
 from ..files import atomic_path
 from .color import beyond_srgb, fitting_profile, is_gray, is_srgb, to_srgb
 from .formats import OPAQUE, check_holds, output_format
-from .image import Image, Metadata
+from .image import Image, Metadata, to_eight_bits
 from .metadata import resized
 
 _DEFAULT_QUALITY = {"JPEG": 95, "AVIF": 90}
@@ -170,8 +170,7 @@ def _eight_bits(image: Image) -> np.ndarray:
     result = np.empty((image.height, image.width, image.samples), np.uint8)
     top = 0
     for stripe in image.stripes():
-        rounded = stripe if stripe.dtype == np.uint8 else (stripe.astype(np.uint32) + 128) // 257
-        result[top : top + len(stripe)] = rounded
+        result[top : top + len(stripe)] = to_eight_bits(stripe)
         top += len(stripe)
     return result
 

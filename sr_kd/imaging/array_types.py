@@ -17,7 +17,6 @@ from ..images import Image, Metadata
 from ..images.color import fitting_profile
 from ..images.pillow import count_frames, flatten
 
-AnyImage = np.ndarray | PIL.Image.Image | Tensor | Image
 Restore = Callable[[Image], Any]
 SMALLEST_FLOAT, LARGEST_FLOAT = -1.0, 2.0  # outside 0..1 lie a filter's overshoots, far outside levels of 0..255
 PIXEL_TYPES = (np.uint8, np.uint16, np.float16, np.float32, np.float64)

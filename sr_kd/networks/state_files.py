@@ -7,7 +7,6 @@ import json
 import pickle
 import zipfile
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +37,8 @@ PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "netG.", "network.")
 GENERATORS = ("ema_model.", "generator_ema.", "generator.")
 COUNTER = "n_averaged"  # of PyTorch's AveragedModel, beside the weights
 LARGEST_DESCRIPTION = 2**24  # characters
+NO_PTH = "not a PyTorch weights file, or a truncated one"
+NO_NPZ = "not an .npz file of plain numeric arrays, or a truncated one"
 LARGEST_EXPANSION = 100  # of compressed arrays; weights hardly shrink, zeros by a thousand
 NESTING = 6  # levels of a network's arguments: a teacher has two
 
@@ -91,7 +92,7 @@ def _read_torch(path: Path, key: str | None) -> StateFile:
                 f"{path}: holds Python objects besides weights (a whole pickled model?), and these are never "
                 f"unpickled; save the model's state_dict() instead"
             ) from None
-        raise SrKdError(f"{path}: not a PyTorch weights file, or a truncated one") from None
+        raise SrKdError(f"{path}: {NO_PTH}") from None
     if not isinstance(content, Mapping):
         raise SrKdError(f"{path}: holds a {type(content).__name__}, no weights")
     if isinstance(content.get(key), Mapping):
@@ -101,10 +102,18 @@ def _read_torch(path: Path, key: str | None) -> StateFile:
 
 def _refuse_compressed(path: Path, data: bytes) -> None:
     """PyTorch compresses nothing; what is compressed may be a thousand times larger than it looks."""
-    if data.startswith(b"PK"):
-        with suppress(zipfile.BadZipFile, ValueError), zipfile.ZipFile(io.BytesIO(data)) as entries:
-            if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries.infolist()):
-                raise SrKdError(f"{path}: not a PyTorch weights file: its content is compressed")
+    entries = _entries(data, f"{path}: {NO_PTH}") if data.startswith(b"PK") else []
+    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+        raise SrKdError(f"{path}: not a PyTorch weights file: its content is compressed")
+
+
+def _entries(data: bytes, refusal: str) -> list[zipfile.ZipInfo]:
+    """Of a zip archive. What Python cannot list is refused: other readers might unpack it all the same."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            return archive.infolist()
+    except Exception:  # arbitrary bytes lead to any error
+        raise SrKdError(refusal) from None
 
 
 def _read_safetensors(path: Path) -> StateFile:
@@ -124,14 +133,13 @@ def _read_safetensors(path: Path) -> StateFile:
 
 def _read_npz(path: Path) -> StateFile:
     data = path.read_bytes()
-    with suppress(zipfile.BadZipFile, ValueError), zipfile.ZipFile(io.BytesIO(data)) as entries:
-        if sum(entry.file_size for entry in entries.infolist()) > LARGEST_EXPANSION * len(data):
-            raise SrKdError(f"{path}: its arrays are more than {LARGEST_EXPANSION} times larger than the file")
+    if sum(entry.file_size for entry in _entries(data, f"{path}: {NO_NPZ}")) > LARGEST_EXPANSION * len(data):
+        raise SrKdError(f"{path}: its arrays are more than {LARGEST_EXPANSION} times larger than the file")
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             tensors = {name: torch.from_numpy(arrays[name].copy()) for name in arrays.files}
     except Exception:  # as above, through the reader of zip files
-        raise SrKdError(f"{path}: not an .npz file of plain numeric arrays, or a truncated one") from None
+        raise SrKdError(f"{path}: {NO_NPZ}") from None
     return StateFile(_unwrap(path, tensors), None)
 
 

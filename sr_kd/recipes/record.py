@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import re
 from collections.abc import Mapping, Sequence
@@ -13,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, NonNegativeFloat
 
 from ..config.schema import TrainingRecipe
-from ..files import read_json, write_text
+from ..files import file_sha256, read_json, write_text
 from .graph import arms
 
 logger = logging.getLogger("sr_kd")
@@ -98,8 +97,7 @@ def file_digest(path: Path) -> str:
     if not path.is_file():
         return ""
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_sha256(path)
     except OSError:
         return ""
 

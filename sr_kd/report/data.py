@@ -196,11 +196,7 @@ class ReportData:
 
 
 def to_json(data: ReportData) -> str:
-    r"""The data for a ``<script>`` element: no name in it can end the element.
-
-    >>> "<" in json.dumps("</script>").replace("<", "\\u003c")
-    False
-    """
+    """The data for a ``<script>`` element: no name in it can end the element."""
     text = json.dumps(_plain(dataclasses.asdict(data)), ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 

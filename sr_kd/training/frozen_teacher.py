@@ -71,7 +71,7 @@ class FrozenTeacher:
     def _forward(self, lr: Tensor, hr: Tensor) -> Tensor:
         """The teacher's output for a pair other than the batch."""
         with torch.no_grad(), autocast(lr.device, self.precision):
-            return widen(output_for(self.network, lr, hr, self.task))
+            return widen(output_for(self.network, self.task, lr, hr))
 
     def _features(self, image: Tensor, taps: Sequence[str]) -> Mapping[str, Tensor]:
         """The teacher's maps of an image, with gradients to it."""

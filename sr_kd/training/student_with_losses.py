@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 
 from torch import Tensor, nn
 
@@ -57,17 +59,12 @@ class StudentWithLosses(nn.Module):
             self.task.seen_by(self.student, inputs.hr),
             labels=inputs.labels,
         )
-        return LossInputs(
-            seen.lr,
-            seen.hr,
-            self.task.view(self.student, seen, self.student_taps, output),
-            inputs.teacher,
-            inputs.teacher_tail,
-            inputs.labels,
-            inputs.iteration,
-            lambda lr, hr: output_for(self.student, lr, hr, self.task),
-            inputs.teacher_forward,
-            inputs.teacher_features,
+        return replace(
+            inputs,
+            lr=seen.lr,
+            hr=seen.hr,
+            trained=self.task.view(self.student, seen, self.student_taps, output),
+            trained_forward=partial(output_for, self.student, self.task),
         )
 
     def weighted(self, terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -95,7 +92,7 @@ class StudentWithLosses(nn.Module):
         }
 
 
-def output_for(network: Network, lr: Tensor, hr: Tensor, task: Task) -> Tensor:
+def output_for(network: Network, task: Task, lr: Tensor, hr: Tensor) -> Tensor:
     """A network's output for a pair other than the batch."""
     output = task.view(network, LossInputs(lr, hr), (), output=True).output
     if output is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ..errors import SrKdError
+from ..files import file_sha256
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class ShippedModel:
     def verified_file(self) -> Path:
         """The weights' path. Raises SrKdError if they are missing or not what was shipped."""
         try:
-            found = hashlib.sha256(self.file.read_bytes()).hexdigest()
+            found = file_sha256(self.file)
         except OSError as error:
             raise SrKdError(f"the shipped model {self.name} is missing: {error}; install sr_kd again") from None
         if found != self.sha256:

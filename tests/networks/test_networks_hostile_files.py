@@ -117,6 +117,19 @@ def test_arrays_that_unpack_to_a_thousand_times_the_file_are_not_unpacked(tmp_pa
     assert "more than 100 times larger than the file" in refusal(tmp_path / "bomb.npz")
 
 
+@pytest.mark.parametrize("name", ["net.npz", "net.pth"])
+def test_an_archive_of_a_version_to_come_is_refused(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    if path.suffix == ".npz":
+        np.savez(path, **{key: value.numpy() for key, value in FSRCNN.items()})
+    else:
+        torch.save(FSRCNN, path)
+    data = path.read_bytes()
+    place = data.index(b"PK\x01\x02") + 6  # of the version that is needed, in the first entry of the list
+    path.write_bytes(data[:place] + b"\xff\x00" + data[place + 2 :])
+    assert "or a truncated one" in refusal(path)
+
+
 def test_the_same_holds_for_weights_of_an_existing_network(tmp_path: Path) -> None:
     np.savez(
         tmp_path / "net.npz",
