@@ -59,6 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..recipes.check import check_training_file
     from ..recipes.jobs import RecipeSource
     from ..recipes.report import describe_arms
+    from ..recipes.run_options import RunOptions
     from ..recipes.workspace import Workspace
     from ..report.run import Run
     from ..report.write import page_path, refresh_page, write_page
@@ -68,17 +69,15 @@ def run(arguments: argparse.Namespace) -> int:
     command = command_line("train", arguments.opt, arguments.force_yml) + (" --debug" if arguments.debug else "")
     with joined(arguments.device) as world, log_to_console(quiet=arguments.quiet or not world.leads):
         run = Run(checked.recipe, Workspace(checked.recipe), command)
-        made = train_checked(
-            checked,
-            world,
-            seeds=arguments.seeds,
-            resume=arguments.auto_resume or arguments.continue_with,
+        options = RunOptions(
+            arguments.seeds,
+            resume=arguments.auto_resume,
             continue_with=arguments.continue_with,
             quiet=arguments.quiet,
-            source=RecipeSource(arguments.opt, command, arguments.force_yml, arguments.debug, arguments.plugin),
-            jobs=arguments.jobs,
             watch=lambda: refresh_page(run),
         )
+        source = RecipeSource(arguments.opt, command, arguments.force_yml, arguments.debug, arguments.plugin)
+        made = train_checked(checked, world, options, source, arguments.jobs)
         files = list(made.files)
         if files:
             files.append(write_page([run], page_path(run), world.device, quiet=arguments.quiet))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..distributed import World, joined
@@ -14,6 +14,7 @@ from .jobs import RecipeSource, job_count, run_jobs
 from .lock import only_run_of
 from .report import write_report
 from .run import prepare_run, run_recipe
+from .run_options import RunOptions
 from .workspace import Workspace, finished_arms
 
 
@@ -71,54 +72,38 @@ def train(
         return train_checked(
             checked,
             world,
-            seeds=seeds,
-            resume=resume or continue_with,
-            continue_with=continue_with,
-            quiet=quiet,
-            source=RecipeSource(recipe, f"sr_kd.train({recipe!r})", overrides, debug),
-            jobs=jobs,
+            RunOptions(seeds, resume=resume, continue_with=continue_with, quiet=quiet),
+            RecipeSource(recipe, f"sr_kd.train({recipe!r})", overrides, debug),
+            jobs,
         )
 
 
 def train_checked(
     checked: CheckedRecipe,
     world: World,
-    *,
-    seeds: Sequence[int],
-    resume: bool,
-    quiet: bool,
+    options: RunOptions,
     source: RecipeSource,
-    continue_with: bool = False,
     jobs: int | None = 1,
-    watch: Callable[[], None] | None = None,
 ) -> TrainingResult:
     """As `train`, of a recipe that is checked, in a world that is joined.
 
     Args:
-        source: where the recipe was read.
+        source: where the recipe was read, which the record of the run tells.
         jobs: as in `train`.
-        watch: called on rank 0 after every validation and every phase; with several processes, after a phase alone.
     """
+    options = replace(options, invocation=source.invocation)
     if jobs != 1:
-        if seeds or world.size > 1:
+        if options.seeds or world.size > 1:
             raise UsageError("--jobs shares out all seeds of one machine: leave out --seeds and torchrun, or --jobs")
         before = Workspace(checked.recipe)
         with only_run_of(before.root):
-            prepare_run(checked, before, world, resume, continue_with, source.invocation)
-        run_jobs(before, source, job_count(jobs, before, world.device), world.device, quiet, watch)
-        resume, continue_with = True, False
-    workspace = run_recipe(
-        checked,
-        world,
-        seeds=seeds,
-        resume=resume,
-        continue_with=continue_with,
-        quiet=quiet,
-        invocation=source.invocation,
-        watch=watch,
-    )
+            prepare_run(checked, before, world, options)
+        count = job_count(jobs, before, world.device)
+        run_jobs(before, source, count, world.device, options.quiet, options.watch)
+        options = replace(options, resume=True, continue_with=False)
+    workspace = run_recipe(checked, world, options)
     unfinished = tuple(workspace.unfinished_seeds())
     if not world.leads or unfinished:
         return TrainingResult(workspace.root, (), unfinished)
-    files = write_report(workspace, checked.data, world.device, source.command, quiet=quiet)
+    files = write_report(workspace, checked.data, world.device, source.command, quiet=options.quiet)
     return TrainingResult(workspace.root, tuple(files), unfinished, tuple(finished_arms(workspace)))

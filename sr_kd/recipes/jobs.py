@@ -28,6 +28,7 @@ from .check import check_training_file
 from .graph import phases_before
 from .invocation import Invocation
 from .run import run_recipe
+from .run_options import RunOptions
 from .workspace import Workspace
 
 POLL = 1.0  # seconds between two looks at how far the processes are
@@ -179,9 +180,7 @@ def _work(alive: Connection, tells: Connection, threads: int, source: RecipeSour
         load_plugins(source.plugins, Path.cwd())
         checked = check_training_file(source.file, source.overrides, debug=source.debug)
         world = World(0, 1, pick_device(device))
-        run_recipe(
-            checked, world, seeds=[job.seed], phases=[job.phase], resume=True, quiet=True, invocation=source.invocation
-        )
+        run_recipe(checked, world, RunOptions([job.seed], [job.phase], resume=True, invocation=source.invocation))
     except SrKdError as error:
         with suppress(OSError):  # the parent is no more
             tells.send(str(error))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .. import __version__
@@ -34,9 +34,10 @@ from ..training.validation import Validation
 from .check import CheckedRecipe
 from .environment import describe_environment, written_options
 from .graph import phase_order
-from .invocation import Invocation, write_invocation
+from .invocation import write_invocation
 from .lock import only_run_of
 from .record import changes, comparable
+from .run_options import RunOptions
 from .time_left import STEP_TIMES, recipe_outlook
 from .workspace import PARTNER_FILE, Workspace
 
@@ -46,25 +47,13 @@ logger = logging.getLogger("sr_kd")
 def run_recipe(
     checked: CheckedRecipe,
     world: World,
-    *,
-    seeds: Sequence[int] = (),
-    phases: Sequence[str] = (),
-    resume: bool = False,
-    continue_with: bool = False,
-    quiet: bool = False,
-    invocation: Invocation | None = None,
-    watch: Callable[[], None] | None = None,
+    options: RunOptions = RunOptions(),  # noqa: B008 (frozen)
 ) -> Workspace:
     """Run all that is not finished yet.
 
     Args:
         checked: what `recipes.check.check_recipe` gave; its networks, losses and sets are used.
-        seeds: only these of the recipe's, beside other processes that run the others; always resumes.
-        phases: only these; what they need is finished.
-        resume: continue an existing run of the same recipe; otherwise it is archived under a new name.
-        continue_with: of a recipe whose phases have other options than before; they hold from the last states on.
-        invocation: how the run was started, for its record.
-        watch: called after every validation and every phase, where results are written.
+        options: which seeds and phases, from where on, who is told.
 
     Raises:
         UsageError: the recipe changed since the run began, or has no such seed.
@@ -72,35 +61,31 @@ def run_recipe(
             another process on this experiment.
     """
     recipe = checked.recipe
-    missing = sorted(set(seeds) - set(recipe.seeds))
+    missing = sorted(set(options.seeds) - set(recipe.seeds))
     if missing:
         raise UsageError(f"{recipe.name} has no seed {missing[0]}; its seeds are {', '.join(map(str, recipe.seeds))}")
     workspace = Workspace(recipe)
-    runs = [(seed, name) for seed in sorted(set(seeds)) or recipe.seeds for name in phase_order(recipe)]
-    if phases:
-        runs = [(seed, name) for seed, name in runs if name in phases]
-    with only_run_of(workspace.root, seeds, phases) if world.leads else nullcontext():
-        prepare_run(checked, workspace, world, resume, continue_with, invocation, shared=bool(seeds))
-        leads = world.leads
-        _Run(checked, workspace, world, runs, quiet or not leads, watch if leads else None).run()
+    runs = [(seed, name) for seed in sorted(set(options.seeds)) or recipe.seeds for name in phase_order(recipe)]
+    if options.phases:
+        runs = [(seed, name) for seed, name in runs if name in options.phases]
+    with only_run_of(workspace.root, options.seeds, options.phases) if world.leads else nullcontext():
+        prepare_run(checked, workspace, world, options)
+        heard = options if world.leads else replace(options, quiet=True, watch=None)
+        _Run(checked, workspace, world, runs, heard).run()
     return workspace
 
 
-def prepare_run(
-    checked: CheckedRecipe,
-    workspace: Workspace,
-    world: World,
-    resume: bool,
-    continue_with: bool,
-    invocation: Invocation | None,
-    shared: bool = False,
-) -> None:
+def prepare_run(checked: CheckedRecipe, workspace: Workspace, world: World, options: RunOptions) -> None:
     """Make or archive the run's folder, and write down how it was started. As `run_recipe`."""
     if world.leads:
         workspace.prepare(
-            resume, shared=shared, processes=world.size, images=checked.data.listing(), continue_with=continue_with
+            options.resume or options.continue_with,
+            shared=bool(options.seeds),
+            processes=world.size,
+            images=checked.data.listing(),
+            continue_with=options.continue_with,
         )
-        write_invocation(workspace.root, checked.recipe, invocation or Invocation())
+        write_invocation(workspace.root, checked.recipe, options.invocation)
 
 
 @dataclass(frozen=True)
@@ -111,8 +96,7 @@ class _Run:
     workspace: Workspace
     world: World
     runs: Sequence[tuple[int, str]]
-    quiet: bool
-    watch: Callable[[], None] | None
+    options: RunOptions
 
     def run(self) -> None:
         """Every phase that is not finished."""
@@ -130,8 +114,8 @@ class _Run:
                     logger.info("%s is finished already (%d iterations)", label, finished["iterations"])
                     continue
                 self._run_phase(name, seed)
-                if self.watch is not None:
-                    self.watch()
+                if self.options.watch is not None:
+                    self.options.watch()
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -151,7 +135,7 @@ class _Run:
         losses = checked.losses.pop(name, None) if seed == recipe.seeds[0] else None
         losses = losses or build_phase_losses(recipe, name, seed, student, teacher)
         networks = [student] if teacher is None else [student, teacher]
-        task = checked.data.task(name, seed, networks, world, self.quiet)
+        task = checked.data.task(name, seed, networks, world, self.options.quiet)
         plan = plan_phase(recipe, name, student, teacher, losses, task, world)
         record = comparable(recipe, world.size)
         start = resume(plan, states, lambda before: _changed(before, record, name))
@@ -175,12 +159,12 @@ class _Run:
                 record,
             )
             phase = RunningPhase(recipe, seed, plan, task, files, log, world)
-            validation = Validation(phase, less_is_better(recipe.val.metrics), self.watch)
+            validation = Validation(phase, less_is_better(recipe.val.metrics), self.options.watch)
             times = StepTimes(states.folder / STEP_TIMES)
             outlook = recipe_outlook(workspace, self.runs, name, seed, times)
             if text := outlook(start.clock):
                 logger.info("%s: %s", label, text)
-            scores, skipped = PhaseRun(phase, validation, stop, times, start, outlook).run(self.quiet)
+            scores, skipped = PhaseRun(phase, validation, stop, times, start, outlook).run(self.options.quiet)
             report = task.report(plan.network)
             log.scalars(plan.total_iter, {f"report/{key}": value for key, value in report.items()})
             log.hyperparameters(

@@ -144,7 +144,7 @@ def test_a_training_file_takes_a_step_in_every_phase(file, photograph, tmp_path,
     )
     skip_without_basicsr(recipe, request)
     recipe = trial(recipe, 1)
-    workspace = run_recipe(check_recipe(recipe), World(0, 1, torch.device("cpu")), quiet=True)
+    workspace = run_recipe(check_recipe(recipe), World(0, 1, torch.device("cpu")))
     for name, phase in recipe.phases.items():
         beforehand = [] if phase.partner else phase.losses  # a partner's auto-encoders train along
         pretrained = sum("pretrain_iter" in loss.options for loss in beforehand)

@@ -23,6 +23,7 @@ from sr_kd.recipes.check import check_recipe
 from sr_kd.recipes.invocation import Invocation, read_invocation, write_invocation
 from sr_kd.recipes.load import load_recipe
 from sr_kd.recipes.run import run_recipe
+from sr_kd.recipes.run_options import RunOptions
 from sr_kd.recipes.workspace import Workspace
 from sr_kd.report.gather import gather
 from sr_kd.report.run import Run, find_run
@@ -111,7 +112,7 @@ def test_a_page_can_be_watched_while_the_run_trains(images, tmp_path):
         (sentence,) = [one.text for one in read_page(page_path(run)) if one.attributes.get("class") == "sentence"]
         seen.append(sentence)
 
-    run_recipe(check_recipe(recipe), WORLD, quiet=True, watch=watch)
+    run_recipe(check_recipe(recipe), WORLD, RunOptions(watch=watch))
     done = [int(re.match(r"(\d+) of 32 iterations", sentence)[1]) for sentence in seen[:-1]]
     assert done == [4, 8, 12, 16, 20, 24, 28]
 

@@ -9,6 +9,7 @@ import torch
 from sr_kd.distributed import World
 from sr_kd.recipes.check import check_recipe
 from sr_kd.recipes.run import run_recipe
+from sr_kd.recipes.run_options import RunOptions
 from sr_kd.recipes.workspace import Workspace
 from sr_kd.tasks.classification.options import ClassificationRecipe
 
@@ -36,4 +37,4 @@ def digits_recipe(folder: Path, phases: dict, iterations: int = 8, **changes: ob
 
 def run(recipe: ClassificationRecipe, resume: bool = False) -> Workspace:
     """Check and run a recipe on the CPU."""
-    return run_recipe(check_recipe(recipe), CPU, resume=resume, quiet=True)
+    return run_recipe(check_recipe(recipe), CPU, RunOptions(resume=resume))

@@ -9,6 +9,7 @@ import torch
 from sr_kd.distributed import World
 from sr_kd.recipes.check import check_recipe
 from sr_kd.recipes.run import run_recipe
+from sr_kd.recipes.run_options import RunOptions
 from sr_kd.recipes.workspace import Workspace
 from sr_kd.tasks.detection.options import DetectionRecipe
 
@@ -45,4 +46,4 @@ def shapes_recipe(folder: Path, phases: dict, iterations: int = 4, **changes: ob
 
 def run(recipe: DetectionRecipe, resume: bool = False) -> Workspace:
     """Check and run a recipe on the CPU."""
-    return run_recipe(check_recipe(recipe), CPU, resume=resume, quiet=True)
+    return run_recipe(check_recipe(recipe), CPU, RunOptions(resume=resume))

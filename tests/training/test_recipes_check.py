@@ -20,6 +20,7 @@ from sr_kd.recipes.check import check_file, check_recipe, check_training_file
 from sr_kd.recipes.load import load_recipe
 from sr_kd.recipes.report import describe_arms
 from sr_kd.recipes.run import run_recipe
+from sr_kd.recipes.run_options import RunOptions
 from sr_kd.recipes.summary import describe_recipe
 from sr_kd.recipes.workspace import finished_arms
 from sr_kd.tasks.super_resolution import data as super_resolution_data
@@ -114,7 +115,7 @@ def test_the_run_uses_what_the_check_built(write_recipe, monkeypatch, caplog):
     assert (len(built), len(opened)) == (2, 2)
     first = checked.network("student").state_dict()
     kept = {key: value.clone() for key, value in first.items()}
-    workspace = run_recipe(checked, WORLD, quiet=True)
+    workspace = run_recipe(checked, WORLD)
     assert (len(built), len(opened)) == (2, 2)
     assert "student" not in checked.losses  # trained in place
     assert all(torch.equal(value, kept[key]) for key, value in checked.network("student").state_dict().items())
@@ -148,7 +149,7 @@ def test_a_damaged_validation_image_ends_the_run_before_its_first_iteration(
     assert main(["check", "-opt", str(path)]) == 1
     assert "coffee.png" in capsys.readouterr().err
     with pytest.raises(SrKdError, match=r"coffee\.png"):
-        run_recipe(check_training_file(path), WORLD, quiet=True)
+        run_recipe(check_training_file(path), WORLD)
     assert not list(tmp_path.rglob("*.state"))
 
 
@@ -175,7 +176,7 @@ def test_sets_as_people_have_them_are_trained_on(write_recipe, photographs, tmp_
     sets = {"train": {"dataroot_gt": str(folder), "gt_size": 33, "batch_size_per_gpu": 2}}
     networks = {"student": {"type": "FSRCNN", "color": color, "d": 6, "s": 3, "m": 1}}
     path = write_recipe(scale=3, datasets=sets, networks=networks, phases={"student": student})
-    workspace = run_recipe(check_training_file(path), WORLD, quiet=True)
+    workspace = run_recipe(check_training_file(path), WORLD)
     assert workspace.result("student", 0)["iterations"] == 2
 
 
@@ -193,11 +194,11 @@ def test_images_added_to_the_set_are_pointed_out_when_a_run_goes_on(write_recipe
     shutil.copytree(photographs / "train", tmp_path / "train")
     path = write_recipe(**SHORT, datasets__train__dataroot_gt=str(tmp_path / "train"))
     with caplog.at_level(logging.WARNING, "sr_kd"):
-        run_recipe(check_training_file(path), WORLD, quiet=True)
-        run_recipe(check_training_file(path), WORLD, quiet=True, resume=True)
+        run_recipe(check_training_file(path), WORLD)
+        run_recipe(check_training_file(path), WORLD, RunOptions(resume=True))
         assert "training images" not in caplog.text
         shutil.copy(photographs / "val" / "coffee.png", tmp_path / "train")
-        run_recipe(check_training_file(path), WORLD, quiet=True, resume=True)
+        run_recipe(check_training_file(path), WORLD, RunOptions(resume=True))
     assert "the training images are not those that" in caplog.text
     assert "'coffee 96x80" in caplog.text
 

@@ -17,6 +17,7 @@ from sr_kd.networks.state_files import read_state as read_network
 from sr_kd.recipes.check import check_recipe
 from sr_kd.recipes.load import load_recipe
 from sr_kd.recipes.run import run_recipe
+from sr_kd.recipes.run_options import RunOptions
 from sr_kd.training.checkpoint import read_state
 from sr_kd.training.plan import plan_phase
 
@@ -121,12 +122,12 @@ def same(left, right):
 @pytest.mark.parametrize("options", [{}, {"accumulate": 2, "precision": "bf16"}])
 def test_a_resumed_run_ends_with_the_same_bits(write, options):
     recipe = write(**options)
-    workspace = run_recipe(check_recipe(recipe), CPU, quiet=True)
+    workspace = run_recipe(check_recipe(recipe), CPU)
     folder = workspace.states("sharpened", 0).folder
     whole = read_state(folder / "8.state")
     for file in ("8.state", "finished.json"):
         (folder / file).unlink()
-    run_recipe(check_recipe(recipe), CPU, resume=True, quiet=True)
+    run_recipe(check_recipe(recipe), CPU, RunOptions(resume=True))
     assert same(read_state(folder / "8.state"), whole)
     assert whole["optimization"]["discriminators"]["Adversarial"]["optimizer"]["state"]
     file = workspace.models("sharpened", 0) / "net_g_latest.pth"
@@ -141,11 +142,11 @@ def test_a_phase_may_get_a_discriminator_later(write, write_recipe):
     (without := phases()["sharpened"])["losses"] = [{"type": "L1"}]
     networks = {"student": dict(recipe.networks["student"].arguments, type="FSRCNN", init="bicubic")}
     first = load_recipe(write_recipe(networks=networks, phases={"student": phases()["student"], "sharpened": without}))
-    workspace = run_recipe(check_recipe(first), CPU, quiet=True)
+    workspace = run_recipe(check_recipe(first), CPU)
     folder = workspace.states("sharpened", 0).folder
     for file in ("8.state", "finished.json"):
         (folder / file).unlink()
-    run_recipe(check_recipe(recipe), CPU, resume=True, continue_with=True, quiet=True)
+    run_recipe(check_recipe(recipe), CPU, RunOptions(resume=True, continue_with=True))
     assert "discriminators" in read_state(folder / "8.state")["optimization"]
 
 

@@ -15,6 +15,7 @@ from sr_kd.networks.files import load_network
 from sr_kd.recipes.check import check_recipe
 from sr_kd.recipes.load import load_recipe
 from sr_kd.recipes.run import run_recipe
+from sr_kd.recipes.run_options import RunOptions
 from sr_kd.training.checkpoint import read_state
 
 STUDENT = {"trains": "student", "total_iter": 8, "losses": [{"type": "L1"}]}
@@ -29,7 +30,7 @@ def student(**options):
 
 
 def run(path, **options):
-    return run_recipe(check_recipe(load_recipe(path)), CPU, resume=True, quiet=True, **options)
+    return run_recipe(check_recipe(load_recipe(path)), CPU, RunOptions(resume=True, **options))
 
 
 def last(workspace, phase="student"):
@@ -166,6 +167,6 @@ def test_a_network_that_was_changed_is_exported_anew_from_the_last_state(write_r
         file.unlink()
     assert workspace.result("teacher", 0) is None
     assert "net_g_latest.pth is damaged: teacher ends anew from its last state" in caplog.text
-    again = run_recipe(check_recipe(recipe), CPU, resume=True, quiet=True)
+    again = run_recipe(check_recipe(recipe), CPU, RunOptions(resume=True))
     assert same(expected, load_network(again.models("teacher", 0) / "net_g_latest.pth").network.state_dict())
     assert again.result("teacher", 0) is not None

@@ -110,7 +110,7 @@ def test_results_of_an_earlier_version_show_a_dash(write_recipe):
     baseline = {"trains": "student", "total_iter": "teacher + student", "losses": [{"type": "L1"}]}
     options = {"phases__baseline_total": baseline, "arms": {"PISR": "student", "baseline_total": "baseline_total"}}
     recipe = load_recipe(write_recipe(**options))
-    workspace = run_recipe(check_recipe(recipe), World(0, 1, torch.device("cpu")), quiet=True)
+    workspace = run_recipe(check_recipe(recipe), World(0, 1, torch.device("cpu")))
     table = write_report(workspace, check_recipe(recipe).data, CPU.device, "the command", quiet=True)[0]
     assert cells(table)["PISR"]["iterations"] == "12 + 16"
     assert cells(table)["baseline_total"]["cost per step"].startswith("1.00 (")

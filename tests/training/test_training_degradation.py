@@ -9,6 +9,7 @@ from digits import CPU
 from sr_kd.recipes.check import check_recipe
 from sr_kd.recipes.load import load_recipe
 from sr_kd.recipes.run import run_recipe
+from sr_kd.recipes.run_options import RunOptions
 from sr_kd.training.checkpoint import read_state
 
 
@@ -21,11 +22,11 @@ def test_a_resumed_run_ends_with_the_same_weights(write_recipe, color):
         **{f"datasets__train__{key}": value for key, value in options.items()},
     )
     recipe = load_recipe(path)
-    workspace = run_recipe(check_recipe(recipe), CPU, quiet=True)
+    workspace = run_recipe(check_recipe(recipe), CPU)
     folder = workspace.states("student", 0).folder
     whole = read_state(folder / "7.state")["step"]
     for file in ("7.state", "finished.json"):
         (folder / file).unlink()
-    run_recipe(check_recipe(recipe), CPU, resume=True, quiet=True)
+    run_recipe(check_recipe(recipe), CPU, RunOptions(resume=True))
     again = read_state(folder / "7.state")["step"]
     assert whole.keys() == again.keys() and all(torch.equal(value, again[name]) for name, value in whole.items())

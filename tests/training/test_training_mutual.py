@@ -134,7 +134,7 @@ def test_two_super_resolution_students(write_recipe):
         },
     )
     recipe = load_recipe(path)
-    workspace = run_recipe(check_recipe(recipe), CPU, quiet=True)
+    workspace = run_recipe(check_recipe(recipe), CPU)
     written = write_report(workspace, check_recipe(recipe).data, CPU.device, "the command", quiet=True)
     assert [path.name for path in written] == ["table.md", "results.json", "montage.png"]
     assert "| mutual (partner) |" in written[0].read_text()

@@ -79,7 +79,7 @@ def recipe(write_recipe, tmp_path):
 
 def test_a_nan_gradient_at_a_saving_iteration_is_left_out_and_counted(recipe, caplog):
     caplog.set_level("DEBUG", logger="sr_kd")
-    workspace = run_recipe(check_recipe(load_recipe(recipe(2, 4))), CPU, quiet=True)
+    workspace = run_recipe(check_recipe(load_recipe(recipe(2, 4))), CPU)
     states = workspace.states("student", 0)
     assert states.iterations() == [3, 6, 9, 12]
     for iteration in states.iterations():
@@ -115,7 +115,7 @@ def test_a_pre_training_stops_as_well(write_recipe):
         phases__teacher__total_iter=1,
     )
     with pytest.raises(SrKdError, match="pretraining FT: the gradient was NaN or Inf 3 times in a row"):
-        run_recipe(check_recipe(load_recipe(path)), CPU, quiet=True)
+        run_recipe(check_recipe(load_recipe(path)), CPU)
 
 
 @pytest.mark.parametrize("value", [NAN, INF])
@@ -145,7 +145,7 @@ def test_bad_weights_are_never_exported(write_recipe):
     )
     recipe = load_recipe(path)
     with pytest.raises(SrKdError, match=r"NaN or Inf|diverged"):
-        run_recipe(check_recipe(recipe), CPU, quiet=True)
+        run_recipe(check_recipe(recipe), CPU)
     for file in path.parent.rglob("net_g_*.pth"):
         assert all(value.isfinite().all() for value in torch.load(file)["params"].values())
 

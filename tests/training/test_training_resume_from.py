@@ -15,6 +15,7 @@ from sr_kd.errors import SrKdError
 from sr_kd.recipes.check import check_recipe
 from sr_kd.recipes.load import load_recipe
 from sr_kd.recipes.run import run_recipe
+from sr_kd.recipes.run_options import RunOptions
 from sr_kd.training.checkpoint import StateFolder, read_state
 
 SHORT = {
@@ -51,12 +52,12 @@ def hostile():
 @pytest.mark.parametrize("number", range(9))
 def test_a_signed_state_with_a_hostile_body_costs_that_state_only(write_recipe, number, caplog):
     path = write_recipe(**SHORT)
-    workspace = run_recipe(check_recipe(load_recipe(path)), CPU, quiet=True)
+    workspace = run_recipe(check_recipe(load_recipe(path)), CPU)
     folder = workspace.states("student", 0).folder
     whole = read_state(folder / "12.state")
     signed(folder / "12.state", list(hostile())[number])
     (folder / "finished.json").unlink()
-    run_recipe(check_recipe(load_recipe(path)), CPU, resume=True, quiet=True)
+    run_recipe(check_recipe(load_recipe(path)), CPU, RunOptions(resume=True))
     assert "12.state" in caplog.text
     assert "trying the state before it" in caplog.text
     again = read_state(folder / "12.state")
@@ -73,7 +74,7 @@ def test_a_signed_state_with_a_hostile_body_is_looked_at_in_a_sentence(tmp_path,
 
 def test_a_state_of_another_network_is_not_loaded_halfway(write_recipe):
     path = write_recipe(**SHORT)
-    workspace = run_recipe(check_recipe(load_recipe(path)), CPU, quiet=True)
+    workspace = run_recipe(check_recipe(load_recipe(path)), CPU)
     folder = workspace.states("student", 0).folder
     whole = read_state(folder / "12.state")
     (folder / "finished.json").unlink()
@@ -82,7 +83,7 @@ def test_a_state_of_another_network_is_not_loaded_halfway(write_recipe):
         other["step"] = {name: value + 1 for name, value in other["step"].items()}
         other["step"].popitem()
         signed(folder / f"{state}.state", saved(other))
-    run_recipe(check_recipe(load_recipe(path)), CPU, resume=True, quiet=True)
+    run_recipe(check_recipe(load_recipe(path)), CPU, RunOptions(resume=True))
     again = read_state(folder / "12.state")
     assert all(torch.equal(value, again["step"][name]) for name, value in whole["step"].items())
 
@@ -96,7 +97,7 @@ def test_a_validation_that_fails_does_not_cost_the_state(write_recipe, photograp
     options = {**SHORT, "datasets__val__dataroot_gt": str(folder), "val": {"val_freq": 4}}
     path = write_recipe(**options)
     recipe = load_recipe(path)
-    workspace = run_recipe(check_recipe(recipe), CPU, quiet=True)
+    workspace = run_recipe(check_recipe(recipe), CPU)
     expected = read_state(workspace.states("student", 0).folder / "12.state")
     image = folder / "coffee.png"
     whole = image.read_bytes()
@@ -113,10 +114,10 @@ def test_a_validation_that_fails_does_not_cost_the_state(write_recipe, photograp
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(StateFolder, "save", cut_off())
         with pytest.raises(SrKdError, match=r"coffee\.png"):
-            run_recipe(check_recipe(load_recipe(path)), CPU, quiet=True)
+            run_recipe(check_recipe(load_recipe(path)), CPU)
     assert workspace.states("student", 0).iterations() == [4]
     image.write_bytes(whole)
-    run_recipe(check_recipe(load_recipe(path)), CPU, resume=True, quiet=True)
+    run_recipe(check_recipe(load_recipe(path)), CPU, RunOptions(resume=True))
     found = read_state(workspace.states("student", 0).folder / "12.state")
     assert found["best"] == expected["best"]
     assert all(torch.equal(value, found["step"][name]) for name, value in expected["step"].items())
@@ -124,12 +125,12 @@ def test_a_validation_that_fails_does_not_cost_the_state(write_recipe, photograp
 
 def test_the_best_network_is_chosen_anew_by_another_metric(write_recipe, caplog):
     options = {**SHORT, "val": {"val_freq": 4, "metrics": ["psnr", "ssim"]}}
-    workspace = run_recipe(check_recipe(load_recipe(write_recipe(**options))), CPU, quiet=True)
+    workspace = run_recipe(check_recipe(load_recipe(write_recipe(**options))), CPU)
     folder = workspace.states("student", 0).folder
     for file in ("12.state", "finished.json"):
         (folder / file).unlink()
     options["val"]["metrics"] = ["ssim", "psnr"]
-    run_recipe(check_recipe(load_recipe(write_recipe(**options))), CPU, resume=True, quiet=True)
+    run_recipe(check_recipe(load_recipe(write_recipe(**options))), CPU, RunOptions(resume=True))
     assert "the best network is chosen anew, by ssim of val" in caplog.text
     best = read_state(folder / "12.state")["best"]
     assert best["metric"] == "ssim"

@@ -17,6 +17,7 @@ from sr_kd.recipes.check import check_recipe
 from sr_kd.recipes.load import load_recipe
 from sr_kd.recipes.networks import RecipeNetworks
 from sr_kd.recipes.run import run_recipe
+from sr_kd.recipes.run_options import RunOptions
 from sr_kd.recipes.workspace import Workspace
 from sr_kd.training.run_log import RunLog
 
@@ -47,7 +48,7 @@ def register():
 
 
 def run(path, resume=False):
-    return run_recipe(check_recipe(load_recipe(path)), WORLD, resume=resume, quiet=True)
+    return run_recipe(check_recipe(load_recipe(path)), WORLD, RunOptions(resume=resume))
 
 
 def same(left, right):
@@ -196,7 +197,7 @@ def test_a_compiled_phase_learns_what_an_eager_one_does(write_recipe, tmp_path):
 def test_a_seed_that_the_recipe_does_not_have(write_recipe):
     recipe = load_recipe(write_recipe(seeds=[0, 2]))
     with pytest.raises(UsageError, match="tiny has no seed 1; its seeds are 0, 2"):
-        run_recipe(check_recipe(recipe), WORLD, seeds=[1])
+        run_recipe(check_recipe(recipe), WORLD, RunOptions(seeds=[1]))
 
 
 FULL_DISK = """
