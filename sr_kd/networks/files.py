@@ -14,7 +14,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from .. import __version__
-from ..errors import SrKdError, UsageError, nearest
+from ..errors import SrKdError, UsageError
 from ..files import atomic_path
 from .base import Network
 from .bounded import bounded_by, check_numbers
@@ -158,15 +158,12 @@ def load_network(
     return LoadedNetwork(network.eval(), metadata)
 
 
-def load_weights(
-    network: Network, path: Path | str, *, part: str | None = None, key: str | None = None, strict: bool = True
-) -> LoadedWeights:
+def load_weights(network: Network, path: Path | str, *, key: str | None = None, strict: bool = True) -> LoadedWeights:
     """Load a file's weights into a network that exists; every key must match.
 
     Only a multi-scale file's heads for scales that the network does not serve are passed over.
 
     Args:
-        part: "decoder" or "encoder": that part of the teacher in the file.
         key: as in `load_network`.
         strict: if not, what the file lacks or has in another shape stays as it is in the network.
 
@@ -181,12 +178,6 @@ def load_weights(
         bare = without_prefixes(tensors)
         found = recognize(bare)
         tensors = bare if found is None else found.tensors
-    if part is not None:
-        inside = {key.removeprefix(f"{part}."): value for key, value in tensors.items() if key.startswith(f"{part}.")}
-        if not inside:
-            known = sorted({key.split(".")[0] for key in tensors})
-            raise SrKdError(f"{path}: has no part '{part}'{nearest(part, known)}; it holds: {', '.join(known)}")
-        tensors = inside
     tensors = network.own_tensors(tensors)
     expected, kept = network.state_dict(), []
     if not strict:

@@ -153,7 +153,7 @@ def test_the_pisr_student_loads(tmp_path: Path, legacy: bool) -> None:
     assert torch.equal(network.last_layer.weight, theirs["backbone.network.last_layer.0.0.weight"])
 
 
-def test_the_pisr_teacher_loads_whole_or_in_parts(tmp_path: Path) -> None:
+def test_the_pisr_teacher_loads(tmp_path: Path) -> None:
     content = released(teacher=True)
     path = tmp_path / "epoch_0999.pth"
     torch.save(content, path, _use_new_zipfile_serialization=False)
@@ -161,14 +161,6 @@ def test_the_pisr_teacher_loads_whole_or_in_parts(tmp_path: Path) -> None:
     assert teacher.type_name == "PrivilegedTeacher"
     assert sum(parameter.numel() for parameter in teacher.parameters()) == 98_728
     assert torch.equal(teacher.encoder.layers[4].bias, content["state_dict"]["backbone.network.encoder.0.4.bias"])
-    student = build_network("FSRCNN", scale=2)
-    load_weights(student, path, part="decoder")
-    assert equal(student, teacher.decoder)
-    encoder = build_network("Hourglass", scale=2)
-    load_weights(encoder, path, part="encoder")
-    assert equal(encoder, teacher.encoder)
-    with pytest.raises(SrKdError, match=r"no part 'decodr' \(did you mean 'decoder'\?\)"):
-        load_weights(student, path, part="decodr")
 
 
 @pytest.mark.parametrize(
