@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from ..imaging.folder import Outcome
 
 
-_NO_TEXTS = (".pth", ".pt", ".ckpt", ".safetensors", ".npz", ".onnx", ".state", ".yml", ".yaml", ".mdb", ".py")
+_NETWORKS = (".pth", ".pt", ".ckpt", ".safetensors", ".npz", ".onnx", ".tflite", ".param", ".bin", ".state")
+_NO_TEXTS = (*_NETWORKS, ".yml", ".yaml", ".mdb", ".py")
 
 
 class _AboveBars(logging.Handler):
