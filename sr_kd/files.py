@@ -231,6 +231,11 @@ def check_folder(folder: Path, option: str) -> None:
             return
 
 
+def real_path(path: Path | str) -> Path:
+    """The absolute path without links; where they go in a circle, as far as they can be followed, without an error."""
+    return Path(os.path.realpath(path))
+
+
 def _no_place(path: Path) -> str | None:
     """Why no file can be put there by renaming another: that would replace the device, for all programs."""
     if problem := _no_folder(path.parent):

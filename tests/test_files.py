@@ -8,11 +8,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sr_kd.cli.main import main
-from sr_kd.errors import SrKdError
-from sr_kd.files import atomic_path, check_folder, temporary_folder, write_text
+from sr_kd.data.prepare import Preparation, prepare
+from sr_kd.data.sets import open_set
+from sr_kd.errors import SrKdError, UsageError
+from sr_kd.files import atomic_path, check_folder, real_path, temporary_folder, write_text
+from sr_kd.images import Image, write_image
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="system: no pipes")
 KILLED = """
@@ -68,3 +72,39 @@ def test_a_killed_export_leaves_no_folder_after_the_next(tmp_path):
             process.send_signal(signal.SIGKILL)
             process.wait()
             process.stdout.close()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["prepare", "loop", "-o", "made"],
+        ["prepare", "photos", "-o", "loop/made"],
+        ["label", "-n", "fsrcnn_x2", "-i", "photos", "-o", "loop"],
+        ["label", "-n", "fsrcnn_x2", "-i", "loop", "-o", "made"],
+        ["evaluate", "-n", "bicubic", "-s", "2", "--hr", "loop"],
+        ["evaluate", "-n", "bicubic", "-s", "2", "--hr", "photos", "--json", "loop/a.json"],
+        ["upscale", "-n", "bicubic", "-s", "2", "-i", "photos", "-o", "loop"],
+    ],
+    ids=" ".join,
+)
+def test_links_that_go_in_a_circle_are_one_sentence(tmp_path, monkeypatch, capsys, command):
+    """Python's own `Path.resolve` ends in a RuntimeError up to 3.12."""
+    monkeypatch.chdir(tmp_path)
+    Path("loop").symlink_to("other")
+    Path("other").symlink_to("loop")
+    write_image("photos/a.png", Image(np.zeros((48, 48, 3), np.uint8)))
+    assert real_path("loop").name in ("loop", "other")
+    assert main(command) in (1, 2)
+    assert f"sr-kd {command[0]}: " in capsys.readouterr().err
+    assert Path("loop").is_symlink() and not Path("made").exists()
+
+
+@pytest.mark.parametrize("lmdb", [False, True])
+@pytest.mark.parametrize("name", ["a\nb", "\r", "a\u2028b"])
+def test_a_name_with_a_line_break_is_refused_before_a_list_of_images_is_made(tmp_path, name, lmdb):
+    """The list could not be read again, and with it the LMDB."""
+    write_image(tmp_path / "photos" / f"{name}.png", Image(np.zeros((48, 48, 3), np.uint8)))
+    made = Preparation(open_set(str(tmp_path / "photos"), scale=2), (2,), tmp_path / "made", lmdb=lmdb)
+    with pytest.raises(UsageError, match="has a line break, which a list of images cannot hold"):
+        prepare(made, workers=0, quiet=True)
+    assert not (tmp_path / "made").exists()

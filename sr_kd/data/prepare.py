@@ -109,6 +109,9 @@ def prepare(preparation: Preparation, *, workers: int, quiet: bool) -> int:
     """
     if workers < 0:
         raise UsageError(f"{workers} worker processes are impossible; it must be at least 0")
+    for name in preparation.images.names:
+        if len(f"{name}.png".splitlines()) > 1:
+            raise UsageError(f"the image name {name!r} has a line break, which a list of images cannot hold: rename it")
     _check_settings(preparation)
     folders, images = preparation.folders(), preparation.images
     for folder in (preparation.output, *folders.values()):
