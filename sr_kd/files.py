@@ -152,7 +152,8 @@ def _lock(handle: int) -> bool:
 
 
 def _is_abandoned(path: Path) -> bool:
-    if time.time() - path.lstat().st_mtime < _ABANDONED or path.is_symlink():
+    age = abs(time.time() - path.lstat().st_mtime)  # a clock that was set back makes files of the future
+    if age < _ABANDONED or path.is_symlink():
         return False
     if not (path.is_file() or (path.is_dir() and fcntl is not None)):
         return False

@@ -15,7 +15,7 @@ from sr_kd.cli.main import main
 from sr_kd.data.prepare import Preparation, prepare
 from sr_kd.data.sets import open_set
 from sr_kd.errors import SrKdError, UsageError
-from sr_kd.files import atomic_path, check_folder, real_path, temporary_folder, write_text
+from sr_kd.files import atomic_path, check_folder, real_path, sweep_folder, temporary_folder, write_text
 from sr_kd.images import Image, write_image
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="system: no pipes")
@@ -72,6 +72,16 @@ def test_a_killed_export_leaves_no_folder_after_the_next(tmp_path):
             process.send_signal(signal.SIGKILL)
             process.wait()
             process.stdout.close()
+
+
+def test_what_a_killed_run_left_is_swept_though_it_is_of_the_future(tmp_path):
+    """As where a clock was wrong, and was set back."""
+    left, new = tmp_path / ".a.sr_kd-abcdefgh.png", tmp_path / ".b.sr_kd-abcdefgh.png"
+    for path in (left, new):
+        path.touch()
+    os.utime(left, (4e9, 4e9))
+    sweep_folder(tmp_path)
+    assert list(tmp_path.iterdir()) == [new]
 
 
 @pytest.mark.parametrize(
