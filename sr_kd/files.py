@@ -29,6 +29,7 @@ _MARK = ".sr_kd-"  # in the name of every temporary file, so that none of a stra
 _TEMPORARY = re.compile(rf"(\..*)?{re.escape(_MARK)}[a-z0-9_]{{8}}(\.[^.]*)?", re.DOTALL)
 _ABANDONED = 60.0  # seconds after which a temporary file without an owner is taken for a killed run's
 _DEEPEST = 200  # folders within each other: making them is a recursion
+_DEVICE = "it is a device or a pipe, not a file; name a file"
 
 
 @contextmanager
@@ -41,9 +42,9 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         SrKdError: the file cannot be written (no permission, full disk, a device).
     """
     path = Path(path)
-    if problem := _no_place(path):
-        raise SrKdError(f"cannot write {path}: {problem}")
     try:
+        if problem := _no_place(path):
+            raise SrKdError(f"cannot write {path}: {problem}")
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem[:_STEM]}{_MARK}", suffix=path.suffix)
     except OSError as error:
@@ -151,11 +152,12 @@ def _lock(handle: int) -> bool:
 
 
 def _is_abandoned(path: Path) -> bool:
-    if time.time() - path.lstat().st_mtime < _ABANDONED or path.is_symlink():
+    age = abs(time.time() - path.lstat().st_mtime)  # a clock that was set back makes files of the future
+    if age < _ABANDONED or path.is_symlink():
         return False
     if not (path.is_file() or (path.is_dir() and fcntl is not None)):
         return False
-    handle = os.open(path, os.O_RDONLY)
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # a pipe that was put there is not waited for
     try:
         return _lock(handle)
     finally:
@@ -225,7 +227,7 @@ def check_target(path: Path | str, option: str) -> None:
 
 def check_folder(folder: Path, option: str) -> None:
     """As `check_target`, of a folder that is made if needed."""
-    if problem := _no_place(folder / "file"):
+    if problem := _no_folder(folder):
         raise UsageError(f"{option} {folder}: {problem}")
     for place in (folder, *folder.parents):
         if place.exists():
@@ -236,15 +238,25 @@ def check_folder(folder: Path, option: str) -> None:
             return
 
 
+def real_path(path: Path | str) -> Path:
+    """The absolute path without links; where they go in a circle, as far as they can be followed, without an error."""
+    return Path(os.path.realpath(path))
+
+
 def _no_place(path: Path) -> str | None:
     """Why no file can be put there by renaming another: that would replace the device, for all programs."""
-    if len(path.parts) > _DEEPEST:
-        return f"{len(path.parts) - 1:,} folders within each other; at most {_DEEPEST - 1} are possible"
-    if path.is_dir() or (path.is_file() and path.parent != Path("/dev")):
+    if problem := _no_folder(path.parent):
+        return problem
+    if path.is_symlink() and not path.exists():
         return None
-    if (os.path.lexists(path) and not path.is_symlink()) or path.exists() or path.parent == Path("/dev"):
-        return "it is a device or a pipe, not a file; name a file"
-    return None
+    return _DEVICE if os.path.lexists(path) and not path.is_file() and not path.is_dir() else None
+
+
+def _no_folder(folder: Path) -> str | None:
+    """Why no file can be put into that folder, whatever its name."""
+    if len(folder.parts) >= _DEEPEST:
+        return f"{len(folder.parts):,} folders within each other; at most {_DEEPEST - 1} are possible"
+    return _DEVICE if folder == Path("/dev") else None
 
 
 def _umask() -> int:

@@ -15,6 +15,9 @@ _OUT_OF_MEMORY = (
     *("could not create a memory", "cannot allocate memory", "insufficient memory"),
     *("failed to map segment", "can't start new thread"),
 )
+_ENOUGH = 2**36  # bytes of addresses that are room for PyTorch's libraries, those of GPUs too
+_LITTLE = 2**28  # and bytes of them that libraries loaded later may need
+_SECONDS = 30  # of processor time, in which PyTorch is loaded or never
 _LARGEST_KEPT = 2**30
 _LARGEST_BY_ITSELF = 2**25
 
@@ -67,13 +70,17 @@ def free_address_space() -> int | None:
 def torch_fits() -> bool:
     """Whether PyTorch's libraries, which end a process where they find no room, can be loaded under its limits.
 
-    Where nothing limits the address space it is not tried; else another process tries, with a little less room.
+    Where there is room for it without a doubt it is not tried; else another process tries, with a little less room.
     """
-    if free_address_space() is None or "torch" in sys.modules:
+    free = free_address_space()
+    if free is None or free > _ENOUGH or "torch" in sys.modules:
         return True
-    attempt = "import mmap; little = mmap.mmap(-1, 2**26); import torch"
-    try:
-        return subprocess.run([sys.executable, "-c", attempt], capture_output=True).returncode >= 0
+    attempt = (
+        f"import mmap, resource; resource.setrlimit(resource.RLIMIT_CPU, ({_SECONDS}, {_SECONDS}))\n"
+        f"little = mmap.mmap(-1, {_LITTLE}); import torch"
+    )
+    try:  # with less and less room it ends in an ImportError, by a signal, or never
+        return subprocess.run([sys.executable, "-c", attempt], capture_output=True).returncode == 0
     except OSError:  # no process may be started: it remains to be seen
         return True
 

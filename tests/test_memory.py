@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import sr_kd.memory
+
 PROGRAM = """
 import resource, torch
 from sr_kd.memory import keep_freed_memory
@@ -66,3 +68,29 @@ for act in (lambda: read_image(Path("a.png")), lambda: write_image(Path("b.png")
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout == "cannot read a.png: not enough memory\ncannot write b.png: not enough memory\n"
+
+
+@pytest.mark.parametrize("mebibytes", [1000, 2900])
+def test_too_few_addresses_for_pytorch_are_one_sentence(tmp_path, mebibytes):
+    """Its libraries would end the process, or never be loaded, where a little is missing."""
+    if not Path("/proc/self/statm").exists():
+        pytest.skip("system: what is mapped is read in /proc")
+    program = (
+        f"import resource, sys; resource.setrlimit(resource.RLIMIT_AS, ({mebibytes} * 2**20,) * 2); "
+        "from sr_kd.cli.main import main; sys.exit(main(['status', 'no.yml']))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+    assert "error: out of memory: the limit of addresses (ulimit -v) leaves no room for PyTorch" in done.stderr
+
+
+def test_an_attempt_to_load_pytorch_that_never_ends_is_no_room(monkeypatch):
+    """As was seen 100 MiB above what ends it by a signal."""
+    monkeypatch.setattr(sr_kd.memory, "free_address_space", lambda: 2**31)
+    monkeypatch.setattr(sr_kd.memory, "_SECONDS", 1)
+    monkeypatch.setattr(sr_kd.memory, "_LITTLE", "exec('while True: pass')")
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    assert not sr_kd.memory.torch_fits()

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError, printable, printable_lines
-from ..files import check_target, write_text
+from ..files import check_target, real_path, write_text
 
 if TYPE_CHECKING:
     from ..imaging.folder import Outcome
 
 
-_NO_TEXTS = (".pth", ".pt", ".ckpt", ".safetensors", ".npz", ".onnx", ".state", ".yml", ".yaml", ".mdb", ".py")
+_NETWORKS = (".pth", ".pt", ".ckpt", ".safetensors", ".npz", ".onnx", ".tflite", ".param", ".bin", ".state")
+_NO_TEXTS = (*_NETWORKS, ".yml", ".yaml", ".mdb", ".py")
 
 
 class _AboveBars(logging.Handler):
@@ -83,7 +84,7 @@ def check_no_input(path: Path | str, option: str, folders: Iterable[str]) -> Non
 
     path = Path(path)
     for folder in folders:
-        if path.exists() and path.suffix.lower() in SUFFIXES and path.parent.resolve() == Path(folder).resolve():
+        if path.exists() and path.suffix.lower() in SUFFIXES and real_path(path.parent) == real_path(folder):
             raise UsageError(f"{option} {path} is an image of {folder}, which is read: name another file")
 
 

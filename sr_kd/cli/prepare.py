@@ -34,13 +34,14 @@ def run(args: argparse.Namespace) -> int:
     from ..data.prepare import Preparation, prepare
     from ..data.sets import open_set
     from ..errors import UsageError
+    from ..files import real_path
     from .console import log_to_console
 
     scales = tuple(sorted(set(args.scale)))
     if scales[0] < 2:
         raise UsageError(f"--scale {scales[0]}: scales are 2 or more")
     for name in args.dataroot:
-        if Path(name).resolve() == Path(args.output).resolve():
+        if real_path(name) == real_path(args.output):
             raise UsageError(f"-o {args.output} is the folder of the images themselves; name another one")
     with log_to_console(args.quiet):
         images = open_set(args.dataroot, scale=math.lcm(*scales), dataroot_lq=args.lr, filename_tmpl=args.filename_tmpl)

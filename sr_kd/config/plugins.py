@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import UsageError, in_words, nearest
-from ..files import file_sha256
+from ..files import file_sha256, real_path
 
 
 def load_plugins(files: Sequence[str], folder: Path) -> dict[str, str]:
@@ -27,7 +27,7 @@ def load_plugins(files: Sequence[str], folder: Path) -> dict[str, str]:
     """
     digests = {}
     for file in files:
-        path = (folder / file).resolve()
+        path = real_path(folder / file)
         if not path.is_file():
             siblings = [entry.name for entry in path.parent.glob("*.py")]
             raise UsageError(f"plug-in {file}: there is no file {path}{nearest(path.name, siblings)}")

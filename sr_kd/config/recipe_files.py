@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from ..errors import UsageError, nearest
-from ..files import write_text
+from ..files import real_path, write_text
 
 SCHEMA = "schema.json"  # at the root of the option files, for editors
 _LISTS = re.compile(r"^ *meta_info_file: (\S+)$", re.MULTILINE)
@@ -67,7 +67,7 @@ def copy_recipes(files: Iterable[Path], target: Path, *, overwrite: bool = False
     folder = recipe_folder()
     copies = {file: target / file.relative_to(folder) for file in files}
     named = {file.parent / name for file in copies for name in _LISTS.findall(file.read_text(encoding="utf-8"))}
-    companions = {path.resolve().relative_to(folder.resolve()) for path in named} | {Path(SCHEMA)}
+    companions = {real_path(path).relative_to(real_path(folder)) for path in named} | {Path(SCHEMA)}
     everything = copies | {folder / path: target / path for path in companions}
     texts = {copy: file.read_text(encoding="utf-8") for file, copy in everything.items()}
     changed = [copy for copy, text in texts.items() if copy.exists() and copy.read_bytes() != text.encode()]

@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 from ..errors import UsageError, nearest
+from ..files import real_path
 from ..images import NOT_READ, SUFFIXES
 
 
@@ -134,4 +135,4 @@ def _no_folder(folder: Path) -> str:
         missing = missing.parent
     parent = missing.parent
     siblings = [path.name for path in parent.iterdir() if path.is_dir()] if parent.is_dir() else []
-    return f"no folder {folder}: {parent.resolve()} has no '{missing.name}'{nearest(missing.name, siblings)}"
+    return f"no folder {folder}: {real_path(parent)} has no '{missing.name}'{nearest(missing.name, siblings)}"

@@ -109,6 +109,9 @@ def prepare(preparation: Preparation, *, workers: int, quiet: bool) -> int:
     """
     if workers < 0:
         raise UsageError(f"{workers} worker processes are impossible; it must be at least 0")
+    for name in preparation.images.names:
+        if len(f"{name}.png".splitlines()) > 1:
+            raise UsageError(f"the image name {name!r} has a line break, which a list of images cannot hold: rename it")
     _check_settings(preparation)
     folders, images = preparation.folders(), preparation.images
     for folder in (preparation.output, *folders.values()):
@@ -138,7 +141,9 @@ def prepare(preparation: Preparation, *, workers: int, quiet: bool) -> int:
             writer.finish((name, Header(h.height // scale, h.width // scale, h.channels)) for name, h in entries)
     if not preparation.lmdb:
         if _unfinished(boxes, folders, {}):
-            raise SrKdError(f"images in {preparation.output} were removed meanwhile: remove it all, and begin again")
+            known = (preparation.output / _SETTINGS).is_file()
+            again = "run the command again" if known else "remove what is left of it, and begin again"
+            raise SrKdError(f"images in {preparation.output} were removed meanwhile: {again}")
         write_text(preparation.output / "meta_info.txt", "".join(f"{meta_line(*entry)}\n" for entry in entries))
     return len(left)
 

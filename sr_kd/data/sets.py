@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..errors import UsageError, nearest
+from ..files import real_path
 from .embedded import PREFIX, embedded_files
 from .folders import find_folder, image_files, read_meta_info
 from .image_set import ImageSet, Pair
@@ -107,7 +108,7 @@ def set_name(dataroot: str) -> str:
     """The name of a set by its folder: the last part that names no role, so ``Set5/HR`` is Set5."""
     if dataroot.startswith(PREFIX):
         return dataroot
-    *parents, name = Path(dataroot).expanduser().resolve().parts
+    *parents, name = real_path(Path(dataroot).expanduser()).parts
     name = name.removesuffix(".lmdb")
     while _ROLE.fullmatch(name) and len(parents) > 1:
         name = parents.pop()

@@ -21,7 +21,7 @@ from ..data.sets import lr_images
 from ..data.stored import ImageFile
 from ..device import wait_for
 from ..errors import SrKdError, UsageError
-from ..files import check_folder, claim, is_temporary, sweep_folder
+from ..files import check_folder, claim, is_temporary, real_path, sweep_folder
 from ..images import Header, read_image
 from ..networks.base import SRNetwork
 from ..zoo.manifest import shipped_models
@@ -133,7 +133,7 @@ def plan_labels(
             f"{len(small)} of {len(found)} images are too small to be labeled, such as {small[0]}: "
             f"their sides must be {SMALLEST} pixels or more"
         )
-    if folder.resolve() == found[0].path.parent.resolve():
+    if real_path(folder) == real_path(found[0].path.parent):
         raise UsageError(f"-o {folder} is the folder of the images themselves: name another one")
     check_folder(folder, "-o")
     upscaler, file = load_teacher(teacher, scale=scale, device=device, tile=tile, precision=precision or "fp32")
@@ -169,7 +169,7 @@ def measure_cost(labeling: Labeling) -> Cost:
     cutting, seconds = _cutting(source), time_per_pixel(labeling.upscaler, source)
     size = len(encode_png(labeling.upscaler.upscale(cutting))) / (cutting.shape[0] * cutting.shape[1])
     needed, folder = size * labeling.pixels, labeling.folder
-    free = shutil.disk_usage(next(place for place in (folder, *folder.resolve().parents) if place.exists())).free
+    free = shutil.disk_usage(next(place for place in (folder, *real_path(folder).parents) if place.exists())).free
     if needed > free:
         raise SrKdError(
             f"the labels take about {needed / 1e6:,.1f} MB, and the disk of {folder} has {free / 1e6:,.1f} MB free: "

@@ -13,7 +13,7 @@ from ..config.plugins import load_plugins
 from ..config.recipe_files import find_option_file
 from ..config.schema import TrainingRecipe
 from ..errors import SrKdError, UsageError
-from ..files import read_json, write_text
+from ..files import read_json, real_path, write_text
 from ..tasks import DEFAULT, TASKS
 from .load import load_recipe
 
@@ -31,7 +31,7 @@ class Invocation:
 def write_invocation(folder: Path, recipe: TrainingRecipe, invocation: Invocation) -> None:
     """Write ``options.json`` into an experiment's folder: the options that were written, and how it was started."""
     options = recipe.model_dump(mode="json", by_alias=True, exclude_unset=True) | {"name": recipe.name}
-    base = str(find_option_file(invocation.option_file).resolve().parent)
+    base = str(real_path(find_option_file(invocation.option_file)).parent)
     content = {"command": invocation.command, "folder": base, "options": options}
     write_text(folder / FILE, json.dumps(content, indent=2))
 

@@ -12,6 +12,7 @@ import torch
 from .. import __version__
 from ..errors import UsageError
 from ..evaluation.protocols import find_protocol
+from ..files import real_path
 from ..networks.base import SRNetwork
 from ..networks.complexity import count_parameters
 from ..recipes.graph import arms
@@ -148,7 +149,7 @@ def _check_alike(runs: Sequence[Run]) -> None:
                     f"{first.name} and {other.name} cannot share a report: their {what} is {getattr(first, what)} "
                     f"and {getattr(other, what)}"
                 )
-    folders = [str(run.workspace.root.resolve()) for run in runs]
+    folders = [str(real_path(run.workspace.root)) for run in runs]
     if len(set(folders)) < len(folders):
         raise UsageError(f"a run is named twice: {', '.join(folders)}")
 

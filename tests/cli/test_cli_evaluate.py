@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ import torch
 from scipy import signal
 from skimage import data
 
+import sr_kd.images
+import sr_kd.report.run
 from sr_kd.cli.main import main
 from sr_kd.data.resize import make_lr
 from sr_kd.evaluation.api import evaluate
@@ -247,3 +250,41 @@ def test_a_montage_is_not_written_over_an_image(folder: Path, capsys: pytest.Cap
     assert main(arguments) == 2
     assert "is an image of" in capsys.readouterr().err
     assert image.read_bytes() == before
+
+
+def test_saved_results_that_are_removed_meanwhile_are_a_failure(folder: Path, tmp_path: Path, monkeypatch, capsys):
+    real, written = sr_kd.images.write_image, []
+
+    def write(path: Path, image: Image) -> None:  # from several threads
+        real(path, image)
+        written.append(path)
+        if len(written) == 2:
+            shutil.rmtree(tmp_path / "made")
+
+    monkeypatch.setattr(sr_kd.images, "write_image", write)
+    arguments = ["-n", "bicubic", "--hr", str(folder / "hr" / "Small"), "-s", "2", "--save", str(tmp_path / "made")]
+    assert main(["evaluate", *arguments, "--quiet"]) == 1
+    said = capsys.readouterr()
+    assert "2 results were removed meanwhile" in said.err and said.out == ""
+
+
+@pytest.mark.parametrize("name", ["photo.PNG", "net.pth", "recipe.yml", "net.onnx"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["evaluate", "-n", "bicubic", "--hr", "hr", "-s", "2", "--json"],
+        ["evaluate", "-n", "bicubic", "--hr", "hr", "-s", "2", "--csv"],
+        ["info", "net.pth", "--card"],
+        ["export", "-n", "fsrcnn_x2", "-o", "a.onnx", "--card"],
+        ["report", "run", "--html"],
+        ["schema", "--output"],
+    ],
+    ids=lambda command: command[0] + command[-1],
+)
+def test_a_text_is_not_written_over_what_is_none(folder: Path, tmp_path: Path, monkeypatch, capsys, command, name):
+    monkeypatch.chdir(tmp_path)
+    Path(name).write_bytes(b"of the user")
+    monkeypatch.setattr(sr_kd.report.run, "find_run", lambda *_: None)
+    assert main([*command, name]) == 2
+    assert f"{command[-1]} {name} exists, and its name is not that of a text file" in capsys.readouterr().err
+    assert Path(name).read_bytes() == b"of the user"

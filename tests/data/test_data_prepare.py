@@ -15,8 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import sr_kd.data.prepare
 from sr_kd.data.embedded import embedded_files
-from sr_kd.data.parallel import signals_later
+from sr_kd.data.parallel import parallel_map, signals_later
 from sr_kd.data.prepare import Preparation, prepare, tile_starts
 from sr_kd.data.resize import make_lr
 from sr_kd.data.sets import open_set
@@ -209,6 +210,21 @@ def test_a_killed_server_of_workers_is_one_sentence(photographs, tmp_path, start
         "try fewer workers"
     )
     assert marked(mark) == []
+
+
+@pytest.mark.parametrize("lmdb", [False, True])
+def test_images_that_are_removed_meanwhile_are_a_failure(photographs, tmp_path, monkeypatch, lmdb):
+    """The list of images is written last, and must not name what is gone."""
+    made = tmp_path / "made"
+
+    def removing(*arguments):
+        yield from parallel_map(*arguments)
+        shutil.rmtree(made)
+
+    monkeypatch.setattr(sr_kd.data.prepare, "parallel_map", removing)
+    with pytest.raises(SrKdError, match="removed meanwhile: remove what is left of it, and begin again"):
+        prepare(plan(photographs, made, lmdb=lmdb), workers=0, quiet=True)
+    assert not list(tmp_path.rglob("meta_info.txt"))
 
 
 def marked(mark: str) -> list[str]:

@@ -11,6 +11,7 @@ import onnxruntime
 import pytest
 import torch
 
+from sr_kd.cli.main import main
 from sr_kd.errors import SrKdError, UsageError
 from sr_kd.export.export import export_network
 from sr_kd.images import read_image
@@ -200,3 +201,14 @@ def test_command_line(fsrcnn, tmp_path, run_cli):
     refused = run_cli("export", "-n", "bicubic", "-o", tmp_path / "net.pt2")
     assert (refused.returncode, refused.stdout) == (2, "")
     assert "an interpolation without a network" in refused.stderr
+
+
+def test_a_network_is_not_replaced_by_its_own_export(fsrcnn, tmp_path, capsys):
+    save_network(tmp_path / "net.safetensors", fsrcnn)
+    (tmp_path / "link.safetensors").symlink_to(tmp_path / "net.safetensors")
+    before = (tmp_path / "net.safetensors").read_bytes()
+    for name in ("net", "link"):
+        output = tmp_path / f"{name}.safetensors"
+        assert main(["export", "-n", str(tmp_path / "net.safetensors"), "-o", str(output)]) == 2
+        assert f"--output {output} is the network itself: name another file" in capsys.readouterr().err
+    assert (tmp_path / "net.safetensors").read_bytes() == before

@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -216,6 +217,42 @@ def test_processes_that_never_start_are_waited_for_no_longer_than_said(monkeypat
     expected = rf"rank {rank}: the 2 processes of this run did not come together at 127.0.0.1:{port} within"
     with pytest.raises(SrKdError, match=expected), joined("cpu"):
         pass
+
+
+WAITING = """
+import sys
+import sr_kd.distributed
+from sr_kd.cli.main import _stopped_by_signals
+
+sr_kd.distributed.HEARING = 0.5
+with _stopped_by_signals(), sr_kd.distributed.joined("cpu"):
+    pass
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="system: no SIGTERM that could be heard")
+def test_a_process_that_waits_within_pytorch_ends_by_a_signal(tmp_path):
+    """Of two, where the second never comes: Python's own handler is not called before."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    world = {"WORLD_SIZE": "2", "RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    environment = {**os.environ, **world, "PYTHONPATH": str(Path.cwd()), "OMP_NUM_THREADS": "1"}
+    waiting = subprocess.Popen([sys.executable, "-c", WAITING], env=environment, stderr=subprocess.PIPE, text=True)
+    try:
+        for _ in range(600):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.1)
+        time.sleep(0.5)
+        assert waiting.poll() is None
+        waiting.terminate()
+        assert "stopped while it waited for the other processes" in waiting.communicate(timeout=30)[1]
+        assert waiting.returncode == 130
+    finally:
+        waiting.kill()
+        waiting.communicate()
 
 
 @pytest.mark.parametrize("find", [False, True])
