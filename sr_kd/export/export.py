@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -175,6 +176,8 @@ def _describe(network: SRNetwork, color: Color, precision: GraphPrecision) -> di
 
 def _write_pt2(program: ExportedProgram, path: Path, description: dict[str, Any]) -> TensorFunction:
     """The file as torch.export reads it; its extra file ``sr_kd.json`` holds the description."""
+    content = io.BytesIO()  # a file's temporary name would be written into it
     with quietly():
-        torch.export.save(program, path, extra_files={f"{DESCRIPTION_KEY}.json": json.dumps(description)})
+        torch.export.save(program, content, extra_files={f"{DESCRIPTION_KEY}.json": json.dumps(description)})
+        path.write_bytes(content.getvalue())
         return torch.export.load(path).module()

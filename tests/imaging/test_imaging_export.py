@@ -151,6 +151,12 @@ def test_onnx_metadata_and_opset(fsrcnn, tmp_path):
     assert sides == ["batch", 3, "height", "width"]
 
 
+@pytest.mark.parametrize("suffix", [".onnx", ".pt2", ".safetensors"])
+def test_the_same_network_gives_the_same_bytes(fsrcnn, tmp_path, suffix):
+    first, again = (export_network(fsrcnn, tmp_path / f"{name}{suffix}").path for name in "ab")
+    assert first.read_bytes() == again.read_bytes()
+
+
 def test_pt2_metadata(fsrcnn, tmp_path):
     path = export_network(fsrcnn, tmp_path / "a.pt2").path
     extra = {"sr_kd.json": ""}
